@@ -1,0 +1,72 @@
+# Everything a fresh machine needs after Python >= 3.11, Node >= 20 and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := build/uv/bin/uv
+ARGS ?=
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+
+.PHONY: help setup demo test test-unit test-contracts test-e2e check bench format lock artifacts clean
+
+help: ## what there is to make
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.ready node_modules/.ready ## install everything below this folder
+
+demo: setup ## a whole job, from escrow to audited payout; ARGS="--json FILE --rule krum-cosine ..."
+	$(BIN)/merit demo $(ARGS)
+
+test: test-unit test-contracts test-e2e ## every test, fast ones first
+
+test-unit: setup
+	$(BIN)/pytest -q tests/unit
+
+test-contracts: setup .venv-brownie/.ready
+	.venv-brownie/bin/python -m pytest -q tests/contracts
+
+test-e2e: setup
+	$(BIN)/pytest -q tests/faults tests/e2e
+
+check: setup ## types, style, import arrows, artifacts against sources
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m marketplace.chain.compile --check
+
+bench: setup ## a round's phases, and the Gram matrix, with time and bytes
+	$(BIN)/python -m benches.gram $(ARGS)
+	$(BIN)/python -m benches.round $(ARGS)
+
+format: setup ## rewrite the sources in the house style
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+artifacts: setup ## compile the contracts
+	$(BIN)/python -m marketplace.chain.compile
+
+lock: $(UV) ## resolve the dependencies again
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group dev pyproject.toml -o requirements.lock
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group brownie -o requirements-brownie.lock
+
+clean: ## remove what was installed and built
+	rm -rf $(VENV) .venv-brownie node_modules build
+
+$(UV):
+	$(PYTHON) -m venv build/uv
+	build/uv/bin/python -m pip install -q --disable-pip-version-check uv==0.13.8
+
+$(VENV)/.ready: requirements.lock pyproject.toml | $(UV)
+	$(UV) venv -q --allow-existing --python $(PYTHON) $(VENV)
+	$(UV) pip sync -q --compile-bytecode --python $(BIN)/python requirements.lock
+	$(UV) pip install -q --python $(BIN)/python --no-deps -e .
+	touch $@
+
+.venv-brownie/.ready: requirements-brownie.lock | $(UV)
+	$(UV) venv -q --allow-existing --python $(PYTHON) .venv-brownie
+	$(UV) pip sync -q --compile-bytecode --python .venv-brownie/bin/python requirements-brownie.lock
+	touch $@
+
+node_modules/.ready: package.json package-lock.json
+	npm ci --no-fund --no-audit --loglevel=error
+	touch $@

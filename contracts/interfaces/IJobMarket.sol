@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+/// @dev What a job is, fixed at creation. Amounts are in the smallest unit of `token`; times in seconds.
+struct Terms {
+    /// The ERC-20 that everything in this job is paid in; the zero address means the chain's coin. A token that takes a fee
+    /// on transfers is refused; one whose balances change by themselves must not be used.
+    address token;
+    /// Escrowed for the trainers of each round.
+    uint128 reward;
+    /// Escrowed for the aggregator of each round, paid when the round is settled.
+    uint128 fee;
+    /// What a trainer deposits to join.
+    uint128 stake;
+    /// What the aggregator deposits to accept.
+    uint128 bond;
+    /// The only account that may accept the aggregation; the zero address lets anyone.
+    address aggregator;
+    /// Unix time up to which, inclusive, trainers may join and an aggregator may accept.
+    uint40 enrolBy;
+    /// Length of the submitting phase of each round.
+    uint32 submitWindow;
+    /// Length of the settling phase, counted from the end of the submitting phase.
+    uint32 settleWindow;
+    /// 1 krum-cosine, 2 reference (docs/rules.md).
+    uint8 rule;
+    /// Number of rounds, 1 … MAX_ROUNDS.
+    uint16 rounds;
+    uint8 minTrainers;
+    uint8 maxTrainers;
+    /// f: how many trainers the rule assumes to be faulty, and how many submissions of a round the aggregator may call unopened.
+    uint8 maxFaulty;
+    /// This many missed submissions in a row eject a trainer.
+    uint8 maxMissed;
+    /// This many rounds as an outlier, in the whole job, eject a trainer.
+    uint8 maxStrikes;
+    /// This many rounds in a row without any submission abort the job.
+    uint8 maxEmptyRounds;
+    /// The part of the stake that ejection costs, in 1/10,000.
+    uint16 slashBps;
+}
+
+enum State {
+    None,
+    Open,
+    Running,
+    Completed,
+    Cancelled,
+    Aborted
+}
+
+/// @dev Why an amount was credited.
+enum Reason {
+    Pay, // a trainer's part of a round's pot
+    Fee, // the aggregator's fee of a settled round
+    Stake, // a trainer's stake, or what is left of it
+    Bond, // the aggregator's bond, back to the aggregator
+    Compensation, // a submitter's part of the bond and carried pot of an aborted job
+    Refund // escrow that went back to the owner
+}
+
+/// @dev A job's changing part. Masks have bit i set for slot i.
+struct Job {
+    address owner;
+    /// The aggregator's account; zero until one accepted.
+    address aggregator;
+    /// Where the aggregator's fee and bond are credited.
+    address aggregatorPayee;
+    State state;
+    /// The running round, from 1; 0 while Open.
+    uint16 round;
+    /// Rounds in a row that ended without a submission.
+    uint8 emptyRounds;
+    /// Whether the aggregator has published the sealed job key.
+    bool keyPublished;
+    /// Last second of the submitting phase; of the settling phase.
+    uint40 submitBy;
+    uint40 settleBy;
+    /// Slots that are taken; slots that have submitted in this round.
+    uint32 active;
+    uint32 submitted;
+    /// What is left of the owner's money in this job.
+    uint128 escrow;
+    /// Slashed stakes waiting for the next pot.
+    uint128 carry;
+}
+
+struct Trainer {
+    address operator;
+    address payee;
+    /// Missed submissions in a row.
+    uint8 missed;
+    /// Rounds as an outlier so far.
+    uint8 strikes;
+}
+
+/// @dev The aggregator's judgement of one round.
+struct Settlement {
+    /// Submitted, but could not be opened: no pay, no strike. At most `maxFaulty` of them.
+    uint32 unopened;
+    /// In the sum. A submitted slot that is neither selected nor unopened is an outlier.
+    uint32 selected;
+    /// One for each selected slot, in ascending order of slot.
+    uint96[] weights;
+    /// The sum of the selected updates, sealed to the job key.
+    string sumCid;
+    /// Rule `reference`: the two reference rows, sealed to the owner; else empty.
+    string referenceCid;
+    /// Rule `reference`: the commitment to the reference rows; else zero.
+    bytes32 referenceCommitment;
+}
+
+/// @title Escrow, order and pay of learning jobs
+/// @notice An owner escrows a reward; trainers submit committed updates round by round; a bonded aggregator settles each
+/// round. Nobody administers this contract, and every state of a job has an exit that anybody may take after a deadline.
+/// Money leaves only through `withdraw`; every other call moves it between the escrow, stakes, bonds and credits.
+/// For each job and token: escrow + carry + stakes + bond + credits == paid in − paid out, after every call.
+interface IJobMarket {
+    // ------------------------------------------------------------------ events: they alone rebuild every state
+
+    event JobCreated(uint256 indexed jobId, address indexed owner, Terms terms, bytes32 encryptionKey, string specCid);
+    event AggregationAccepted(uint256 indexed jobId, address indexed aggregator, address payee, bytes32 encryptionKey);
+    event Joined(
+        uint256 indexed jobId, uint8 indexed slot, address indexed operator, address payee, bytes32 encryptionKey
+    );
+    event Left(uint256 indexed jobId, uint8 indexed slot);
+    event Started(uint256 indexed jobId);
+    event KeyPublished(uint256 indexed jobId, string cid);
+    event RoundOpened(uint256 indexed jobId, uint16 indexed round, uint40 submitBy, uint40 settleBy);
+    event UpdateSubmitted(
+        uint256 indexed jobId, uint16 indexed round, uint8 indexed slot, bytes32 commitment, string cid
+    );
+    /// @param submitted the slots that had submitted; `pot` what was divided: reward and carried slashes.
+    event RoundSettled(
+        uint256 indexed jobId, uint16 indexed round, uint32 submitted, uint128 pot, Settlement settlement
+    );
+    event RoundSkipped(uint256 indexed jobId, uint16 indexed round);
+    /// @param strikes true for too many strikes, false for too many missed submissions.
+    event Ejected(uint256 indexed jobId, uint8 indexed slot, bool strikes, uint128 slashed);
+    /// @notice The job is over; `state` is Completed, Cancelled or Aborted.
+    event Ended(uint256 indexed jobId, State state);
+    event Credited(uint256 indexed jobId, address indexed payee, address indexed token, uint256 amount, Reason reason);
+    event Withdrawn(address indexed payee, address indexed token, uint256 amount);
+    event ValidationRevealed(uint256 indexed jobId, string cid);
+
+    // ------------------------------------------------------------------ errors: which rule, and the values that broke it
+
+    /// A term is outside its bounds. `term` is the field's name in `Terms`, or "total" for all that the job could ever hold,
+    /// rounds × (reward + fee) + maxTrainers × stake + bond, which must fit in 128 bits.
+    error InvalidTerm(bytes32 term, uint256 value);
+    error NoSuchJob(uint256 jobId);
+    error WrongState(uint256 jobId, State actual, State required);
+    error NotOver(uint256 jobId, State actual);
+    error NotOwner(uint256 jobId, address caller);
+    error NotAggregator(uint256 jobId, address caller);
+    error NotTrainer(uint256 jobId, address caller);
+    error AggregatorTaken(uint256 jobId, address aggregator);
+    error AlreadyJoined(uint256 jobId, address operator);
+    error JobFull(uint256 jobId, uint8 maxTrainers);
+    error EnrolmentClosed(uint256 jobId, uint40 enrolBy);
+    error NotStartable(uint256 jobId, bool hasAggregator, uint256 trainers);
+    error NotCancellable(uint256 jobId, address caller);
+    error ZeroAddress();
+    error ZeroKey();
+    error InvalidCid(uint256 length);
+    error ZeroCommitment();
+    error KeyAlreadyPublished(uint256 jobId);
+    error KeyNotPublished(uint256 jobId);
+    error WrongRound(uint256 jobId, uint16 actual, uint16 given);
+    error SubmittingClosed(uint256 jobId, uint40 submitBy);
+    error SubmittingOpen(uint256 jobId, uint40 submitBy);
+    error SettlingClosed(uint256 jobId, uint40 settleBy);
+    error AlreadySubmitted(uint256 jobId, uint16 round, uint8 slot);
+    error CommitmentSeen(uint256 jobId, bytes32 commitment);
+    error NothingSubmitted(uint256 jobId, uint16 round);
+    error SomethingSubmitted(uint256 jobId, uint16 round);
+    error NotAbortable(uint256 jobId, uint40 abortableAfter);
+    error NotSubmitted(uint256 jobId, uint32 mask, uint32 submitted);
+    error SelectedUnopened(uint256 jobId, uint32 selected, uint32 unopened);
+    error TooManyUnopened(uint256 jobId, uint256 unopened, uint8 maxFaulty);
+    error WeightCount(uint256 jobId, uint256 given, uint256 required);
+    error ReferenceRows(uint256 jobId, uint8 rule);
+    error WrongPayment(uint256 sent, uint256 required);
+    error FeeOnTransfer(address token, uint256 received, uint256 required);
+    error NothingToWithdraw(address payee, address token);
+    error CoinTransferFailed(address payee, uint256 amount);
+
+    // ------------------------------------------------------------------ enrolling
+
+    /// @notice Escrows rounds × (reward + fee) and opens the job.
+    /// @param t the terms; they never change.
+    /// @param encryptionKey the owner's X25519 public key; the job key is sealed to it.
+    /// @param specCid CID of the job's full description: model, data schema, training, validation commitment.
+    /// @return jobId from 1, in order of creation.
+    function createJob(Terms calldata t, bytes32 encryptionKey, string calldata specCid)
+        external
+        payable
+        returns (uint256 jobId);
+
+    /// @notice Deposits the bond and becomes the job's aggregator. Open, up to `enrolBy`.
+    function acceptAggregation(uint256 jobId, address payee, bytes32 encryptionKey) external payable;
+
+    /// @notice Deposits the stake and takes the lowest free slot. Open, up to `enrolBy`.
+    function join(uint256 jobId, address payee, bytes32 encryptionKey) external payable returns (uint8 slot);
+
+    /// @notice Gives the slot up and the stake back. Open, or Running up to `submitBy`, before having submitted in this round:
+    /// once the submitting phase is over the missed submission counts, so that leaving cannot dodge the slash.
+    /// The last trainer to leave a running job aborts it. Slots that are given up in a running job are not taken again.
+    function leave(uint256 jobId) external;
+
+    /// @notice Ends an Open job and gives all money back. The owner at any time; anyone past `enrolBy` when it cannot start.
+    function cancel(uint256 jobId) external;
+
+    /// @notice Opens round 1. Anyone, when there is an aggregator and the job is full, or has `minTrainers` past `enrolBy`.
+    function start(uint256 jobId) external;
+
+    // ------------------------------------------------------------------ rounds
+
+    /// @notice The aggregator states where the job key, sealed to each trainer and the owner, is to be found. Once, in
+    /// round 1. Submitting needs it; without it by the end of round 1's submitting phase anyone may abort.
+    function publishKey(uint256 jobId, string calldata cid) external;
+
+    /// @notice Commits to an update. Final; one per trainer and round; a commitment is taken once in a job.
+    function submitUpdate(uint256 jobId, uint16 round, bytes32 commitment, string calldata cid) external;
+
+    /// @notice Judges the round, credits the pay and opens the next round or completes the job.
+    function settleRound(uint256 jobId, uint16 round, Settlement calldata settlement) external;
+
+    /// @notice Past `submitBy` without any submission: the round's money goes back to the owner. Anyone.
+    function skipRound(uint256 jobId) external;
+
+    /// @notice The aggregator failed (no settlement by `settleBy`, or no job key by the first `submitBy`): bond and
+    /// carried pot go to this round's submitters (without a job key: to the active trainers), stakes and escrow back. Anyone.
+    function abort(uint256 jobId) external;
+
+    /// @notice Pays out all that the caller was credited in `token`.
+    function withdraw(address token) external;
+
+    /// @notice The owner states where the validation data and salt, committed in the spec, are to be found. Only once the job is over.
+    function revealValidation(uint256 jobId, string calldata cid) external;
+
+    // ------------------------------------------------------------------ views
+
+    function jobCount() external view returns (uint256);
+    function job(uint256 jobId) external view returns (Job memory);
+    function terms(uint256 jobId) external view returns (Terms memory);
+    /// @notice Zeros for a free slot.
+    function trainer(uint256 jobId, uint8 slot) external view returns (Trainer memory);
+    /// @notice Where a commitment was submitted; (0, 0) when it was not.
+    function submission(uint256 jobId, bytes32 commitment) external view returns (uint16 round, uint8 slot);
+    function credit(address payee, address token) external view returns (uint256);
+}

@@ -130,14 +130,16 @@ interface IJobMarket {
     event UpdateSubmitted(
         uint256 indexed jobId, uint16 indexed round, uint8 indexed slot, bytes32 commitment, string cid
     );
-    /// @param submitted the slots that had submitted; `pot` what was divided: reward and carried slashes.
+    /// @notice Comes before the credits and ejections that the settlement causes.
+    /// @param submitted the slots that had submitted; `pot` what was divided: reward and carried slashes, in the last round
+    /// also those of this round.
     event RoundSettled(
         uint256 indexed jobId, uint16 indexed round, uint32 submitted, uint128 pot, Settlement settlement
     );
     event RoundSkipped(uint256 indexed jobId, uint16 indexed round);
     /// @param strikes true for too many strikes, false for too many missed submissions.
     event Ejected(uint256 indexed jobId, uint8 indexed slot, bool strikes, uint128 slashed);
-    /// @notice The job is over; `state` is Completed, Cancelled or Aborted.
+    /// @notice The job is over; `state` is Completed, Cancelled or Aborted. Comes after all credits of the job.
     event Ended(uint256 indexed jobId, State state);
     event Credited(uint256 indexed jobId, address indexed payee, address indexed token, uint256 amount, Reason reason);
     event Withdrawn(address indexed payee, address indexed token, uint256 amount);

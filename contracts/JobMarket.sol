@@ -1,0 +1,435 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
+import {IJobMarket, Job, Reason, Settlement, State, Terms, Trainer} from "./interfaces/IJobMarket.sol";
+import {Slots} from "./libraries/Slots.sol";
+import {TermsCheck} from "./libraries/TermsCheck.sol";
+
+/// @title The market; what each call does is said in IJobMarket
+/// @dev Every call validates, moves the state, emits, and only then receives or sends tokens. The calls that reach
+/// outside (createJob, acceptAggregation, join, withdraw) share a reentrancy guard, because a deposit is checked by
+/// the balance it adds; all others touch only this contract's storage.
+contract JobMarket is IJobMarket, ReentrancyGuard {
+    using SafeERC20 for IERC20;
+    using Slots for uint32;
+
+    uint256 private constant MAX_CID_BYTES = 100;
+    uint256 private constant BPS = 10_000;
+    uint8 private constant RULE_REFERENCE = 2;
+
+    struct Submission {
+        uint16 round; // 0 for a commitment that was not submitted
+        uint8 slot;
+    }
+
+    uint256 public jobCount;
+    mapping(address payee => mapping(address token => uint256 amount)) public credit;
+
+    mapping(uint256 jobId => Job) private _jobs;
+    mapping(uint256 jobId => Terms) private _terms;
+    mapping(uint256 jobId => mapping(uint256 slot => Trainer)) private _trainers;
+    mapping(uint256 jobId => mapping(address operator => uint8 slotPlusOne)) private _places;
+    mapping(uint256 jobId => mapping(bytes32 commitment => Submission)) private _submissions;
+
+    // ------------------------------------------------------------------ enrolling
+
+    function createJob(Terms calldata t, bytes32 encryptionKey, string calldata specCid)
+        external
+        payable
+        nonReentrant
+        returns (uint256 jobId)
+    {
+        uint128 escrow = TermsCheck.check(t);
+        _requireKey(encryptionKey);
+        _requireCid(specCid);
+
+        jobId = ++jobCount;
+        _terms[jobId] = t;
+        Job storage j = _jobs[jobId];
+        j.owner = msg.sender;
+        j.state = State.Open;
+        j.escrow = escrow;
+        emit JobCreated(jobId, msg.sender, t, encryptionKey, specCid);
+
+        _receive(t.token, escrow);
+    }
+
+    function acceptAggregation(uint256 jobId, address payee, bytes32 encryptionKey) external payable nonReentrant {
+        Job storage j = _jobIn(jobId, State.Open);
+        Terms storage t = _terms[jobId];
+        if (block.timestamp > t.enrolBy) revert EnrolmentClosed(jobId, t.enrolBy);
+        if (j.aggregator != address(0)) revert AggregatorTaken(jobId, j.aggregator);
+        if (t.aggregator != address(0) && t.aggregator != msg.sender) revert NotAggregator(jobId, msg.sender);
+        _requirePayee(payee);
+        _requireKey(encryptionKey);
+
+        j.aggregator = msg.sender;
+        j.aggregatorPayee = payee;
+        emit AggregationAccepted(jobId, msg.sender, payee, encryptionKey);
+
+        _receive(t.token, t.bond);
+    }
+
+    function join(uint256 jobId, address payee, bytes32 encryptionKey)
+        external
+        payable
+        nonReentrant
+        returns (uint8 slot)
+    {
+        Job storage j = _jobIn(jobId, State.Open);
+        Terms storage t = _terms[jobId];
+        uint32 active = j.active;
+        if (block.timestamp > t.enrolBy) revert EnrolmentClosed(jobId, t.enrolBy);
+        if (_places[jobId][msg.sender] != 0) revert AlreadyJoined(jobId, msg.sender);
+        if (active.count() == t.maxTrainers) revert JobFull(jobId, t.maxTrainers);
+        _requirePayee(payee);
+        _requireKey(encryptionKey);
+
+        slot = active.lowestFree();
+        j.active = active.with(slot);
+        _places[jobId][msg.sender] = slot + 1;
+        _trainers[jobId][slot] = Trainer({operator: msg.sender, payee: payee, missed: 0, strikes: 0});
+        emit Joined(jobId, slot, msg.sender, payee, encryptionKey);
+
+        _receive(t.token, t.stake);
+    }
+
+    function leave(uint256 jobId) external {
+        Job storage j = _jobs[jobId];
+        bool running = j.state == State.Running;
+        if (!running) _jobIn(jobId, State.Open);
+        uint8 slot = _slotOf(jobId, j.active, msg.sender);
+        if (running) {
+            if (block.timestamp > j.submitBy) revert SubmittingClosed(jobId, j.submitBy);
+            if (j.submitted.has(slot)) revert AlreadySubmitted(jobId, j.round, slot);
+        }
+
+        address payee = _trainers[jobId][slot].payee;
+        j.active = j.active.without(slot);
+        delete _places[jobId][msg.sender];
+        delete _trainers[jobId][slot];
+        emit Left(jobId, slot);
+        _credit(jobId, payee, _terms[jobId].stake, Reason.Stake);
+        if (running && j.active == 0) _end(jobId, State.Aborted);
+    }
+
+    function cancel(uint256 jobId) external {
+        Job storage j = _jobIn(jobId, State.Open);
+        bool stale = block.timestamp > _terms[jobId].enrolBy && !_startable(jobId);
+        if (msg.sender != j.owner && !stale) revert NotCancellable(jobId, msg.sender);
+
+        _end(jobId, State.Cancelled);
+    }
+
+    function start(uint256 jobId) external {
+        Job storage j = _jobIn(jobId, State.Open);
+        if (!_startable(jobId)) revert NotStartable(jobId, j.aggregator != address(0), j.active.count());
+
+        j.state = State.Running;
+        emit Started(jobId);
+        _openRound(jobId, 1);
+    }
+
+    // ------------------------------------------------------------------ rounds
+
+    function publishKey(uint256 jobId, string calldata cid) external {
+        Job storage j = _jobIn(jobId, State.Running);
+        if (msg.sender != j.aggregator) revert NotAggregator(jobId, msg.sender);
+        if (j.keyPublished) revert KeyAlreadyPublished(jobId);
+        if (block.timestamp > j.submitBy) revert SubmittingClosed(jobId, j.submitBy);
+        _requireCid(cid);
+
+        j.keyPublished = true;
+        emit KeyPublished(jobId, cid);
+    }
+
+    function submitUpdate(uint256 jobId, uint16 round, bytes32 commitment, string calldata cid) external {
+        Job storage j = _jobIn(jobId, State.Running);
+        uint8 slot = _slotOf(jobId, j.active, msg.sender);
+        if (!j.keyPublished) revert KeyNotPublished(jobId);
+        if (round != j.round) revert WrongRound(jobId, j.round, round);
+        if (block.timestamp > j.submitBy) revert SubmittingClosed(jobId, j.submitBy);
+        if (j.submitted.has(slot)) revert AlreadySubmitted(jobId, round, slot);
+        if (commitment == 0) revert ZeroCommitment();
+        Submission storage s = _submissions[jobId][commitment];
+        if (s.round != 0) revert CommitmentSeen(jobId, commitment);
+        _requireCid(cid);
+
+        j.submitted = j.submitted.with(slot);
+        s.round = round;
+        s.slot = slot;
+        emit UpdateSubmitted(jobId, round, slot, commitment, cid);
+    }
+
+    function settleRound(uint256 jobId, uint16 round, Settlement calldata s) external {
+        Job storage j = _jobIn(jobId, State.Running);
+        Terms storage t = _terms[jobId];
+        uint32 submitted = j.submitted;
+        if (msg.sender != j.aggregator) revert NotAggregator(jobId, msg.sender);
+        if (round != j.round) revert WrongRound(jobId, j.round, round);
+        if (submitted == 0) revert NothingSubmitted(jobId, round);
+        if (submitted != j.active && block.timestamp <= j.submitBy) revert SubmittingOpen(jobId, j.submitBy);
+        if (block.timestamp > j.settleBy) revert SettlingClosed(jobId, j.settleBy);
+        _requireSound(jobId, t, submitted, s);
+
+        bool last = round == t.rounds;
+        (uint32 missing, uint32 struck) = _tally(jobId, submitted, submitted & ~s.selected & ~s.unopened);
+        uint128 slashed = _slash(t) * uint128((missing | struck).count());
+        // What the last round slashes joins its own pot, since there is no next one.
+        uint128 pot = t.reward + j.carry + (last ? slashed : 0);
+        j.carry = last ? 0 : slashed;
+        j.emptyRounds = 0;
+        emit RoundSettled(jobId, round, submitted, pot, s);
+
+        uint128 paid = _pay(jobId, pot, s);
+        j.escrow = j.escrow - t.reward - t.fee + (pot - paid);
+        _credit(jobId, j.aggregatorPayee, t.fee, Reason.Fee);
+        _eject(jobId, missing, false);
+        _eject(jobId, struck, true);
+        _advance(jobId, j.active == 0 && !last);
+    }
+
+    function skipRound(uint256 jobId) external {
+        Job storage j = _jobIn(jobId, State.Running);
+        Terms storage t = _terms[jobId];
+        if (!j.keyPublished) revert KeyNotPublished(jobId);
+        if (j.submitted != 0) revert SomethingSubmitted(jobId, j.round);
+        if (block.timestamp <= j.submitBy) revert SubmittingOpen(jobId, j.submitBy);
+
+        (uint32 missing,) = _tally(jobId, 0, 0);
+        uint128 refund = t.reward + t.fee;
+        j.escrow -= refund;
+        j.carry += _slash(t) * uint128(missing.count());
+        uint8 emptyRounds = ++j.emptyRounds;
+        emit RoundSkipped(jobId, j.round);
+
+        _credit(jobId, j.owner, refund, Reason.Refund);
+        _eject(jobId, missing, false);
+        _advance(jobId, j.active == 0 || emptyRounds == t.maxEmptyRounds);
+    }
+
+    function abort(uint256 jobId) external {
+        Job storage j = _jobIn(jobId, State.Running);
+        bool keyed = j.keyPublished;
+        uint40 deadline = keyed ? j.settleBy : j.submitBy;
+        if (block.timestamp <= deadline) revert NotAbortable(jobId, deadline);
+        if (keyed && j.submitted == 0) revert NothingSubmitted(jobId, j.round);
+
+        uint32 wronged = keyed ? j.submitted : j.active;
+        uint128 pot = _terms[jobId].bond + j.carry;
+        uint128 share = pot / uint128(wronged.count());
+        // What does not divide ends up with the owner.
+        j.carry = pot - share * uint128(wronged.count());
+        for (; wronged != 0; wronged &= wronged - 1) {
+            _credit(jobId, _trainers[jobId][wronged.lowest()].payee, share, Reason.Compensation);
+        }
+        _close(jobId, State.Aborted);
+    }
+
+    function withdraw(address token) external nonReentrant {
+        uint256 amount = credit[msg.sender][token];
+        if (amount == 0) revert NothingToWithdraw(msg.sender, token);
+
+        credit[msg.sender][token] = 0;
+        emit Withdrawn(msg.sender, token, amount);
+
+        if (token == address(0)) {
+            (bool sent,) = msg.sender.call{value: amount}("");
+            if (!sent) revert CoinTransferFailed(msg.sender, amount);
+        } else {
+            IERC20(token).safeTransfer(msg.sender, amount);
+        }
+    }
+
+    function revealValidation(uint256 jobId, string calldata cid) external {
+        Job storage j = _jobs[jobId];
+        State state = j.state;
+        if (state == State.None) revert NoSuchJob(jobId);
+        if (state == State.Open || state == State.Running) revert NotOver(jobId, state);
+        if (msg.sender != j.owner) revert NotOwner(jobId, msg.sender);
+        _requireCid(cid);
+
+        emit ValidationRevealed(jobId, cid);
+    }
+
+    // ------------------------------------------------------------------ views
+
+    function job(uint256 jobId) external view returns (Job memory) {
+        return _jobs[jobId];
+    }
+
+    function terms(uint256 jobId) external view returns (Terms memory) {
+        return _terms[jobId];
+    }
+
+    function trainer(uint256 jobId, uint8 slot) external view returns (Trainer memory taken) {
+        if (_jobs[jobId].active.has(slot)) taken = _trainers[jobId][slot];
+    }
+
+    function submission(uint256 jobId, bytes32 commitment) external view returns (uint16 round, uint8 slot) {
+        Submission storage s = _submissions[jobId][commitment];
+        return (s.round, s.slot);
+    }
+
+    // ------------------------------------------------------------------ checks
+
+    function _jobIn(uint256 jobId, State required) private view returns (Job storage j) {
+        j = _jobs[jobId];
+        State actual = j.state;
+        if (actual == State.None) revert NoSuchJob(jobId);
+        if (actual != required) revert WrongState(jobId, actual, required);
+    }
+
+    function _slotOf(uint256 jobId, uint32 active, address operator) private view returns (uint8 slot) {
+        uint8 place = _places[jobId][operator];
+        if (place == 0 || !active.has(place - 1)) revert NotTrainer(jobId, operator);
+        return place - 1;
+    }
+
+    function _startable(uint256 jobId) private view returns (bool) {
+        Job storage j = _jobs[jobId];
+        Terms storage t = _terms[jobId];
+        uint256 trainers = j.active.count();
+        bool enough = trainers == t.maxTrainers || (trainers >= t.minTrainers && block.timestamp > t.enrolBy);
+        return enough && j.aggregator != address(0);
+    }
+
+    function _requireSound(uint256 jobId, Terms storage t, uint32 submitted, Settlement calldata s) private view {
+        uint32 judged = s.unopened | s.selected;
+        if (judged & ~submitted != 0) revert NotSubmitted(jobId, judged, submitted);
+        if (s.selected & s.unopened != 0) revert SelectedUnopened(jobId, s.selected, s.unopened);
+        uint256 unopened = s.unopened.count();
+        if (unopened > t.maxFaulty) revert TooManyUnopened(jobId, unopened, t.maxFaulty);
+        uint256 selected = s.selected.count();
+        if (s.weights.length != selected) revert WeightCount(jobId, s.weights.length, selected);
+        if (selected != 0) _requireCid(s.sumCid);
+        else if (bytes(s.sumCid).length != 0) revert InvalidCid(bytes(s.sumCid).length);
+        bool wanted = t.rule == RULE_REFERENCE;
+        bool hasRows = bytes(s.referenceCid).length != 0;
+        bool hasCommitment = s.referenceCommitment != 0;
+        if (hasRows != wanted || hasCommitment != wanted) revert ReferenceRows(jobId, t.rule);
+        if (wanted) _requireCid(s.referenceCid);
+    }
+
+    function _requireCid(string calldata cid) private pure {
+        uint256 length = bytes(cid).length;
+        if (length == 0 || length > MAX_CID_BYTES) revert InvalidCid(length);
+    }
+
+    function _requireKey(bytes32 key) private pure {
+        if (key == 0) revert ZeroKey();
+    }
+
+    function _requirePayee(address payee) private pure {
+        if (payee == address(0)) revert ZeroAddress();
+    }
+
+    // ------------------------------------------------------------------ steps
+
+    function _openRound(uint256 jobId, uint16 round) private {
+        Job storage j = _jobs[jobId];
+        Terms storage t = _terms[jobId];
+        uint40 submitBy = uint40(block.timestamp) + t.submitWindow;
+        uint40 settleBy = submitBy + t.settleWindow;
+        j.round = round;
+        j.submitBy = submitBy;
+        j.settleBy = settleBy;
+        j.submitted = 0;
+        emit RoundOpened(jobId, round, submitBy, settleBy);
+    }
+
+    function _advance(uint256 jobId, bool broken) private {
+        uint16 round = _jobs[jobId].round;
+        if (broken) _end(jobId, State.Aborted);
+        else if (round == _terms[jobId].rounds) _end(jobId, State.Completed);
+        else _openRound(jobId, round + 1);
+    }
+
+    /// @dev Counts the round for each active trainer and returns those that reached a limit, by which one.
+    function _tally(uint256 jobId, uint32 submitted, uint32 outliers) private returns (uint32 missing, uint32 struck) {
+        Terms storage t = _terms[jobId];
+        for (uint32 left = _jobs[jobId].active; left != 0; left &= left - 1) {
+            uint8 slot = left.lowest();
+            Trainer storage who = _trainers[jobId][slot];
+            if (!submitted.has(slot)) {
+                if (++who.missed == t.maxMissed) missing = missing.with(slot);
+                continue;
+            }
+            if (who.missed != 0) who.missed = 0;
+            if (outliers.has(slot) && ++who.strikes == t.maxStrikes) struck = struck.with(slot);
+        }
+    }
+
+    function _pay(uint256 jobId, uint128 pot, Settlement calldata s) private returns (uint128 paid) {
+        uint256 total;
+        for (uint256 i; i < s.weights.length; ++i) {
+            total += s.weights[i];
+        }
+        if (total == 0) return 0;
+        uint32 left = s.selected;
+        for (uint256 i; left != 0; left &= left - 1) {
+            uint128 pay = uint128(uint256(pot) * s.weights[i++] / total);
+            paid += pay;
+            _credit(jobId, _trainers[jobId][left.lowest()].payee, pay, Reason.Pay);
+        }
+    }
+
+    /// @dev What one ejection costs.
+    function _slash(Terms storage t) private view returns (uint128) {
+        return uint128(uint256(t.stake) * t.slashBps / BPS);
+    }
+
+    function _eject(uint256 jobId, uint32 slots, bool strikes) private {
+        if (slots == 0) return;
+        uint128 slashed = _slash(_terms[jobId]);
+        uint128 rest = _terms[jobId].stake - slashed;
+        _jobs[jobId].active &= ~slots;
+        for (; slots != 0; slots &= slots - 1) {
+            uint8 slot = slots.lowest();
+            emit Ejected(jobId, slot, strikes, slashed);
+            _credit(jobId, _trainers[jobId][slot].payee, rest, Reason.Stake);
+        }
+    }
+
+    /// @dev The end of a job that its aggregator is not to blame for: the bond goes back.
+    function _end(uint256 jobId, State state) private {
+        Job storage j = _jobs[jobId];
+        if (j.aggregator != address(0)) _credit(jobId, j.aggregatorPayee, _terms[jobId].bond, Reason.Bond);
+        _close(jobId, state);
+    }
+
+    /// @dev Gives back every stake and all that is left, and leaves nothing in the job.
+    function _close(uint256 jobId, State state) private {
+        Job storage j = _jobs[jobId];
+        uint128 stake = _terms[jobId].stake;
+        for (uint32 left = j.active; left != 0; left &= left - 1) {
+            _credit(jobId, _trainers[jobId][left.lowest()].payee, stake, Reason.Stake);
+        }
+        uint128 rest = j.escrow + j.carry;
+        (j.state, j.active, j.submitted, j.escrow, j.carry) = (state, 0, 0, 0, 0);
+        _credit(jobId, j.owner, rest, Reason.Refund);
+        emit Ended(jobId, state);
+    }
+
+    function _credit(uint256 jobId, address payee, uint256 amount, Reason reason) private {
+        if (amount == 0) return;
+        address token = _terms[jobId].token;
+        credit[payee][token] += amount;
+        emit Credited(jobId, payee, token, amount, reason);
+    }
+
+    /// @dev Takes exactly `amount` of `token` from the caller.
+    function _receive(address token, uint256 amount) private {
+        uint256 coin = token == address(0) ? amount : 0;
+        if (msg.value != coin) revert WrongPayment(msg.value, coin);
+        if (token == address(0) || amount == 0) return;
+        uint256 held = IERC20(token).balanceOf(address(this));
+        IERC20(token).safeTransferFrom(msg.sender, address(this), amount);
+        uint256 holds = IERC20(token).balanceOf(address(this));
+        uint256 received = holds > held ? holds - held : 0;
+        if (received != amount) revert FeeOnTransfer(token, received, amount);
+    }
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {IJobMarket, Terms} from "../interfaces/IJobMarket.sol";
+
+/// @title The bounds of a job's terms
+library TermsCheck {
+    uint256 internal constant MAX_TRAINERS = 32;
+    uint256 internal constant MAX_ROUNDS = 1000;
+    uint256 internal constant MAX_WAIT = 365 days;
+
+    /// @dev Reverts with `InvalidTerm` unless every term is within its bounds.
+    /// @return escrow what the owner escrows: rounds × (reward + fee)
+    function check(Terms calldata terms) internal view returns (uint128 escrow) {
+        if (terms.token != address(0) && terms.token.code.length == 0) {
+            revert IJobMarket.InvalidTerm("token", uint160(terms.token));
+        }
+        within("enrolBy", terms.enrolBy, block.timestamp, block.timestamp + MAX_WAIT);
+        within("submitWindow", terms.submitWindow, 1, MAX_WAIT);
+        within("settleWindow", terms.settleWindow, 1, MAX_WAIT);
+        within("rule", terms.rule, 1, 2);
+        within("rounds", terms.rounds, 1, MAX_ROUNDS);
+        within("maxTrainers", terms.maxTrainers, 1, MAX_TRAINERS);
+        within("minTrainers", terms.minTrainers, 1, terms.maxTrainers);
+        within("maxFaulty", terms.maxFaulty, 0, terms.maxTrainers - 1);
+        within("maxMissed", terms.maxMissed, 1, type(uint8).max);
+        within("maxStrikes", terms.maxStrikes, 1, type(uint8).max);
+        within("maxEmptyRounds", terms.maxEmptyRounds, 1, type(uint8).max);
+        within("slashBps", terms.slashBps, 0, 10_000);
+        // All that a job can ever hold fits in 128 bits, so that no sum of its money can overflow.
+        uint256 owed = uint256(terms.rounds) * (uint256(terms.reward) + terms.fee);
+        within("total", owed + uint256(terms.maxTrainers) * terms.stake + terms.bond, 0, type(uint128).max);
+        return uint128(owed);
+    }
+
+    function within(bytes32 term, uint256 value, uint256 low, uint256 high) private pure {
+        if (value < low || value > high) revert IJobMarket.InvalidTerm(term, value);
+    }
+}

@@ -1,0 +1,103 @@
+"""Compiles the contracts and keeps marketplace/chain/artifacts equal to their sources.
+
+    python -m marketplace.chain.compile            writes the artifacts
+    python -m marketplace.chain.compile --check    exits 1 when a committed artifact is not what the sources compile to
+
+The compiler is npm's solcjs, driven by py-solc-x through scripts/solc. The output depends on nothing but the sources,
+the compiler's version and the settings below: metadata hashes are left out of the bytecode.
+"""
+
+import argparse
+import hashlib
+import json
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import solcx
+from solcx.exceptions import SolcError
+
+from marketplace.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+ARTIFACTS = Path(__file__).with_name("artifacts")
+SOLC_VERSION = "0.8.37"
+SOLC = ROOT / "scripts" / "solc" / f"solc-v{SOLC_VERSION}"
+SETTINGS: Mapping[str, object] = {
+    "evmVersion": "shanghai",
+    "optimizer": {"enabled": True, "runs": 200},
+    "metadata": {"bytecodeHash": "none"},
+}
+PRODUCTS = ("contracts/JobMarket.sol",)
+"""Sources whose contract, named like the file, gets an artifact."""
+
+
+def compile_sources(paths: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Artifacts by contract name, one for each source, which holds a contract named like the file.
+
+    paths: sources relative to the repository root, such as "contracts/JobMarket.sol"; imports are found in the
+    repository and node_modules. An artifact has abi (list), bytecode and deployedBytecode (0x-hex), compiler,
+    evmVersion, and sources: the SHA-256 of the Keccak-256 hashes of all sources that went in, by path.
+
+    Raises InputError where the compiler is not installed, a source is missing, or a source does not compile.
+    """
+    if shutil.which("node") is None or not (ROOT / "node_modules" / "solc").is_dir():
+        raise InputError(f"The Solidity compiler is missing: install Node.js and run npm install in {ROOT}.")
+    missing = [path for path in paths if not (ROOT / path).is_file()]
+    if missing:
+        raise InputError(f"No such contract source in {ROOT}: {', '.join(missing)}.")
+    outputs = ["abi", "evm.bytecode.object", "evm.deployedBytecode.object", "metadata"]
+    request = {
+        "language": "Solidity",
+        "sources": {path: {"content": (ROOT / path).read_text()} for path in paths},
+        "settings": {**SETTINGS, "outputSelection": {path: {Path(path).stem: outputs} for path in paths}},
+    }
+    try:
+        compiled = solcx.compile_standard(request, solc_binary=SOLC)
+    except SolcError as error:
+        raise InputError(f"The contracts do not compile: {error.message}") from error
+    return {Path(path).stem: _artifact(compiled["contracts"][path][Path(path).stem]) for path in paths}
+
+
+def _artifact(contract: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = json.loads(contract["metadata"])
+    hashes = {path: source["keccak256"] for path, source in metadata["sources"].items()}
+    return {
+        "abi": contract["abi"],
+        "bytecode": "0x" + contract["evm"]["bytecode"]["object"],
+        "deployedBytecode": "0x" + contract["evm"]["deployedBytecode"]["object"],
+        "compiler": metadata["compiler"]["version"],
+        "evmVersion": metadata["settings"]["evmVersion"],
+        "sources": "0x" + hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest(),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> str | None:
+    """Writes or checks the artifacts; returns a sentence on what is wrong, or None."""
+    parser = argparse.ArgumentParser(description="Compile the contracts into marketplace/chain/artifacts.")
+    parser.add_argument("--check", action="store_true", help="only compare; exit 1 on a difference")
+    check: bool = parser.parse_args(arguments).check
+    try:
+        artifacts = compile_sources(PRODUCTS)
+    except InputError as error:
+        return str(error)
+    expected = {f"{name}.json": json.dumps(a, indent=1, sort_keys=True) + "\n" for name, a in artifacts.items()}
+    if not check:
+        ARTIFACTS.mkdir(exist_ok=True)
+        for name, text in expected.items():
+            (ARTIFACTS / name).write_text(text)
+        return None
+    committed = {path.name: path.read_text() for path in ARTIFACTS.glob("*.json")}
+    stale = sorted(name for name in expected.keys() | committed.keys() if expected.get(name) != committed.get(name))
+    if not stale:
+        return None
+    return (
+        f"{', '.join(stale)} in {ARTIFACTS.relative_to(ROOT)} is not what the contracts compile to: "
+        "run python -m marketplace.chain.compile and commit the result."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

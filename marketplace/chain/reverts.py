@@ -1,0 +1,129 @@
+"""What a revert means, in one sentence for a person.
+
+Solidity gives custom errors by selector with ABI-encoded values (https://docs.soliditylang.org/en/latest/abi-spec.html#errors).
+Known here: JobMarket's own, the two that the language has, and those of ERC-20 tokens (ERC-6093).
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from eth_utils.abi import function_abi_to_4byte_selector, get_abi_input_types
+
+from marketplace import domain
+from marketplace.chain import abi
+from marketplace.errors import ChainError, Reverted
+
+SENTENCES: Mapping[str, str] = {
+    "InvalidTerm": "The term {term} is out of its bounds: {value}.",
+    "NoSuchJob": "There is no job {jobId} in this market.",
+    "WrongState": "Job {jobId} is {actual}; this can be done only while it is {required}.",
+    "NotOver": "Job {jobId} is {actual}; this can be done only when it is over.",
+    "NotOwner": "{caller} is not the owner of job {jobId}.",
+    "NotAggregator": "{caller} is not the aggregator of job {jobId}.",
+    "NotTrainer": "{caller} is not a trainer of job {jobId}: it has not joined, has left, or was ejected.",
+    "AggregatorTaken": "Job {jobId} already has an aggregator: {aggregator}.",
+    "AlreadyJoined": "{operator} is already a trainer of job {jobId}.",
+    "JobFull": "Job {jobId} is full: it has all of its {maxTrainers} trainers.",
+    "EnrolmentClosed": "Enrolment in job {jobId} closed at {enrolBy}.",
+    "NotStartable": (
+        "Job {jobId} cannot start yet: it has {trainers} trainers and {hasAggregator} aggregator; it needs one, "
+        "and to be full, or past its enrolment with enough trainers."
+    ),
+    "NotCancellable": "{caller} is not the owner of job {jobId}, who alone may cancel it as long as it may start.",
+    "ZeroAddress": "The payee is the zero address: give an address that can withdraw.",
+    "ZeroKey": "The encryption key is zero: give an X25519 public key.",
+    "InvalidCid": "A CID of {length} bytes was given; it is needed where there is content, and has 1 to 100 bytes.",
+    "ZeroCommitment": "The commitment is zero.",
+    "KeyAlreadyPublished": "The job key of job {jobId} has already been published.",
+    "KeyNotPublished": "The aggregator has not published the job key of job {jobId} yet.",
+    "WrongRound": "Job {jobId} is in round {actual}, not {given}.",
+    "SubmittingClosed": "The submitting phase of job {jobId} closed at {submitBy}.",
+    "SubmittingOpen": "The submitting phase of job {jobId} is open until {submitBy}.",
+    "SettlingClosed": "The settling phase of job {jobId} closed at {settleBy}.",
+    "AlreadySubmitted": "Slot {slot} has already submitted its update of round {round} of job {jobId}.",
+    "CommitmentSeen": "The commitment {commitment} has been submitted in job {jobId} before.",
+    "NothingSubmitted": "Nobody has submitted in round {round} of job {jobId}: it can only be skipped.",
+    "SomethingSubmitted": "Round {round} of job {jobId} has submissions: it must be settled, not skipped.",
+    "NotAbortable": "Job {jobId} cannot be aborted before its aggregator's deadline, {abortableAfter}, has passed.",
+    "NotSubmitted": "The settlement of job {jobId} judges {mask}, but only {submitted} have submitted.",
+    "SelectedUnopened": "The settlement of job {jobId} selects {selected} while it calls {unopened} unopened.",
+    "TooManyUnopened": "The settlement of job {jobId} calls {unopened} submissions unopened, and {maxFaulty} may be.",
+    "WeightCount": "The settlement of job {jobId} has {given} weights for {required} selected slots.",
+    "ReferenceRows": "Reference rows are given exactly with the rule reference; job {jobId} has rule {rule}.",
+    "WrongPayment": "The call carried {sent} wei, and {required} are due.",
+    "FeeOnTransfer": "The token {token} delivered {received} of {required} units: tokens that keep a fee are refused.",
+    "NothingToWithdraw": "{payee} has no credit in {token}.",
+    "CoinTransferFailed": "{payee} did not accept the payment of {amount} wei.",
+    "SafeERC20FailedOperation": "The token {token} refused the transfer.",
+    "ReentrancyGuardReentrantCall": "The market was called from within one of its own calls.",
+    "Error": "The contract refused: {message}.",
+    "Panic": "The contract stopped on an internal error (Solidity panic 0x{code:02x}).",
+    "ERC20InsufficientBalance": "{sender} holds {balance} units of the token, and {needed} are needed.",
+    "ERC20InsufficientAllowance": "{spender} may take {allowance} units of the token, and {needed} are needed.",
+    "ERC20InvalidApprover": "The token refused {approver} as the holder of an allowance.",
+    "ERC20InvalidReceiver": "The token refused {receiver} as a receiver.",
+    "ERC20InvalidSender": "The token refused {sender} as a sender.",
+    "ERC20InvalidSpender": "The token refused {spender} as the spender of an allowance.",
+}
+
+
+_ROLES = ("Approver", "Receiver", "Sender", "Spender")
+
+
+def _declared(name: str, *inputs: tuple[str, str]) -> abi.Entry:
+    return {"type": "error", "name": name, "inputs": [{"name": n, "type": t, "internalType": t} for n, t in inputs]}
+
+
+_FOREIGN = (
+    _declared("Error", ("message", "string")),
+    _declared("Panic", ("code", "uint256")),
+    _declared("ERC20InsufficientBalance", ("sender", "address"), ("balance", "uint256"), ("needed", "uint256")),
+    _declared("ERC20InsufficientAllowance", ("spender", "address"), ("allowance", "uint256"), ("needed", "uint256")),
+    *(_declared(f"ERC20Invalid{role}", (role.lower(), "address")) for role in _ROLES),
+)
+
+
+@cache
+def declarations() -> Mapping[bytes, abi.Entry]:
+    """Every error that is known, by selector."""
+    entries = [*(entry for entry in abi.artifact()["abi"] if entry["type"] == "error"), *_FOREIGN]
+    return {function_abi_to_4byte_selector(entry): entry for entry in entries}
+
+
+def decode(data: bytes, fallback: str = "") -> Reverted:
+    """The error that a contract reverted with.
+
+    data: the revert data, possibly empty or of an unknown error. fallback: the node's own words, for want of data.
+    """
+    entry = declarations().get(data[:4])
+    if entry is None:
+        what = f"an unknown error 0x{data[:4].hex()}" if data else fallback or "no reason given"
+        return Reverted(f"The contract refused the call: {what}.")
+    name = entry["name"]
+    try:
+        raw = abi.decode(get_abi_input_types(entry), data[4:], f"the contract's error {name}")
+        values = dict(zip((i["name"] for i in entry["inputs"]), abi.values(entry["inputs"], raw), strict=True))
+    except ChainError:
+        return Reverted(f"The contract refused the call with a malformed error {name}.", name=name)
+    shown = {i["name"]: _shown(i, values[i["name"]]) for i in entry["inputs"]}
+    return Reverted(SENTENCES[name].format_map(shown), name=name, values=values)
+
+
+def _shown(component: abi.Entry, value: Any) -> Any:
+    """A value as a person reads it: times, states, sets of slots."""
+    match component["type"]:
+        case "uint40":
+            return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        case "uint32":
+            return "slots " + (", ".join(map(str, domain.slots(value))) or "(none)")
+        case "bool":
+            return "an" if value else "no"
+        case "bytes32" if component["name"] == "term":
+            return value.rstrip(b"\0").decode("ascii", "backslashreplace")
+        case "bytes32":
+            return "0x" + value.hex()
+        case "address" if component["name"] == "token" and value == domain.ZERO_ADDRESS:
+            return "the chain's coin"
+    return value.name.lower() if isinstance(value, domain.State) else value

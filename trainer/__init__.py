@@ -1,0 +1,1 @@
+"""Local work: a model from its description, data checked against their schema, a round of training, integers."""

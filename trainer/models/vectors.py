@@ -1,0 +1,56 @@
+"""A module's parameters as one vector, and as a file."""
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import nn
+
+from zk.encoding import Float32s
+
+
+def flatten(module: nn.Module) -> torch.Tensor:
+    """All parameters in the module's own order, as a fresh float32[d] on the module's device."""
+    with torch.no_grad():
+        return torch.cat([parameter.detach().reshape(-1) for parameter in module.parameters()])
+
+
+def load_flat(module: nn.Module, vector: torch.Tensor | Float32s) -> None:
+    """Copies float32[d] into the parameters, in the order of `flatten`. The vector is neither changed nor kept.
+
+    Raises ValueError if the vector is no float32[d] for this module.
+    """
+    source = vector if isinstance(vector, torch.Tensor) else torch.from_numpy(np.require(vector, requirements="W"))
+    parameters = list(module.parameters())
+    count = sum(parameter.numel() for parameter in parameters)
+    if source.dtype != torch.float32 or source.shape != (count,):
+        raise ValueError(f"the model takes float32[{count}], not {source.dtype}{list(source.shape)}")
+    with torch.no_grad():
+        for parameter, part in zip(parameters, torch.split(source, [p.numel() for p in parameters]), strict=True):
+            parameter.copy_(part.view_as(parameter))
+
+
+def to_safetensors(module: nn.Module) -> bytes:
+    """The module's parameters by name as a safetensors file, for `load_state_dict` of the same architecture."""
+    return safetensors.torch.save({name: p.detach().cpu().contiguous() for name, p in module.named_parameters()})
+
+
+def from_safetensors(module: nn.Module, content: bytes) -> torch.Tensor:
+    """float32[d] of a file that `to_safetensors` made for the same architecture; the module then has these parameters.
+
+    Raises ValueError for a file of other tensors, shapes or dtypes, and for parameters that are not finite.
+    """
+    try:
+        tensors = safetensors.torch.load(content)
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise ValueError(f"the file is not a safetensors file: {error}") from error
+    own = dict(module.named_parameters())
+    if tensors.keys() != own.keys():
+        raise ValueError(f"the file has the tensors {sorted(tensors)}, the model {sorted(own)}")
+    for name, tensor in tensors.items():
+        if tensor.shape != own[name].shape or tensor.dtype != torch.float32 or not bool(tensor.isfinite().all()):
+            raise ValueError(f"tensor {name!r} is not the model's finite float32{list(own[name].shape)}")
+    with torch.no_grad():
+        for name, parameter in own.items():
+            parameter.copy_(tensors[name])
+    return flatten(module)

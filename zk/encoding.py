@@ -1,0 +1,48 @@
+"""Canonical bytes and ranges of updates: what every other part, and every other language, has to agree on.
+
+An update is w ∈ Z^d with |w_i| ≤ LIMIT. Its canonical bytes are the d entries as int16, little endian, nothing before
+or after. −32768 is not an entry, so that every update has exactly one encoding and −w is an update too.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int16s = NDArray[np.int16]
+Int64s = NDArray[np.int64]
+Float32s = NDArray[np.float32]
+
+LIMIT = 2**15 - 1
+"""Largest absolute value of an entry."""
+
+MAX_ENTRIES = 2**28
+"""Largest d. Keeps every |⟨w_i, w_j⟩| ≤ d · 2^30 ≤ 2^58, inside int64."""
+
+ONE = 4096
+"""The coefficient that means "the whole update" in rule `reference`; no coefficient is larger."""
+
+SALT_BYTES = 32
+
+
+def check_entries(w: NDArray[Any], d: int | None = None) -> Int16s:
+    """`w` itself, if it is an update: int16[d], 1 ≤ d ≤ MAX_ENTRIES, no −32768. Raises ValueError otherwise."""
+    if w.dtype != np.int16 or w.ndim != 1:
+        raise ValueError(f"an update is a vector of int16, this is {w.dtype}{list(w.shape)}")
+    if not 1 <= len(w) <= MAX_ENTRIES or (d is not None and len(w) != d):
+        raise ValueError(f"an update of {len(w)} entries was given where {d or f'1 … {MAX_ENTRIES}'} are required")
+    if int(w.min()) < -LIMIT:
+        raise ValueError(f"entry {int(w.argmin())} of the update is -32768, below -{LIMIT}")
+    return w
+
+
+def to_bytes(w: NDArray[Any]) -> bytes:
+    """The 2·d canonical bytes of an update. Raises ValueError if `w` is none."""
+    return check_entries(w).astype("<i2", copy=False).tobytes()
+
+
+def from_bytes(data: bytes, d: int) -> Int16s:
+    """int16[d] from exactly 2·d canonical bytes; read-only, without a copy. Raises ValueError otherwise."""
+    if len(data) != 2 * d:
+        raise ValueError(f"an update of {d} entries has {2 * d} bytes, {len(data)} were given")
+    return check_entries(np.frombuffer(data, dtype="<i2").astype(np.int16, copy=False), d)

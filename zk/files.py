@@ -1,0 +1,164 @@
+"""The files that travel: safetensors with exactly the tensors named here, checked strictly on the way in.
+
+file    tensors
+update  "update" int16[d], "salt" uint8[32]                       sealed to the aggregator
+rows    "first" int16[d], "second" int16[d], "salt" uint8[32]      the reference rows, sealed to the owner
+sum     "sum" int64[d]                                            sealed to the job key
+model   "model" float32[d]                                        the round's base, sealed to the job key
+
+Every `unpack_*` raises ValueError for anything else: another size, name, dtype or shape, metadata, entries out of
+range. The `max_*_file_bytes` bound a file's length before it is fetched. Format: https://huggingface.co/docs/safetensors.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from zk.encoding import SALT_BYTES, Float32s, Int16s, Int64s, check_entries
+
+_MAX_HEADER_BYTES = 1024
+_DTYPES: Mapping[str, np.dtype[Any]] = {
+    "I16": np.dtype("<i2"),
+    "I64": np.dtype("<i8"),
+    "F32": np.dtype("<f4"),
+    "U8": np.dtype("u1"),
+}
+
+Layout = Mapping[str, tuple[str, int]]
+"""Tensor name → (safetensors dtype, length)."""
+
+
+def _update_layout(d: int) -> Layout:
+    return {"update": ("I16", d), "salt": ("U8", SALT_BYTES)}
+
+
+def _rows_layout(d: int) -> Layout:
+    return {"first": ("I16", d), "second": ("I16", d), "salt": ("U8", SALT_BYTES)}
+
+
+def _sum_layout(d: int) -> Layout:
+    return {"sum": ("I64", d)}
+
+
+def _model_layout(d: int) -> Layout:
+    return {"model": ("F32", d)}
+
+
+def _max_bytes(layout: Layout) -> int:
+    return 8 + _MAX_HEADER_BYTES + sum(_DTYPES[dtype].itemsize * length for dtype, length in layout.values())
+
+
+def _pack(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    # The library writes an array's memory as it lies, strides or not.
+    return safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+
+
+def _unpack(data: bytes, layout: Layout) -> dict[str, NDArray[Any]]:
+    if not 8 <= len(data) <= _max_bytes(layout):
+        raise ValueError(f"the file has {len(data)} bytes, at most {_max_bytes(layout)} are allowed")
+    header_bytes = int.from_bytes(data[:8], "little")
+    try:
+        found = dict(safetensors.deserialize(data))  # type: ignore[no-untyped-call]
+        # The library drops metadata and lets a name come twice; the header shows both.
+        names = [name for name, _ in json.loads(data[8 : 8 + header_bytes], object_pairs_hook=list)]
+    except (safetensors.SafetensorError, ValueError, RecursionError) as error:
+        raise ValueError(f"the file is not a safetensors file: {error}") from error
+    if sorted(names) != sorted(layout):
+        raise ValueError(f"the file has the entries {sorted(names)}, {sorted(layout)} are required")
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, (dtype, length) in layout.items():
+        tensor = found[name]
+        if tensor["dtype"] != dtype or list(tensor["shape"]) != [length]:
+            raise ValueError(f"tensor {name!r} is {tensor['dtype']}{tensor['shape']}, {dtype}[{length}] is required")
+        arrays[name] = np.frombuffer(tensor["data"], dtype=_DTYPES[dtype])
+    return arrays
+
+
+def _entries(array: NDArray[Any]) -> Int16s:
+    return check_entries(array.astype(np.int16, copy=False))
+
+
+def _salt(salt: bytes) -> NDArray[np.uint8]:
+    if len(salt) != SALT_BYTES:
+        raise ValueError(f"a salt has {SALT_BYTES} bytes, {len(salt)} were given")
+    return np.frombuffer(salt, dtype=np.uint8)
+
+
+def max_update_file_bytes(d: int) -> int:
+    """Upper bound of an update file's length in bytes, for d entries."""
+    return _max_bytes(_update_layout(d))
+
+
+def pack_update(w: Int16s, salt: bytes) -> bytes:
+    """The update file of int16[d] and a 32-byte salt. Raises ValueError if either is none."""
+    return _pack({"update": check_entries(w), "salt": _salt(salt)})
+
+
+def unpack_update(data: bytes, d: int) -> tuple[Int16s, bytes]:
+    """(int16[d], salt) from an update file."""
+    arrays = _unpack(data, _update_layout(d))
+    return _entries(arrays["update"]), arrays["salt"].tobytes()
+
+
+def max_rows_file_bytes(d: int) -> int:
+    """Upper bound of a rows file's length in bytes, for d entries a row."""
+    return _max_bytes(_rows_layout(d))
+
+
+def pack_rows(first: Int16s, second: Int16s, salt: bytes) -> bytes:
+    """The rows file of the two reference rows, int16[d] each, and a 32-byte salt."""
+    check_entries(second, len(first))
+    return _pack({"first": check_entries(first), "second": second, "salt": _salt(salt)})
+
+
+def unpack_rows(data: bytes, d: int) -> tuple[Int16s, Int16s, bytes]:
+    """(first int16[d], second int16[d], salt) from a rows file."""
+    arrays = _unpack(data, _rows_layout(d))
+    return _entries(arrays["first"]), _entries(arrays["second"]), arrays["salt"].tobytes()
+
+
+def max_sum_file_bytes(d: int) -> int:
+    """Upper bound of a sum file's length in bytes, for d entries."""
+    return _max_bytes(_sum_layout(d))
+
+
+def pack_sum(total: Int64s) -> bytes:
+    """The sum file of int64[d]."""
+    if total.dtype != np.int64 or total.ndim != 1:
+        raise ValueError(f"a sum is a vector of int64, this is {total.dtype}{list(total.shape)}")
+    return _pack({"sum": total})
+
+
+def unpack_sum(data: bytes, d: int, bound: int) -> Int64s:
+    """int64[d] from a sum file, every entry within ±bound (Σ coefficients · LIMIT of the round)."""
+    total: Int64s = _unpack(data, _sum_layout(d))["sum"].astype(np.int64, copy=False)
+    if int(total.max()) > bound or int(total.min()) < -bound:
+        raise ValueError(f"the sum has an entry outside ±{bound}, which no selected updates add up to")
+    return total
+
+
+def max_model_file_bytes(d: int) -> int:
+    """Upper bound of a model file's length in bytes, for d parameters."""
+    return _max_bytes(_model_layout(d))
+
+
+def pack_model(parameters: Float32s) -> bytes:
+    """The model file of float32[d], all finite."""
+    if parameters.dtype != np.float32 or parameters.ndim != 1:
+        raise ValueError(f"parameters are a vector of float32, this is {parameters.dtype}{list(parameters.shape)}")
+    if not np.isfinite(parameters).all():
+        raise ValueError("the model has a parameter that is not a finite number")
+    return _pack({"model": parameters})
+
+
+def unpack_model(data: bytes, d: int) -> Float32s:
+    """float32[d], all finite, from a model file."""
+    parameters: Float32s = _unpack(data, _model_layout(d))["model"].astype(np.float32, copy=False)
+    if not np.isfinite(parameters).all():
+        raise ValueError("the model has a parameter that is not a finite number")
+    return parameters

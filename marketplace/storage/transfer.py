@@ -1,0 +1,122 @@
+"""What every storage shares: the interface, and bytes that are checked while they are copied."""
+
+import os
+import secrets
+from contextlib import suppress
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from marketplace.errors import CorruptContent
+from marketplace.storage.cid import CidBuilder, parse_cid
+
+PIECE = 262_144  # bytes that are read at a time
+
+
+class Storage(Protocol):
+    """Bytes by content id. Whoever holds the bytes is trusted for nothing: what comes back is hashed again.
+
+    Every method raises StorageError when the storage cannot be reached or used.
+    """
+
+    def put(self, source: BinaryIO) -> str:
+        """Stores everything that `source` still gives, and returns its CID."""
+        ...
+
+    def get(self, cid: str, sink: BinaryIO, *, max_bytes: int) -> int:
+        """Writes the content of `cid` to `sink` and returns its size in bytes.
+
+        What the sink holds is only valid once this returns; `fetch_to` and `get_bytes` keep that rule for the caller.
+        Raises NotFound where the content is absent, CorruptContent for a malformed CID, for content larger than
+        `max_bytes` (before more than that is written), and for bytes that do not hash to the CID.
+        """
+        ...
+
+    def has(self, cid: str) -> bool:
+        """Whether the storage says that it holds `cid`; only `get` shows that it does.
+
+        Raises CorruptContent for a malformed CID.
+        """
+        ...
+
+
+class VerifiedSink:
+    """Passes bytes on to `sink`, never more than `max_bytes`, and tells at the end whether they are `cid`.
+
+    where: the storage's name in sentences, such as "the folder runs/store".
+    """
+
+    def __init__(self, cid: str, sink: BinaryIO, max_bytes: int, where: str) -> None:
+        self._cid = parse_cid(cid)
+        self._sink = sink
+        self._max_bytes = max_bytes
+        self._where = where
+        self._builder = CidBuilder()
+
+    @property
+    def size(self) -> int:
+        return self._builder.size
+
+    def expect(self, size: int) -> None:
+        """Raises CorruptContent when `size` bytes in all would be too many."""
+        if size > self._max_bytes:
+            raise CorruptContent(
+                f"{self._cid} in {self._where} is larger than the {self._max_bytes} bytes allowed here; it is not read."
+            )
+
+    def write(self, piece: bytes) -> None:
+        self.expect(self.size + len(piece))
+        self._builder.update(piece)
+        self._sink.write(piece)
+
+    def finish(self) -> int:
+        """The size in bytes of the verified content. Raises CorruptContent when it is another's."""
+        if self._builder.finish() != self._cid:
+            raise CorruptContent(
+                f"The {self.size} bytes that {self._where} gave for {self._cid} are not that content; "
+                "get it from another storage, or have it published again."
+            )
+        return self.size
+
+
+def fetch_to(storage: Storage, cid: str, path: Path, max_bytes: int) -> int:
+    """Fetches `cid` into the file `path`, which appears (or is replaced) only when all of it is verified.
+
+    Returns the size in bytes. Raises what `Storage.get` raises; `path` is then as it was.
+    """
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with partial.open("xb") as sink:
+            size = storage.get(cid, sink, max_bytes=max_bytes)
+            sync(sink)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    sync_folder(path.parent)
+    return size
+
+
+def get_bytes(storage: Storage, cid: str, max_bytes: int) -> bytes:
+    """The verified content of `cid`, for what fits in memory. Raises what `Storage.get` raises."""
+    sink = BytesIO()
+    storage.get(cid, sink, max_bytes=max_bytes)
+    return sink.getvalue()
+
+
+def put_bytes(storage: Storage, data: bytes) -> str:
+    return storage.put(BytesIO(data))
+
+
+def sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes a rename in `folder` survive a crash, where the system can (Windows opens no folders)."""
+    with suppress(PermissionError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -130,7 +130,7 @@ def mask_of(members: Iterator[int] | list[int] | set[int]) -> int:
 
 
 def divide(pot: int, weights: tuple[int, ...] | list[int]) -> list[int]:
-    """Pay by weight: floor(pot · weight / Σ weights) each; all zero when the weights are. What is left is the owner's."""
+    """Pay by weight: floor(pot · weight / Σ weights) each; all zero when the weights are. The rest is the owner's."""
     total = sum(weights)
     return [pot * weight // total if total else 0 for weight in weights]
 

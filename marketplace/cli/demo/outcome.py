@@ -1,0 +1,120 @@
+"""What came of a demo: a live board while it runs; tables, JSON and a picture at the end."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+
+from marketplace.cli.demo.cast import Cast
+from marketplace.cli.tables import pay_by_slot
+from marketplace.domain import Job
+from marketplace.replay import JobHistory
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """names: operator → (name, role); accuracy: on the test data, before round 1 and after each round; gas: by call, of
+    each transaction; seconds: by phase."""
+
+    history: JobHistory
+    names: dict[str, tuple[str, str]]
+    accuracy: list[float]
+    gas: dict[str, list[int]]
+    seconds: dict[str, float]
+    audit: dict[str, Any]
+
+    @property
+    def audit_ok(self) -> bool:
+        return self.audit.get("ok") is True
+
+    def payouts(self) -> dict[str, dict[str, Any]]:
+        """By trainer: role, wei paid for work, rounds in which it was selected, pay by round."""
+        pays = {round: pay_by_slot(self.history, round) for round in sorted(self.history.settled)}
+        result = {}
+        for slot, trainer in sorted(self.history.participants.items()):
+            name, role = self.names[trainer.operator]
+            selected = [
+                round for round, event in sorted(self.history.settled.items()) if event.settlement.selected >> slot & 1
+            ]
+            by_round = {round: pay.get(slot, 0) for round, pay in pays.items()}
+            result[name] = {
+                "role": role,
+                "slot": slot,
+                "operator": trainer.operator,
+                "wei": sum(by_round.values()),
+                "selected": selected,
+                "by_round": by_round,
+            }
+        return dict(sorted(result.items()))
+
+
+def board(job: Job, players: Cast, status: dict[str, str], rounds: int) -> Table:
+    """What everybody is doing."""
+    title = f"job {job.state.name.lower()}, round {job.round} of {rounds}, {job.submitted.bit_count()} submitted"
+    table = Table(title=title, title_justify="left", expand=True)
+    table.add_column("who", no_wrap=True)
+    table.add_column("role", no_wrap=True)
+    table.add_column("does", overflow="ellipsis", no_wrap=True, ratio=1)
+    for player in players.all:
+        table.add_row(player.name, player.role, status.get(player.name, ""))
+    return table
+
+
+def outcome_document(outcome: Outcome) -> dict[str, Any]:
+    """The results for programs."""
+    return {
+        "accuracy": outcome.accuracy,
+        "payouts": outcome.payouts(),
+        "gas": outcome.gas,
+        "seconds": outcome.seconds,
+        "audit": outcome.audit,
+        "state": outcome.history.state.name.lower(),
+    }
+
+
+def outcome_tables(outcome: Outcome) -> Group:
+    """The results for people."""
+    accuracy = Table(
+        "", *(f"round {number}" for number in range(1, len(outcome.accuracy))), title="Test accuracy by round"
+    )
+    accuracy.add_row("", *(f"{value:.1%}" for value in outcome.accuracy[1:]))
+    rounds = sorted(outcome.history.settled)
+    pay = Table(title="Pay, in ether")
+    for header in ("trainer", "role", *(f"round {number}" for number in rounds), "paid"):
+        pay.add_column(header, no_wrap=header in ("trainer", "role", "paid"))
+    for name, row in outcome.payouts().items():
+        cells = [f"{row['by_round'][number] / 10**18:.4f}" if number in row["selected"] else "-" for number in rounds]
+        pay.add_row(name, row["role"], *cells, f"{row['wei'] / 10**18:.4f}")
+    gas = Table("call", "transactions", "gas, median", "gas, most", title="Gas by call")
+    for call, used in sorted(outcome.gas.items()):
+        gas.add_row(call, str(len(used)), f"{int(median(used)):,}", f"{max(used):,}")
+    spent = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in outcome.seconds.items())
+    checks = outcome.audit.get("checks", [])
+    passed = sum(check["ok"] is True for check in checks)
+    verdict = "[bold green]audit: OK[/]" if outcome.audit_ok else "[bold red]audit: FAILED[/]"
+    wrong = [f"  {finding['where']}: {finding['what']}" for finding in outcome.audit.get("findings", [])]
+    return Group(accuracy, pay, gas, f"Time: {spent}.", *wrong, f"{verdict} ({passed} of {len(checks)} checks passed)")
+
+
+def picture(outcome: Outcome, path: Path) -> None:
+    """Accuracy by round beside pay by trainer and round, as PNG or SVG by the file's ending."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot(range(len(outcome.accuracy)), [100 * value for value in outcome.accuracy], marker="o")
+    left.set(xlabel="round", ylabel="test accuracy, %", title="Accuracy by round", ylim=(0, 100))
+    left.grid(alpha=0.3)
+    rows = outcome.payouts()
+    bottom = dict.fromkeys(rows, 0.0)
+    for round in sorted(outcome.history.settled):
+        heights = [row["by_round"][round] / 10**18 for row in rows.values()]
+        right.bar(list(rows), heights, bottom=[bottom[name] for name in rows], label=f"round {round}")
+        bottom = {name: bottom[name] + height for name, height in zip(rows, heights, strict=True)}
+    right.set(ylabel="pay, ether", title="Pay by trainer")
+    right.set_xticks(range(len(rows)), [f"{name}\n{row['role']}" for name, row in rows.items()], fontsize=8)
+    right.legend(fontsize=8)
+    figure.savefig(path, dpi=150)

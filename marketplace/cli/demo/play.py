@@ -1,0 +1,326 @@
+"""Plays the demo: every party is a process of its own, started as its user would start it; this file only watches,
+moves the development chain's clock past the deadline that a silent trainer lets pass, and tells what came of it."""
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from io import TextIOWrapper
+from pathlib import Path
+from typing import IO, Any, Literal, cast
+
+from rich.console import Console
+from rich.live import Live
+
+from marketplace.chain.anvil import Anvil, dev_accounts
+from marketplace.chain.clock import skip_to
+from marketplace.chain.connection import Connection
+from marketplace.chain.deploy import deploy
+from marketplace.chain.events import EventReader
+from marketplace.chain.gas import gas_by_call
+from marketplace.chain.market import Market
+from marketplace.chain.transactions import transact
+from marketplace.cli.demo.cast import (
+    ETHER,
+    PASSWORD,
+    SILENT_ROUND,
+    Cast,
+    Player,
+    data_schema,
+    job_document,
+    make_cast,
+    write_job,
+)
+from marketplace.cli.demo.outcome import Outcome, board, outcome_document, outcome_tables, picture
+from marketplace.domain import State
+from marketplace.errors import ChainError, MeritError
+from marketplace.files import write_atomically
+from marketplace.services.models import Models
+from marketplace.services.node import JobFeed, Node, fetch_spec, job_key
+from marketplace.storage import open_storage
+from trainer.data import Dataset
+from trainer.models import build, load_flat
+from trainer.train import evaluate
+
+STALL_SECONDS = 120.0  # without any news from any process, the demo has failed
+STOP_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What is played."""
+
+    trainers: int
+    rounds: int
+    rule: Literal["reference", "krum-cosine"]
+    model: str
+    honest: bool
+    rpc: str
+    ipfs: str
+    seed: int
+
+
+class DemoFailed(MeritError):
+    exit_code = 1
+
+
+@dataclass(slots=True)
+class Process:
+    player: Player
+    name: str
+    popen: subprocess.Popen[bytes]
+    last: list[str] = field(default_factory=list)
+
+
+class Play:
+    def __init__(self, script: Script, out: Console, keep: Path | None) -> None:
+        self._script = script
+        self._out = out
+        self._keep = keep
+        self._news: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue()
+        self._processes: list[Process] = []
+        self._seconds: dict[str, float] = {}
+        self._status: dict[str, str] = {}
+
+    def run(self, *, json_file: Path | None, plot_file: Path | None) -> bool:
+        """Plays the whole job; True when its audit found nothing wrong. Raises MeritError when it cannot be played."""
+        with ExitStack() as stack:
+            if self._keep is not None:
+                self._keep.mkdir(parents=True, exist_ok=True)
+                folder = self._keep.resolve()
+            else:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="merit-demo-")))
+            stack.callback(self._stop_all)
+            rpc = self._script.rpc or stack.enter_context(Anvil()).url
+            outcome = self._play(folder, Connection(rpc))
+        self._out.print(outcome_tables(outcome))
+        if json_file is not None:
+            write_atomically(json_file, json.dumps(outcome_document(outcome), indent=2).encode(), mode=0o644)
+        if plot_file is not None:
+            picture(outcome, plot_file)
+            self._out.print(f"The picture is {plot_file}.")
+        return outcome.audit_ok
+
+    def _play(self, folder: Path, connection: Connection) -> Outcome:
+        started = time.perf_counter()
+        script = self._script
+        with self._phase("setup", "Keys, data and the contract"):
+            players = make_cast(
+                folder,
+                trainers=script.trainers,
+                honest=script.honest,
+                schema=data_schema(script.model),
+                seed=script.seed,
+            )
+            banker = dev_accounts()[0]
+            for player in players.all:
+                transact(connection, banker, player.identity.address, b"", value=100 * ETHER, wait=60)
+            entry = deploy(connection, players.owner.identity.account)
+            market = Market(connection, entry.market)
+            events = EventReader(connection, entry.market, entry.block)
+            storage = script.ipfs or f"folder:{folder / 'storage'}"
+            environment = self._environment(connection.url, storage, entry.market)
+        with self._phase("create", "The owner creates the job"):
+            document = job_document(players, rounds=script.rounds, rule=script.rule, model=script.model)
+            write_job(folder / "job.yaml", document)
+            options = ["--validation", str(players.validation)] if script.rule == "reference" else []
+            created = self._call(players.owner, environment, "job", "create", str(folder / "job.yaml"), *options)
+            job_id = int(created["job"])
+        with self._phase("rounds", "Trainers join, train and are judged"):
+            self._start_all(players, environment, job_id)
+            self._follow(market, job_id, players)
+        owner = Node(market, events, open_storage(storage, timeout=60), players.owner.home, players.owner.identity)
+        with self._phase("payout", "Everybody withdraws"):
+            token = market.terms(job_id).token
+            for player in players.all:
+                if market.credit(player.identity.address, token):
+                    market.withdraw(player.identity.account, token)
+        if script.rule == "reference":
+            with self._phase("reveal", "The owner reveals the validation data"):
+                self._call(players.owner, environment, "job", "reveal", str(job_id))
+        with self._phase("audit", "An auditor who knows nobody checks everything"):
+            key_file = folder / "job.key"
+            history = JobFeed(owner, job_id).refresh()
+            key = job_key(owner, history)
+            write_atomically(key_file, key.hex().encode())
+            audit = self._call(
+                players.owner, environment, "audit", str(job_id), "--job-key-file", str(key_file), may_fail=True
+            )
+        accuracy = _accuracies(owner, job_id, key, players.test)
+        self._seconds["total"] = time.perf_counter() - started
+        gas = gas_by_call(connection, entry.market, entry.block)
+        names = {player.identity.address: (player.name, player.role) for player in players.trainers}
+        return Outcome(history, names, accuracy, gas, dict(self._seconds), audit)
+
+    # ---------------------------------------------------------------- processes
+
+    def _environment(self, rpc: str, storage: str, market: str) -> dict[str, str]:
+        keep = {name: value for name, value in os.environ.items() if not name.startswith("MERIT_")}
+        return keep | {
+            "MERIT_RPC": rpc,
+            "MERIT_STORAGE": storage,
+            "MERIT_MARKET": market,
+            "MERIT_PASSWORD": PASSWORD,
+            "MERIT_POLL": "0.25",
+            "OMP_NUM_THREADS": "1",  # many trainers share this machine's cores
+        }
+
+    def _call(
+        self, player: Player, environment: dict[str, str], *arguments: str, may_fail: bool = False
+    ) -> dict[str, Any]:
+        """Runs a command to its end and returns the JSON it printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "marketplace.cli.main", "--json", *arguments],
+            env=environment | {"MERIT_HOME": str(player.home)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=STALL_SECONDS,
+            check=False,
+        )
+        try:
+            if done.returncode == 0 or may_fail:
+                return cast(dict[str, Any], json.loads(done.stdout))
+        except ValueError:
+            pass
+        raise DemoFailed(f"`merit {' '.join(arguments)}` failed: {done.stderr.decode(errors='replace').strip()}")
+
+    def _start_all(self, players: Cast, environment: dict[str, str], job_id: int) -> None:
+        cli = [sys.executable, "-m", "marketplace.cli.main", "--json"]
+        self._start(players.aggregator, environment, [*cli, "aggregator", "run", "--job", str(job_id)])
+        for player in players.trainers:
+            if player.role == "honest":
+                command = [*cli, "trainer", "join", str(job_id), "--data", str(player.data)]
+            else:
+                module = "marketplace.cli.demo.misbehave"
+                command = [sys.executable, "-m", module, player.role, str(job_id), str(player.data)]
+            self._start(player, environment, command)
+        watch = [*cli, "job", "watch", str(job_id)]
+        if self._script.rule != "reference":
+            watch += ["--validation", str(players.validation)]
+        self._start(players.owner, environment, watch)
+
+    def _start(self, player: Player, environment: dict[str, str], command: list[str]) -> None:
+        popen = subprocess.Popen(
+            command,
+            env=environment | {"MERIT_HOME": str(player.home)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        process = Process(player, player.name, popen)
+        self._processes.append(process)
+        self._status[player.name] = "starts"
+        for stream in (popen.stdout, popen.stderr):
+            threading.Thread(target=self._read, args=(process, stream), daemon=True).start()
+
+    def _read(self, process: Process, stream: IO[bytes]) -> None:
+        for line in TextIOWrapper(stream, errors="replace"):
+            try:
+                notice = json.loads(line)
+            except ValueError:
+                process.last = [*process.last[-9:], line.rstrip()]
+                continue
+            self._news.put((process.name, notice))
+
+    def _stop_all(self) -> None:
+        for process in self._processes:
+            if process.popen.poll() is None:
+                process.popen.terminate()
+        for process in self._processes:
+            try:
+                process.popen.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.popen.kill()
+                process.popen.wait()
+
+    # ---------------------------------------------------------------- following
+
+    def _follow(self, market: Market, job_id: int, players: Cast) -> None:
+        heard = time.monotonic()
+        with Live(console=self._out, refresh_per_second=4, transient=True) as live:
+            while any(process.popen.poll() is None for process in self._processes):
+                try:
+                    name, notice = self._news.get(timeout=0.25)
+                    heard = time.monotonic()
+                    self._hear(name, notice)
+                except queue.Empty:
+                    self._pass_silence(market, job_id, players)
+                live.update(board(market.job(job_id), players, self._status, self._script.rounds))
+                self._complain_about_failures()
+                if time.monotonic() - heard > STALL_SECONDS:
+                    raise DemoFailed(f"Nothing has happened for {STALL_SECONDS:.0f} s: {self._status}.")
+        self._complain_about_failures()
+        while not self._news.empty():
+            self._hear(*self._news.get())
+
+    def _hear(self, name: str, notice: dict[str, Any]) -> None:
+        if "kind" in notice:
+            done = notice["values"].get("done")
+            self._status[name] = str(notice["text"]) if done is None else f"{notice['text']} {done:.0%}"
+            return
+        problem = f", but {notice['problem']}" if notice["problem"] else ""
+        text = f"Round {notice['round']}: validation accuracy {notice['accuracy']:.1%}{problem}"
+        self._status[name] = text
+        self._out.print(text + ".")
+
+    def _complain_about_failures(self) -> None:
+        for process in self._processes:
+            code = process.popen.poll()
+            if code not in (None, 0):
+                raise DemoFailed(f"The process of {process.name} ended with {code}: {' '.join(process.last)}")
+
+    def _pass_silence(self, market: Market, job_id: int, players: Cast) -> None:
+        """When only the silent trainer is missing, its deadline is made to pass."""
+        silent = [number for number, player in enumerate(players.trainers) if player.role == "silent"]
+        job = market.job(job_id)
+        if not silent or job.state is not State.RUNNING or job.round != SILENT_ROUND or not job.submitted:
+            return
+        operator = players.trainers[silent[0]].identity.address
+        missing = job.active & ~job.submitted
+        who = market.trainer(job_id, missing.bit_length() - 1) if missing.bit_count() == 1 else None
+        if who is None or who.operator != operator:
+            return
+        try:
+            skip_to(market.connection, job.submit_by + 1)
+        except ChainError:
+            self._status["chain"] = "waits for the deadline, since this chain's clock cannot be moved"
+
+    def _phase(self, name: str, title: str) -> "_Phase":
+        return _Phase(self._out, self._seconds, name, title)
+
+
+@dataclass(slots=True)
+class _Phase:
+    """Says what goes on and how long it took."""
+
+    out: Console
+    seconds: dict[str, float]
+    name: str
+    title: str
+    started: float = 0.0
+
+    def __enter__(self) -> None:
+        self.started = time.perf_counter()
+        self.out.print(f"[bold]{self.title}[/] …")
+
+    def __exit__(self, *failure: object) -> None:
+        self.seconds[self.name] = time.perf_counter() - self.started
+
+
+def _accuracies(owner: Node, job_id: int, key: bytes, test: Dataset) -> list[float]:
+    """Test accuracy of the base model and after each round."""
+    history = JobFeed(owner, job_id).refresh()
+    spec = fetch_spec(owner.storage, history.created)
+    models = Models(owner, history.created, spec)
+    module = build(spec.model)
+    accuracies = []
+    for round in range(max(history.settled, default=0) + 1):
+        load_flat(module, models.after(round, history, key))
+        accuracies.append(evaluate(module, test)[1])
+    return accuracies

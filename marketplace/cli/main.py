@@ -1,0 +1,76 @@
+"""`merit`: the command line. Errors are one sentence on standard error and an exit code (marketplace/errors.py)."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from marketplace.cli import aggregator, audit, chain, demo, job, key, pay, trainer
+from marketplace.cli.session import Session
+from marketplace.errors import InputError, MeritError
+from marketplace.settings import Settings
+from marketplace.spec import explain
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="A marketplace for decentralized learning: escrowed rewards, judged contributions, audited payouts.",
+)
+app.add_typer(key.app, name="key")
+app.add_typer(job.app, name="job")
+app.add_typer(trainer.app, name="trainer")
+app.add_typer(aggregator.app, name="aggregator")
+app.command("deploy")(chain.deploy)
+app.command("chain")(chain.chain)
+app.command("withdraw")(pay.withdraw)
+app.command("audit")(audit.audit)
+app.command("demo")(demo.demo)
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    rpc: Annotated[str | None, typer.Option(help="The chain's JSON-RPC address.")] = None,
+    storage: Annotated[str | None, typer.Option(help="folder:PATH or an IPFS RPC address.")] = None,
+    market: Annotated[str | None, typer.Option(help="The market contract's address.")] = None,
+    home: Annotated[Path | None, typer.Option(help="Folder for keys, address book and work.")] = None,
+    key: Annotated[str | None, typer.Option(help="Name or address of the key to act with.")] = None,
+    password_file: Annotated[Path | None, typer.Option(help="File whose first line is the key's password.")] = None,
+    poll: Annotated[float | None, typer.Option(help="Seconds between two looks at the chain.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Options here stand before the command; each is also an environment variable, e.g. MERIT_RPC."""
+    given: dict[str, Any] = {
+        "rpc": rpc,
+        "storage": storage,
+        "market": market,
+        "home": home,
+        "key": key,
+        "password_file": password_file,
+        "poll": poll,
+    }
+    try:
+        settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise InputError(f"A setting is wrong: {explain(error)}.") from error
+    context.obj = Session(settings, json, Console(highlight=False), Console(stderr=True, highlight=False))
+
+
+def main() -> None:
+    """Runs the command line and exits."""
+    try:
+        app()
+    except MeritError as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]error:[/] {_plain(str(error))}")
+        sys.exit(error.exit_code)
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""From settings to something to work with: connections, keys, and how to talk to the person."""
+
+import json
+import os
+import signal
+import sys
+import threading
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.prompt import Prompt
+
+from marketplace.chain.connection import Connection
+from marketplace.chain.deploy import AddressBook
+from marketplace.chain.events import EventReader
+from marketplace.chain.market import Market
+from marketplace.errors import InputError, NotFound
+from marketplace.files import read_within
+from marketplace.keys.identity import Identity
+from marketplace.keys.keystore import Keystore
+from marketplace.services.agent import Notice
+from marketplace.services.node import Node
+from marketplace.settings import Settings
+from marketplace.storage import Storage, open_storage
+
+_MAX_PASSWORD_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One run of the command line."""
+
+    settings: Settings
+    json: bool
+    out: Console
+    err: Console
+
+    # ---------------------------------------------------------------- what to work with
+
+    def connection(self) -> Connection:
+        return Connection(self.settings.rpc, timeout=self.settings.rpc_timeout)
+
+    def address_book(self) -> AddressBook:
+        return AddressBook(self.settings.home_folder / "markets.json")
+
+    def market(self) -> Market:
+        """The market to work with: --market, or the address book's for the connected chain."""
+        return self._market()[0]
+
+    def _market(self) -> tuple[Market, int]:
+        """The market, and the block to read its events from."""
+        connection = self.connection()
+        entry = self.address_book().find(connection.chain_id)
+        address = self.settings.market or (entry.market if entry else "")
+        if not address:
+            raise NotFound(
+                f"No market is known on chain {connection.chain_id}: give its address with --market, or deploy one "
+                "with `merit deploy`."
+            )
+        market = Market(connection, address, receipt_within=self.settings.receipt_timeout)
+        return market, entry.block if entry is not None and entry.market == market.address else 0
+
+    def storage(self) -> Storage:
+        return open_storage(self.settings.storage_address, timeout=self.settings.storage_timeout)
+
+    def keystore(self) -> Keystore:
+        return Keystore(self.settings.home_folder / "keys")
+
+    def identity(self) -> Identity:
+        keystore = self.keystore()
+        keystore.path_of(self.settings.key)  # a missing key is said before a password is asked for
+        return keystore.load(self.settings.key, self.password())
+
+    def node(self, *, acting: bool = True) -> Node:
+        """acting: with the identity of --key; else whoever looks on."""
+        identity = self.identity() if acting else None
+        market, first_block = self._market()
+        events = EventReader(market.connection, market.address, first_block)
+        return Node(market, events, self.storage(), self.settings.home_folder, identity)
+
+    def password(self, *, confirm: bool = False) -> str:
+        """From MERIT_PASSWORD, --password-file or the terminal, in this order."""
+        if self.settings.password is not None:
+            return self.settings.password.get_secret_value()
+        if self.settings.password_file is not None:
+            text = read_within(self.settings.password_file, _MAX_PASSWORD_BYTES).decode("utf-8", "replace")
+            return text.splitlines()[0] if text else ""
+        if not sys.stdin.isatty():
+            raise InputError("A password is needed: set MERIT_PASSWORD, or give --password-file.")
+        password = Prompt.ask(f"Password of key {self.settings.key!r}", password=True, console=self.err)
+        if confirm and Prompt.ask("Once more", password=True, console=self.err) != password:
+            raise InputError("The two passwords differ; nothing was written.")
+        return password
+
+    # ---------------------------------------------------------------- what to say
+
+    def as_json(self) -> "Session":
+        return replace(self, json=True)
+
+    def show(self, document: dict[str, Any] | list[Any], text: object) -> None:
+        """The document for programs (--json), or the text, table or panel for people."""
+        if self.json:
+            sys.stdout.write(json.dumps(document, default=str) + "\n")
+            sys.stdout.flush()
+        else:
+            self.out.print(text)
+
+    def notice(self, notice: Notice) -> None:
+        """A line as it happens: JSON with --json, else a sentence."""
+        if self.json:
+            sys.stdout.write(json.dumps(asdict(notice), default=str) + "\n")
+            sys.stdout.flush()
+        elif notice.kind == "training":
+            done, loss = notice.values["done"], notice.values["loss"]
+            self.out.print(f"  round {notice.round}: {done:.0%}, loss {loss:.4f}", end="\r", highlight=False)
+        else:
+            style = "yellow" if notice.kind in ("trouble", "missing", "unopened", "stuck", "leaving") else ""
+            self.out.print(notice.text, style=style, highlight=False)
+
+
+def session(context: typer.Context) -> Session:
+    """The session that the root command made."""
+    found = context.find_object(Session)
+    if found is None:
+        raise InputError("The command line was not started through `merit`.")
+    return found
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that Ctrl-C and SIGTERM set: agents finish their step and stop. A second signal ends at once."""
+    stop = threading.Event()
+
+    def handle(number: int, frame: object) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    signal.signal(signal.SIGINT, handle)
+    signal.signal(signal.SIGTERM, handle)
+    return stop
+
+
+def existing(path: Path) -> Path:
+    """Raises InputError where there is no such file or folder."""
+    if not path.exists():
+        raise InputError(f"{path} does not exist.")
+    return path

@@ -1,0 +1,321 @@
+"""An aggregator: accepts a job, hands out the job key, and judges every round.
+
+It keeps no state of its own: the job key is derived from its keystore and the job, and a round is judged from what
+chain and storage hold. A settlement that was sent before the process was killed is found on the chain after the restart.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from time import perf_counter
+
+import numpy as np
+
+from aggregator import rules
+from aggregator.gram import gram, products
+from aggregator.reference import first_row, second_row
+from aggregator.sums import weighted_sum
+from marketplace.domain import ZERO_ADDRESS, Job, Rule, Settlement, State, UpdateSubmitted, mask_of, slots
+from marketplace.errors import CorruptContent, InputError, JobOver, NotFound, Reverted
+from marketplace.keys.sealing import (
+    Purpose,
+    SealContext,
+    open_sealed,
+    seal_job_key,
+    seal_to,
+    seal_with_key,
+    usable_public_key,
+)
+from marketplace.replay import JobHistory
+from marketplace.services.agent import Notice, Report, Step
+from marketplace.services.models import Models
+from marketplace.services.node import JobFeed, Node, fetch_opened, fetch_spec
+from marketplace.services.validation import Validation, open_validation
+from marketplace.storage import put_bytes
+from zk.commitment import check, commit
+from zk.encoding import SALT_BYTES, Float32s, Int16s
+from zk.files import max_update_file_bytes, pack_rows, pack_sum, unpack_update
+
+MISSING_PATIENCE = 2  # bytes that are not to be had are waited for during 1/MISSING_PATIENCE of the settling phase
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A round's judgement before it is published. `total`: int64[d], None when nothing is selected."""
+
+    decision: rules.Decision
+    total: np.ndarray[tuple[int], np.dtype[np.int64]] | None
+    reference_rows: tuple[Int16s, Int16s] | None
+
+
+class AggregatorAgent:
+    def __init__(self, node: Node, job_id: int, payee: str, report: Report) -> None:
+        self._node = node
+        self._job_id = job_id
+        self._payee = payee
+        self._report = report
+        self._feed = JobFeed(node, job_id)
+        history = self._feed.refresh()
+        self._terms = history.created.terms
+        self.spec = fetch_spec(node.storage, history.created)
+        self._models = Models(node, history.created, self.spec, cache=node.work(job_id))
+        self._validation: Validation | None = None
+        if node.market.job(job_id).state.over:
+            raise JobOver(f"Job {job_id} is over; `merit job list` shows jobs that are open.")
+        if not usable_public_key(history.created.encryption_key):
+            raise JobOver(f"Job {job_id} is not served: nothing can be sealed to its owner's encryption key.")
+        if self._terms.rule is Rule.REFERENCE:
+            self._validation = open_validation(node, history.created, self.spec)
+
+    # ---------------------------------------------------------------- one step
+
+    def step(self) -> Step:
+        job = self._node.market.job(self._job_id)
+        if job.state.over:
+            self._report(Notice("over", f"Job {self._job_id} is {job.state.name.lower()}."))
+            return Step.FINISHED
+        me = self._node.me.address
+        if job.aggregator == ZERO_ADDRESS:
+            return self._accept()
+        if job.aggregator != me:
+            raise JobOver(f"Job {self._job_id} is aggregated by {job.aggregator}, not by {me}.")
+        if job.state is State.OPEN:
+            return self._start_or_cancel(job)
+        return self._conduct(job)
+
+    def _accept(self) -> Step:
+        me = self._node.me
+        receipt = self._node.market.accept_aggregation(me.account, self._job_id, self._payee, me.encryption_key)
+        self._say("accepted", f"Accepted the aggregation of job {self._job_id}.", gas=receipt.gas_used)
+        return Step.WORKED
+
+    def _start_or_cancel(self, job: Job) -> Step:
+        taken, enrolled = job.active.bit_count(), self._node.market.connection.now() > self._terms.enrol_by
+        account = self._node.me.account
+        if taken == self._terms.max_trainers or (enrolled and taken >= self._terms.min_trainers):
+            name, call = "start", self._node.market.start
+        elif enrolled:
+            name, call = "cancel", self._node.market.cancel
+        else:
+            return Step.WAITING
+        try:
+            receipt = call(account, self._job_id)
+        except Reverted:
+            return Step.WAITING  # another party did it first
+        self._say(name, f"Called {name} on job {self._job_id}.", gas=receipt.gas_used)
+        return Step.WORKED
+
+    def _conduct(self, job: Job) -> Step:
+        market, account = self._node.market, self._node.me.account
+        now = market.connection.now()
+        if not job.key_published:
+            return self._publish_key() if now <= job.submit_by else Step.WAITING
+        if now > job.submit_by and not job.submitted:
+            try:
+                receipt = market.skip_round(account, self._job_id)
+            except Reverted:
+                return Step.WAITING
+            self._say("skip", f"Skipped round {job.round}: nobody submitted.", round=job.round, gas=receipt.gas_used)
+            return Step.WORKED
+        if not job.submitted or (job.submitted != job.active and now <= job.submit_by) or now > job.settle_by:
+            return Step.WAITING
+        return self._settle(job, now)
+
+    # ---------------------------------------------------------------- the job key
+
+    def _publish_key(self) -> Step:
+        history = self._feed.refresh()
+        recipients = {trainer.operator: trainer.encryption_key for trainer in history.holders.values()}
+        recipients[history.created.owner] = history.created.encryption_key
+        recipients[self._node.me.address] = self._node.me.encryption_key
+        context = self._context(Purpose.JOB_KEY)
+        cid = put_bytes(self._node.storage, seal_job_key(self._job_key(), recipients, context))
+        receipt = self._node.market.publish_key(self._node.me.account, self._job_id, cid)
+        self._say("key", f"Sealed the job key to {len(recipients)} parties.", gas=receipt.gas_used, cid=cid)
+        return Step.WORKED
+
+    def _job_key(self) -> bytes:
+        return self._node.me.job_key(self._context(Purpose.JOB_KEY))
+
+    def _context(self, purpose: Purpose, round: int = 0) -> SealContext:
+        """Of what this aggregator publishes."""
+        return self._node.context(purpose, job_id=self._job_id, round=round, party=self._node.me.address)
+
+    # ---------------------------------------------------------------- a round
+
+    def _settle(self, job: Job, now: int) -> Step:
+        started = perf_counter()
+        history = self._feed.refresh()
+        rows, unopened, missing = self._open_all(job, history)
+        late = (job.settle_by - now) * MISSING_PATIENCE < self._terms.settle_window
+        if missing and not late:
+            return Step.WAITING
+        unopened = unopened + missing
+        if len(unopened) > self._terms.max_faulty:
+            self._say(
+                "stuck",
+                f"Round {job.round} cannot be settled: {len(unopened)} submissions cannot be opened and the job allows "
+                f"{self._terms.max_faulty}.",
+                round=job.round,
+            )
+            return Step.WAITING
+        opened = perf_counter()
+        base = self._models.after(job.round - 1, history, self._job_key())
+        judgement = self.judge(rows, base, job.round)
+        judged = perf_counter()
+        settlement = self._publish(job.round, judgement, mask_of(unopened), history)
+        published = perf_counter()
+        try:
+            receipt = self._node.market.settle_round(self._node.me.account, self._job_id, job.round, settlement)
+        except Reverted as error:
+            if error.name in ("WrongRound", "WrongState", "SettlingClosed"):
+                return Step.WAITING
+            raise
+        self._say(
+            "settled",
+            f"Settled round {job.round}: selected slots {list(slots(settlement.selected))}.",
+            round=job.round,
+            selected=list(slots(settlement.selected)),
+            unopened=unopened,
+            gas=receipt.gas_used,
+            seconds={
+                "open": opened - started,
+                "judge": judged - opened,
+                "publish": published - judged,
+                "settle": perf_counter() - published,
+            },
+        )
+        return Step.WORKED
+
+    def _open_all(self, job: Job, history: JobHistory) -> tuple[list[Int16s | None], list[int], list[int]]:
+        """(rows by slot, slots that do not open, slots whose bytes are not to be had)."""
+        rows: list[Int16s | None] = [None] * self._terms.max_trainers
+        unopened, missing = [], []
+        for slot in slots(job.submitted):
+            submission = history.rounds[job.round - 1].submissions[slot]
+            operator = history.holders[slot].operator
+            try:
+                rows[slot] = self._open(job.round, operator, submission)
+            except NotFound as error:
+                missing.append(slot)
+                self._say(
+                    "missing", f"The update of slot {slot} is not in storage: {error}", round=job.round, slot=slot
+                )
+            except CorruptContent as error:
+                unopened.append(slot)
+                self._say("unopened", f"The update of slot {slot} does not open: {error}", round=job.round, slot=slot)
+        return rows, unopened, missing
+
+    def _open(self, round: int, operator: str, submission: UpdateSubmitted) -> Int16s:
+        """int16[d]. Raises NotFound or CorruptContent."""
+        context = self._node.context(Purpose.UPDATE, job_id=self._job_id, round=round, party=operator)
+        bound = max_update_file_bytes(self._models.parameters)
+        data = fetch_opened(
+            self._node.storage,
+            submission.cid,
+            lambda source, sink: open_sealed(self._node.me.decryption_key, source, sink, context, bound),
+            max_bytes=bound,
+        )
+        try:
+            update, salt = unpack_update(data, self._models.parameters)
+        except ValueError as error:
+            raise CorruptContent(f"{error}.") from error
+        if not check(submission.commitment, update, salt):
+            raise CorruptContent("It does not open its commitment.")
+        return update
+
+    def judge(self, rows: Sequence[Int16s | None], base: Float32s, round: int) -> Judgement:
+        """Runs the job's pay rule. rows: int16[d] or None, by slot; base: float32[d], the model before the round."""
+        opened = [row is not None for row in rows]
+        matrix = gram(rows)
+        if self._terms.rule is Rule.KRUM_COSINE:
+            decision = rules.krum_cosine(matrix, opened, self._terms.max_faulty)
+            return Judgement(decision, _total(rows, decision), None)
+        if self._validation is None:
+            raise NotFound(f"Job {self._job_id} pays by reference but names no validation data.")
+        gradient = self._validation.gradient
+        first, _ = first_row(gradient, base)
+        along = products(rows, first)
+        selected, coefficients = rules.reference_selection(matrix, opened, along)
+        total = _total(rows, rules.Decision(selected, coefficients, coefficients))
+        end = base if total is None else self._models.step(base, total, round=round, selected=sum(selected))
+        second, _ = second_row(gradient, base, end)
+        decision = rules.reference(matrix, opened, along, products(rows, second))
+        return Judgement(decision, total, (first, second))
+
+    def _publish(self, round: int, judgement: Judgement, unopened: int, history: JobHistory) -> Settlement:
+        """Seals and stores what the settlement names."""
+        selected = [slot for slot, inside in enumerate(judgement.decision.selected) if inside]
+        sum_cid = reference_cid = ""
+        commitment = bytes(32)
+        if judgement.total is not None:
+            sealed = BytesIO()
+            context = self._context(Purpose.SUM, round)
+            seal_with_key(self._job_key(), BytesIO(pack_sum(judgement.total)), sealed, context)
+            sum_cid = put_bytes(self._node.storage, sealed.getvalue())
+        if judgement.reference_rows is not None:
+            salt, sealed = os.urandom(SALT_BYTES), BytesIO()
+            context = self._context(Purpose.REFERENCE, round)
+            first, second = judgement.reference_rows
+            seal_to(history.created.encryption_key, BytesIO(pack_rows(first, second, salt)), sealed, context)
+            reference_cid = put_bytes(self._node.storage, sealed.getvalue())
+            commitment = commit(np.stack([first, second]), salt)
+        return Settlement(
+            unopened=unopened,
+            selected=mask_of(selected),
+            weights=tuple(judgement.decision.weights[slot] for slot in selected),
+            sum_cid=sum_cid,
+            reference_cid=reference_cid,
+            reference_commitment=commitment,
+        )
+
+    def _say(self, kind: str, text: str, *, round: int = 0, **values: object) -> None:
+        self._report(Notice(kind, text, round, values))
+
+
+def _total(
+    rows: Sequence[Int16s | None], decision: rules.Decision
+) -> np.ndarray[tuple[int], np.dtype[np.int64]] | None:
+    return weighted_sum(rows, decision.coefficients) if any(decision.selected) else None
+
+
+class Dispatcher:
+    """Serves every job that names this account as its aggregator, each by an agent of its own."""
+
+    def __init__(self, node: Node, payee: str, report: Report) -> None:
+        self._node = node
+        self._payee = payee
+        self._report = report
+        self._agents: dict[int, AggregatorAgent] = {}
+        self._looked_at = 0
+
+    def step(self) -> Step:
+        """One step of each job's agent. A job that cannot be served is reported and left alone; the others go on."""
+        self._find_jobs()
+        worked = False
+        for job_id, agent in list(self._agents.items()):
+            try:
+                outcome = agent.step()
+            except (CorruptContent, JobOver, InputError) as error:
+                self._give_up(job_id, error)
+                continue
+            if outcome is Step.FINISHED:
+                del self._agents[job_id]
+            worked = worked or outcome is Step.WORKED
+        return Step.WORKED if worked else Step.WAITING
+
+    def _find_jobs(self) -> None:
+        market = self._node.market
+        for job_id in range(self._looked_at + 1, market.job_count() + 1):
+            terms = market.terms(job_id)
+            if terms.aggregator == self._node.me.address and not market.job(job_id).state.over:
+                try:
+                    self._agents[job_id] = AggregatorAgent(self._node, job_id, self._payee, self._report)
+                except (CorruptContent, JobOver, InputError) as error:
+                    self._give_up(job_id, error)
+            self._looked_at = job_id
+
+    def _give_up(self, job_id: int, error: Exception) -> None:
+        self._agents.pop(job_id, None)
+        self._report(Notice("given-up", f"Job {job_id} is not served: {error}", values={"job": job_id}))

@@ -1,0 +1,252 @@
+"""An audit: everything about a job that chain and storage can show, checked without trusting whoever wrote it.
+
+It shares nothing with the parties' services but the definitions: the rules of the market (replay), the canonical files
+and the arithmetic of the model. With the job key it follows the models too; once the owner has revealed the validation
+data, it repeats the reference rows.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from io import BytesIO
+from typing import Any
+
+from pydantic import ValidationError
+
+from marketplace.domain import Credited, Event, Rule, Settlement, Withdrawn
+from marketplace.errors import CorruptContent, MeritError, StorageError
+from marketplace.keys.sealing import MAX_JOB_KEY_BYTES
+from marketplace.replay import JobHistory, conservation, replay, tokens
+from marketplace.services.models import Models
+from marketplace.services.node import Node, fetch_spec, sealed_bound
+from marketplace.services.owner import Reveal, rows_problem, unpack_committed_rows
+from marketplace.services.trainer import read_data
+from marketplace.services.validation import Validation, unpack_validation
+from marketplace.spec import MAX_FILE_BYTES, MAX_VALIDATION_BYTES, Spec, explain
+from marketplace.storage import get_bytes
+from trainer.data import normalise
+from trainer.models import build, count_parameters
+from zk.files import max_rows_file_bytes, max_sum_file_bytes, max_update_file_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check; `ok` is None where there was nothing to check it with."""
+
+    name: str
+    ok: bool | None
+    detail: str
+
+
+@dataclass(slots=True)
+class AuditReport:
+    """findings: one sentence for each mismatch. accuracy: before round 1 and after each, where data were at hand."""
+
+    job_id: int
+    checks: list[Check] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+    accuracy: list[float] = field(default_factory=list)
+    credits: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        return not self.findings
+
+    def add(self, name: str, detail: str, problems: list[str]) -> None:
+        """Enters a check and what it found."""
+        self.checks.append(Check(name, not problems, detail))
+        self.findings += [f"{name}: {problem}" for problem in problems]
+
+    def skip(self, name: str, why: str) -> None:
+        self.checks.append(Check(name, None, why))
+
+
+def report_document(report: AuditReport) -> dict[str, Any]:
+    """The report for programs."""
+    return asdict(report) | {"ok": report.ok}
+
+
+def audit_job(node: Node, job_id: int, *, job_key: bytes | None = None, validation: str | None = None) -> AuditReport:
+    """Audits a job as it stands at the chain's latest block. Raises NotFound where there is no such job."""
+    node.market.job(job_id)
+    block = node.market.connection.ask(lambda eth: eth.block_number)
+    everything, _ = node.events.read(to_block=block)
+    own = [event for event in everything if event.job_id == job_id]
+    history = replay(own)
+    report = AuditReport(job_id, credits=dict(history.credits))
+    report.add("events", f"{len(own)} events obey the rules of the market", [str(f) for f in history.findings])
+    report.add("state", "the contract's state is what the events make it", list(_state_problems(node, history)))
+    report.add(
+        "credits",
+        "what the contract owes each payee is what the events credited",
+        _credit_problems(node, everything, block),
+    )
+    balances = {token: node.market.balance(token, block=block) for token in tokens(everything)}
+    report.add(
+        "conservation",
+        "the contract's balances are what was paid in less what was paid out",
+        [str(finding) for finding in conservation(everything, balances)],
+    )
+    try:
+        spec = fetch_spec(node.storage, history.created)
+        d = count_parameters(spec.model)
+    except (StorageError, MeritError, ValueError) as error:
+        report.add("description", f"the job's description is {history.created.spec_cid}", [str(error)])
+        return report
+    report.add("description", f"{spec.name}: {spec.model.architecture} of {d:,} parameters", [])
+    _check_content(report, node, history, d)
+    revealed = _check_revealed(report, node, history, spec)
+    data = revealed
+    if data is None and validation is not None:
+        data = Validation(normalise(read_data(validation, spec.data), spec.data), build(spec.model))
+    _check_models(report, node, history, spec, job_key, data)
+    _check_rows(report, node, history, spec, job_key, revealed)
+    return report
+
+
+# ---------------------------------------------------------------- chain
+
+
+def _state_problems(node: Node, history: JobHistory) -> Iterator[str]:
+    job_id = history.created.job_id
+    expected, found = history.job(), node.market.job(job_id)
+    for name in expected.__dataclass_fields__:
+        if getattr(expected, name) != getattr(found, name):
+            yield f"job.{name} is {getattr(found, name)}, the events make it {getattr(expected, name)}"
+    if node.market.terms(job_id) != history.terms:
+        yield "the contract's terms are not those of the job's creation"
+    for slot in range(history.terms.max_trainers):
+        if node.market.trainer(job_id, slot) != history.trainer(slot):
+            yield f"the trainer in slot {slot} is not the one that the events make"
+
+
+def _credit_problems(node: Node, events: list[Event], block: int) -> list[str]:
+    owed: Counter[tuple[str, str]] = Counter()
+    for event in events:
+        if isinstance(event, Credited):
+            owed[event.payee, event.token] += event.amount
+        elif isinstance(event, Withdrawn):
+            owed[event.payee, event.token] -= event.amount
+    problems = []
+    for (payee, token), amount in owed.items():
+        found = node.market.credit(payee, token, block=block)
+        if found != amount:
+            problems.append(f"{payee} is owed {found} of {token}, the events make it {amount}")
+    return problems
+
+
+# ---------------------------------------------------------------- content
+
+
+def _check_content(report: AuditReport, node: Node, history: JobHistory, d: int) -> None:
+    """Fetches every file that the events name and holds it against its CID. What was called unopened may be missing."""
+    problems, files = [], 0
+    for what, cid, bound, excused in _named_files(history, d):
+        files += 1
+        try:
+            node.storage.get(cid, _Nowhere(), max_bytes=bound)
+        except MeritError as error:
+            if not excused:
+                problems.append(f"{what} ({cid}): {error}")
+    report.add("content", f"{files} files are in storage, each with the bytes of its content id", problems)
+
+
+def _named_files(history: JobHistory, d: int) -> Iterator[tuple[str, str, int, bool]]:
+    """(what, cid, largest size in bytes, whether it may be missing)."""
+    if history.key_published is not None:
+        yield "the sealed job key", history.key_published.cid, MAX_JOB_KEY_BYTES, False
+    for entry in history.rounds:
+        number = entry.number
+        settlement: Settlement | None = entry.settled.settlement if entry.settled else None
+        for slot, submission in sorted(entry.submissions.items()):
+            unopened = settlement is not None and bool(settlement.unopened >> slot & 1)
+            what = f"the update of slot {slot} in round {number}"
+            yield what, submission.cid, sealed_bound(max_update_file_bytes(d)), unopened
+        if settlement is not None and settlement.sum_cid:
+            yield f"the sum of round {number}", settlement.sum_cid, sealed_bound(max_sum_file_bytes(d)), False
+        if settlement is not None and settlement.reference_cid:
+            what = f"the reference rows of round {number}"
+            yield what, settlement.reference_cid, sealed_bound(max_rows_file_bytes(d)), False
+
+
+class _Nowhere(BytesIO):
+    """Takes bytes and keeps none."""
+
+    def write(self, data: Any) -> int:
+        return len(data)
+
+
+# ---------------------------------------------------------------- models
+
+
+def _check_models(
+    report: AuditReport, node: Node, history: JobHistory, spec: Spec, key: bytes | None, data: Validation | None
+) -> None:
+    if key is None:
+        report.skip("models", "the job key was not given: the sums stay sealed")
+        return
+    problems = []
+    try:
+        models = Models(node, history.created, spec)
+        for number in range(max(history.settled, default=0) + 1):
+            model = models.after(number, history, key)
+            if data is not None:
+                report.accuracy.append(data.evaluate(model)[1])
+    except (CorruptContent, StorageError, ValueError) as error:
+        problems.append(str(error))
+    detail = f"{len(history.settled)} sums open, and the model after each was rebuilt"
+    if report.accuracy:
+        detail += "; accuracy " + ", ".join(f"{value:.1%}" for value in report.accuracy)
+    report.add("models", detail, problems)
+
+
+def _check_revealed(report: AuditReport, node: Node, history: JobHistory, spec: Spec) -> Validation | None:
+    """The validation data that the owner has revealed, if it has, and if they are those that it committed to."""
+    if spec.validation is None:
+        return None
+    if not history.revealed:
+        report.skip("validation", "the owner has not revealed the validation data")
+        return None
+    try:
+        content = get_bytes(node.storage, _reveal(node, history).validation_cid, max_bytes=MAX_VALIDATION_BYTES)
+        data = unpack_validation(content, spec)
+    except MeritError as error:
+        report.add("validation", "the revealed validation data", [str(error)])
+        return None
+    report.add("validation", f"the {len(data.data)} revealed samples are those that were committed to", [])
+    return data
+
+
+def _check_rows(
+    report: AuditReport, node: Node, history: JobHistory, spec: Spec, key: bytes | None, data: Validation | None
+) -> None:
+    if history.terms.rule is not Rule.REFERENCE:
+        return
+    if key is None or data is None:
+        report.skip("reference rows", "they can be repeated with the job key and the revealed validation data only")
+        return
+    problems = []
+    models = Models(node, history.created, spec)
+    rows = _reveal(node, history).rows
+    for number, event in sorted(history.settled.items()):
+        try:
+            if number not in rows:
+                raise CorruptContent("the owner has not revealed them")
+            content = get_bytes(node.storage, rows[number], max_bytes=max_rows_file_bytes(models.parameters))
+            first, second, _ = unpack_committed_rows(content, models.parameters, event)
+            base, end = models.after(number - 1, history, key), models.after(number, history, key)
+            problem = rows_problem(data, base, end, first, second)
+        except (MeritError, ValueError) as error:
+            problem = str(error)
+        if problem:
+            problems.append(f"round {number}: {problem}")
+    report.add("reference rows", f"the rows of {len(history.settled)} rounds follow from the validation data", problems)
+
+
+def _reveal(node: Node, history: JobHistory) -> Reveal:
+    """Raises CorruptContent, StorageError."""
+    cid = history.revealed[-1].cid
+    try:
+        return Reveal.model_validate_json(get_bytes(node.storage, cid, max_bytes=MAX_FILE_BYTES))
+    except ValidationError as error:
+        raise CorruptContent(f"What the owner revealed at {cid} is not valid: {explain(error)}.") from error

@@ -1,0 +1,128 @@
+"""The model before and after each round, rebuilt by anyone who has the job key.
+
+model after round t = model before + rate_t × scale × sum / (unit × number selected), in float32, in a fixed order
+(aggregator.sums.next_model); a round that was skipped, or in which nothing was selected, leaves the model as it is.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from aggregator.rules import UNIT
+from aggregator.sums import next_model
+from marketplace.domain import JobCreated, RoundSettled, slots
+from marketplace.errors import CorruptContent
+from marketplace.files import read_within, write_atomically
+from marketplace.keys.sealing import Purpose, open_with_key
+from marketplace.replay import JobHistory
+from marketplace.services.node import Node, fetch_opened
+from marketplace.spec import Spec
+from marketplace.storage import get_bytes
+from trainer.models import build, count_parameters, flatten
+from zk.encoding import LIMIT, Float32s, Int64s
+from zk.files import max_model_file_bytes, max_sum_file_bytes, pack_model, unpack_model, unpack_sum
+
+
+class Models:
+    """Follows a job's model forward, round by round, keeping the latest in memory and, where given, in a cache folder.
+
+    Costs one sum of 8·d bytes fetched per settled round; holds two vectors of d.
+    """
+
+    def __init__(self, node: Node, created: JobCreated, spec: Spec, cache: Path | None = None) -> None:
+        self._node = node
+        self._job_id = created.job_id
+        self._unit = UNIT[created.terms.rule]
+        self._spec = spec
+        self._cache = cache
+        self.parameters = count_parameters(spec.model)
+        self._round = 0
+        self._model = self.base()
+
+    def after(self, round: int, history: JobHistory, job_key: bytes) -> Float32s:
+        """float32[d] after `round` (0: the base), which `history` has to reach.
+
+        Raises StorageError or CorruptContent, naming the round, where a sum is not to be had or wrong.
+        """
+        if round < self._round:
+            self._round, self._model = 0, self.base()
+        settled = history.settled
+        self._resume(round, settled)
+        while self._round < round:
+            step = self._round + 1
+            if step in settled:
+                self._model = self._advanced(settled[step], history, job_key)
+                self._keep(settled[step])
+            self._round = step
+        return self._model
+
+    def step(self, base: Float32s, total: Int64s, *, round: int, selected: int) -> Float32s:
+        """float32[d]: the model after a round, from the one before and the round's weighted sum int64[d]."""
+        return next_model(
+            base,
+            total,
+            rate=self._spec.server_rate.at(round),
+            scale=self._spec.update.scale,
+            unit=self._unit,
+            selected=selected,
+        )
+
+    def base(self) -> Float32s:
+        """float32[d]: round 1's base, the owner's or the seed's. Raises StorageError, CorruptContent."""
+        if self._spec.base_cid is None:
+            return flatten(build(self._spec.model)).numpy()
+        data = get_bytes(self._node.storage, self._spec.base_cid, max_bytes=max_model_file_bytes(self.parameters))
+        try:
+            return unpack_model(data, self.parameters)
+        except ValueError as error:
+            raise CorruptContent(f"The base model at {self._spec.base_cid} is not valid: {error}.") from error
+
+    def _advanced(self, event: RoundSettled, history: JobHistory, job_key: bytes) -> Float32s:
+        settlement = event.settlement
+        selected = len(list(slots(settlement.selected)))
+        if selected == 0 or history.accepted is None:
+            return self._model
+        party = history.accepted.aggregator
+        context = self._node.context(Purpose.SUM, job_id=self._job_id, round=event.round, party=party)
+        max_bytes = max_sum_file_bytes(self.parameters)
+        where = f"The sum of round {event.round} of job {self._job_id} ({settlement.sum_cid})"
+        try:
+            data = fetch_opened(
+                self._node.storage,
+                settlement.sum_cid,
+                lambda source, sink: open_with_key(job_key, source, sink, context, max_bytes),
+                max_bytes=max_bytes,
+            )
+            total = unpack_sum(data, self.parameters, bound=selected * self._unit * LIMIT)
+        except CorruptContent as error:
+            raise CorruptContent(f"{where} cannot be opened: {error}") from error
+        except ValueError as error:
+            raise CorruptContent(f"{where} is not valid: {error}.") from error
+        return self.step(self._model, total, round=event.round, selected=selected)
+
+    # ---------------------------------------------------------------- cache: one file, named by what it follows from
+
+    def _path(self, event: RoundSettled) -> Path | None:
+        return self._cache / f"model-{event.round}-{event.transaction}.safetensors" if self._cache else None
+
+    def _keep(self, event: RoundSettled) -> None:
+        path = self._path(event)
+        if path is None:
+            return
+        write_atomically(path, pack_model(self._model))
+        for other in path.parent.glob("model-*.safetensors"):
+            if other != path:
+                other.unlink(missing_ok=True)
+
+    def _resume(self, round: int, settled: dict[int, RoundSettled]) -> None:
+        for step in sorted((number for number in settled if self._round < number <= round), reverse=True):
+            path = self._path(settled[step])
+            if path is None or not path.exists():
+                continue
+            try:
+                model = unpack_model(read_within(path, max_model_file_bytes(self.parameters)), self.parameters)
+            except ValueError:
+                path.unlink()  # a damaged cache is only a cache
+                continue
+            self._round, self._model = step, np.asarray(model)
+            return

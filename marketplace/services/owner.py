@@ -1,0 +1,249 @@
+"""What a project owner does: create a job, follow it, take the model, reveal the validation data."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from aggregator.reference import agrees, first_row, second_row
+from marketplace.chain.market import Receipt
+from marketplace.domain import JobCreated, RoundSettled, Rule, slots
+from marketplace.errors import CorruptContent, InputError
+from marketplace.files import read_within, write_atomically
+from marketplace.keys.sealing import Purpose, open_sealed
+from marketplace.replay import JobHistory
+from marketplace.services.models import Models
+from marketplace.services.node import JobFeed, Node, fetch_opened, fetch_spec, job_key
+from marketplace.services.validation import Validation, pack_validation, publish_validation, unpack_validation
+from marketplace.spec import MAX_VALIDATION_BYTES, JobFile, Spec, terms_of
+from marketplace.storage import put_bytes
+from trainer.data import Dataset, normalise
+from trainer.models import build, check_fits, count_parameters, from_safetensors, load_flat, to_safetensors
+from zk.commitment import check
+from zk.encoding import Float32s, Int16s
+from zk.files import max_rows_file_bytes, pack_model, pack_rows, unpack_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    job_id: int
+    receipt: Receipt
+    spec_cid: str
+    escrow: int
+
+
+def create_job(node: Node, job: JobFile, validation: Dataset | None, base: bytes | None = None) -> Created:
+    """Publishes the spec and creates the job on the chain, escrowing its money.
+
+    validation: the owner's held-out data; needed by rule `reference`, and then kept in the owner's home folder, because
+    only with the same file can its rows be recomputed and the data be revealed. base: a safetensors file of round 1's
+    model. Raises InputError before anything is sent when the parts do not fit each other.
+    """
+    rule = _rule(job, validation)
+    try:
+        check_fits(job.model, job.data.shape, job.data.classes)
+    except ValueError as error:
+        raise InputError(f"The model does not fit: {error}.") from error
+    terms = terms_of(job, rule=rule, now=node.market.connection.now())
+    held = node.market.balance(terms.token, node.me.address)
+    if held < terms.escrow:
+        raise InputError(
+            f"The job's escrow is {terms.escrow} smallest units, and {node.me.address} holds {held}: fund it first."
+        )
+    sealed = None
+    content = b""
+    if validation is not None and job.market.aggregator is not None:
+        content = pack_validation(validation)
+        key = bytes.fromhex(job.market.aggregator.encryption_key[2:])
+        sealed = publish_validation(node, content, len(validation.y), key)
+        write_atomically(_validation_path(node, sealed.commitment), content)
+    base_cid = None
+    if base is not None:
+        try:
+            base_cid = put_bytes(node.storage, pack_model(from_safetensors(build(job.model), base).numpy()))
+        except ValueError as error:
+            raise InputError(f"The base model does not fit the job's architecture: {error}.") from error
+    spec = Spec(
+        name=job.name,
+        description=job.description,
+        model=job.model,
+        data=job.data,
+        training=job.training,
+        update=job.update,
+        server_rate=job.server_rate,
+        base_cid=base_cid,
+        validation=sealed,
+        aggregator_key=job.market.aggregator.encryption_key if job.market.aggregator else None,
+    )
+    cid = put_bytes(node.storage, spec.to_bytes())
+    job_id, receipt = node.market.create_job(node.me.account, terms, node.me.encryption_key, cid)
+    return Created(job_id=job_id, receipt=receipt, spec_cid=cid, escrow=terms.escrow)
+
+
+def _rule(job: JobFile, validation: Dataset | None) -> Rule:
+    if job.market.rule == "reference" and validation is None:
+        raise InputError("Rule 'reference' needs the owner's validation data: give them with --validation.")
+    if validation is not None and job.market.aggregator is None:
+        raise InputError("Validation data are sealed to the aggregator: name it in market.aggregator.")
+    if validation is not None and job.market.rule != "krum-cosine":
+        return Rule.REFERENCE
+    return Rule.KRUM_COSINE
+
+
+@dataclass(frozen=True, slots=True)
+class FinalModel:
+    """The model after the last settled round, as a safetensors file of named tensors."""
+
+    content: bytes
+    rounds: int
+    parameters: int
+
+
+def export_model(node: Node, job_id: int, key: bytes | None = None) -> FinalModel:
+    """Rebuilds the model from the settled sums."""
+    history = JobFeed(node, job_id).refresh()
+    spec = fetch_spec(node.storage, history.created)
+    models = Models(node, history.created, spec)
+    last = max(history.settled, default=0)
+    vector = models.after(last, history, key or job_key(node, history)) if last else models.base()
+    module = build(spec.model)
+    load_flat(module, vector)
+    return FinalModel(to_safetensors(module), len(history.settled), models.parameters)
+
+
+# ---------------------------------------------------------------- reference rows
+
+
+@dataclass(frozen=True, slots=True)
+class RoundCheck:
+    """What the owner's node finds in a settled round; `problem` is "" when all is well."""
+
+    round: int
+    loss: float
+    accuracy: float
+    selected: list[int]
+    problem: str
+
+
+class Watcher:
+    """Follows a job with the owner's validation data, recomputing each round's reference rows."""
+
+    def __init__(self, node: Node, job_id: int, data: Dataset | None) -> None:
+        self._node = node
+        self._feed = JobFeed(node, job_id)
+        history = self._feed.refresh()
+        self._created = history.created
+        self._spec = fetch_spec(node.storage, history.created)
+        self._validation = _own_validation(node, history.created, self._spec, data)
+        self._models = Models(node, history.created, self._spec)
+        self._seen = 0
+
+    def news(self) -> Iterator[RoundCheck]:
+        """Checks the rounds that were settled since the last call, in order."""
+        history = self._feed.refresh()
+        for round in sorted(number for number in history.settled if number > self._seen):
+            yield self._check(history, round)
+            self._seen = round
+
+    def over(self) -> bool:
+        return self._feed.refresh().state.over
+
+    def _check(self, history: JobHistory, round: int) -> RoundCheck:
+        key, event = job_key(self._node, history), history.settled[round]
+        base = self._models.after(round - 1, history, key)
+        end = self._models.after(round, history, key)
+        problem = ""
+        if self._created.terms.rule is Rule.REFERENCE:
+            try:
+                first, second, _ = open_rows(self._node, history, event, self._models.parameters)
+            except CorruptContent as error:
+                problem = str(error)
+            else:
+                problem = rows_problem(self._validation, base, end, first, second)
+        loss, accuracy = self._validation.evaluate(end)
+        return RoundCheck(round, loss, accuracy, list(slots(event.settlement.selected)), problem)
+
+
+def open_rows(node: Node, history: JobHistory, event: RoundSettled, d: int) -> tuple[Int16s, Int16s, bytes]:
+    """The owner opens a round's reference rows and checks them against their commitment. Raises CorruptContent."""
+    party = history.accepted.aggregator if history.accepted else node.me.address
+    context = node.context(Purpose.REFERENCE, job_id=event.job_id, round=event.round, party=party)
+    bound = max_rows_file_bytes(d)
+    data = fetch_opened(
+        node.storage,
+        event.settlement.reference_cid,
+        lambda source, sink: open_sealed(node.me.decryption_key, source, sink, context, bound),
+        max_bytes=bound,
+    )
+    return unpack_committed_rows(data, d, event)
+
+
+def unpack_committed_rows(data: bytes, d: int, event: RoundSettled) -> tuple[Int16s, Int16s, bytes]:
+    """The rows of a plain rows file, if they open the round's commitment. Raises CorruptContent."""
+    try:
+        first, second, salt = unpack_rows(data, d)
+    except ValueError as error:
+        raise CorruptContent(f"The reference rows of round {event.round} are not valid: {error}.") from error
+    if not check(event.settlement.reference_commitment, np.stack([first, second]), salt):
+        raise CorruptContent(f"The reference rows of round {event.round} do not open their commitment.")
+    return first, second, salt
+
+
+def rows_problem(validation: Validation, base: Float32s, end: Float32s, first: Int16s, second: Int16s) -> str:
+    """Which reference row is off (cosine below 0.999 to the recomputed one), or ""."""
+    own_first, _ = first_row(validation.gradient, base)
+    own_second, _ = second_row(validation.gradient, base, end)
+    wrong = [
+        name for name, row, own in (("first", first, own_first), ("second", second, own_second)) if not agrees(row, own)
+    ]
+    return f"the {' and '.join(wrong)} reference row differs from the validation data's" if wrong else ""
+
+
+# ---------------------------------------------------------------- revealing
+
+
+class Reveal(BaseModel):
+    """What the owner publishes at the end, so that every auditor can repeat the reference rows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    validation_cid: str
+    rows: dict[int, str]  # round → CID of the plain rows file
+
+
+def reveal_validation(node: Node, job_id: int) -> Receipt:
+    """Publishes the validation data and the opened reference rows of a job that is over."""
+    history = JobFeed(node, job_id).refresh()
+    created = history.created
+    spec = fetch_spec(node.storage, created)
+    content = _kept_validation(node, spec)
+    d = count_parameters(spec.model)
+    rows = {}
+    for round, event in sorted(history.settled.items()):
+        first, second, salt = open_rows(node, history, event, d)
+        rows[round] = put_bytes(node.storage, pack_rows(first, second, salt))
+    document = Reveal(validation_cid=put_bytes(node.storage, content), rows=rows)
+    body = json.dumps(document.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()
+    return node.market.reveal_validation(node.me.account, job_id, put_bytes(node.storage, body))
+
+
+def _validation_path(node: Node, commitment: str) -> Path:
+    return node.home / "validation" / f"{commitment}.safetensors"
+
+
+def _kept_validation(node: Node, spec: Spec) -> bytes:
+    if spec.validation is None:
+        raise InputError("This job has no validation data to reveal.")
+    return read_within(_validation_path(node, spec.validation.commitment), MAX_VALIDATION_BYTES)
+
+
+def _own_validation(node: Node, created: JobCreated, spec: Spec, data: Dataset | None) -> Validation:
+    """The committed file from the owner's home folder; else the given data, for jobs that committed none."""
+    if spec.validation is not None and _validation_path(node, spec.validation.commitment).exists():
+        return unpack_validation(_kept_validation(node, spec), spec)
+    if data is None:
+        raise InputError(f"Job {created.job_id} needs --validation DATA to be watched.")
+    return Validation(normalise(data, spec.data), build(spec.model))

@@ -1,0 +1,260 @@
+"""A trainer: joins a job and takes part in every round, unattended, until the job is over.
+
+Each round's update is written to the work folder, sealed, before it is submitted, and a submission is final; so
+whenever the process is killed, starting it again submits the same bytes or finds them submitted.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import torch
+
+from marketplace.chain.market import Receipt
+from marketplace.domain import ZERO_ADDRESS, Job, State
+from marketplace.errors import InputError, JobOver, NotFound, Reverted, StorageError
+from marketplace.files import read_within, write_atomically
+from marketplace.keys.sealing import Purpose, seal_to
+from marketplace.services.agent import Notice, Report, Step
+from marketplace.services.models import Models
+from marketplace.services.node import JobFeed, Node, fetch_spec, job_key
+from marketplace.spec import Spec
+from trainer import data as datasets
+from trainer.config import DataSchema
+from trainer.data import Dataset
+from trainer.models import build, flatten, load_flat
+from trainer.quantize import to_integers
+from trainer.train import Progress, train_round
+from zk.commitment import commit
+from zk.encoding import SALT_BYTES, Int16s
+from zk.files import pack_update
+
+LEAVE_MARGIN = 4  # without a base model, the trainer leaves when a 1/LEAVE_MARGIN of the submitting phase is left
+
+Tamper = Callable[[int, Int16s], Int16s | None]
+"""For demonstrations and tests of attacks: round, honest update → what to submit instead; None for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How this trainer takes part."""
+
+    payee: str
+    device: torch.device
+    seed: int = 0
+    tamper: Tamper | None = None
+
+
+class TrainerAgent:
+    def __init__(
+        self, node: Node, job_id: int, load_data: Callable[[Spec], Dataset], plan: Plan, report: Report
+    ) -> None:
+        """load_data: reads the trainer's data and checks them against the job's schema (InputError)."""
+        self._node = node
+        self._job_id = job_id
+        self._plan = plan
+        self._report = report
+        self._feed = JobFeed(node, job_id)
+        history = self._feed.refresh()
+        if node.market.job(job_id).state.over:
+            raise JobOver(f"Job {job_id} is over; `merit job list` shows jobs that are open.")
+        self.spec = fetch_spec(node.storage, history.created)
+        self._data = load_data(self.spec)
+        self._module = build(self.spec.model)
+        self._folder = node.work(job_id)
+        self._models = Models(node, history.created, self.spec, cache=self._folder)
+        self._slot: int | None = None
+        self._told: set[object] = set()
+
+    # ---------------------------------------------------------------- one step
+
+    def step(self) -> Step:
+        job = self._node.market.job(self._job_id)
+        if job.state.over:
+            self._tell_once("over", f"Job {self._job_id} is {job.state.name.lower()}.", state=job.state.name.lower())
+            return Step.FINISHED
+        if self._slot is None:
+            self._slot = self._own_slot()
+        if self._slot is None:
+            return self._join(job)
+        if not job.active >> self._slot & 1:
+            self._tell_once("ejected", "This trainer was ejected, or has left; what is left of its stake was credited.")
+            return Step.FINISHED
+        if job.state is State.OPEN:
+            return self._wait_for_start(job)
+        return self._take_part(job)
+
+    def _join(self, job: Job) -> Step:
+        if job.state is not State.OPEN:
+            raise JobOver(f"Job {self._job_id} has started; trainers can join only while it is open.")
+        me = self._node.me
+        self._slot, receipt = self._node.market.join(me.account, self._job_id, self._plan.payee, me.encryption_key)
+        self._say("joined", f"Joined job {self._job_id} in slot {self._slot}.", receipt=receipt, slot=self._slot)
+        return Step.WORKED
+
+    def _wait_for_start(self, job: Job) -> Step:
+        terms = self._feed.refresh().created.terms
+        if self._node.market.connection.now() <= terms.enrol_by:
+            return Step.WAITING
+        taken = job.active.bit_count()
+        startable = job.aggregator != ZERO_ADDRESS and taken >= terms.min_trainers
+        call = self._node.market.start if startable else self._node.market.cancel
+        return self._try_exit("start" if startable else "cancel", lambda: call(self._node.me.account, self._job_id))
+
+    def _take_part(self, job: Job) -> Step:
+        account, market = self._node.me.account, self._node.market
+        now = market.connection.now()
+        submitted = bool(job.submitted >> self._required_slot() & 1)
+        if job.submitted and now > job.settle_by:
+            return self._try_exit("abort", lambda: market.abort(account, self._job_id))
+        if now > job.submit_by and not job.key_published:
+            return self._try_exit("abort", lambda: market.abort(account, self._job_id))
+        if now > job.submit_by and not job.submitted:
+            return self._try_exit("skip", lambda: market.skip_round(account, self._job_id))
+        if submitted or now > job.submit_by or not job.key_published:
+            return Step.WAITING
+        return self._submit(job, now)
+
+    # ---------------------------------------------------------------- a round
+
+    def _submit(self, job: Job, now: int) -> Step:
+        round = job.round
+        work = self._folder / f"round-{round}"
+        if ("silent", round) in self._told:
+            return Step.WAITING
+        if not (work / "submission.json").exists() and not self._prepare(job, now, work):
+            return Step.WAITING
+        record = _read_submission(work / "submission.json")
+        with (work / "sealed").open("rb") as sealed:
+            cid = self._node.storage.put(sealed)
+        if cid != record["cid"]:
+            raise InputError(
+                f"{work} was changed on disk: its content is {cid}, not {record['cid']}; delete the folder."
+            )
+        try:
+            receipt = self._node.market.submit_update(
+                self._node.me.account, self._job_id, round, bytes.fromhex(record["commitment"]), cid
+            )
+        except Reverted as error:
+            if error.name in ("AlreadySubmitted", "WrongRound", "SubmittingClosed", "WrongState", "NotTrainer"):
+                return Step.WAITING  # the chain has moved on, or an earlier process's transaction got there first
+            raise
+        self._say("submitted", f"Submitted the update of round {round}.", receipt=receipt, round=round, cid=cid)
+        return Step.WORKED
+
+    def _prepare(self, job: Job, now: int, work: Path) -> bool:
+        """Trains and writes the sealed update and its record; False where this round is left out on purpose."""
+        update = self._train(job, now)
+        if update is None:
+            self._tell_once(
+                ("silent", job.round), f"Says nothing in round {job.round}.", kind="silent", round=job.round
+            )
+            return False
+        salt = os.urandom(SALT_BYTES)
+        aggregator = self._feed.refresh().accepted
+        if aggregator is None:
+            raise NotFound(f"Job {self._job_id} is running but no aggregator is in its events; check the RPC address.")
+        context = self._node.context(Purpose.UPDATE, job_id=self._job_id, round=job.round, party=self._node.me.address)
+        sealed = BytesIO()
+        seal_to(aggregator.encryption_key, BytesIO(pack_update(update, salt)), sealed, context)
+        write_atomically(work / "sealed", sealed.getvalue())
+        sealed.seek(0)
+        record = {"commitment": commit(update, salt).hex(), "cid": self._node.storage.put(sealed)}
+        write_atomically(work / "submission.json", json.dumps(record).encode())
+        return True
+
+    def _train(self, job: Job, now: int) -> Int16s | None:
+        round = job.round
+        history = self._feed.refresh()
+        try:
+            base = self._models.after(round - 1, history, job_key(self._node, history))
+        except StorageError as error:
+            left = job.submit_by - now
+            if left * LEAVE_MARGIN < history.created.terms.submit_window:
+                self._say("leaving", f"Leaves, because the model of round {round} cannot be had: {error}", round=round)
+                self._node.market.leave(self._node.me.account, self._job_id)
+            raise
+        load_flat(self._module, base)
+
+        def progress(seen: Progress) -> None:
+            self._say(
+                "training", f"Training in round {round}.", round=round, done=seen.epoch / seen.epochs, loss=seen.loss
+            )
+
+        try:
+            result = train_round(
+                self._module,
+                self._data,
+                self.spec.training,
+                round=round,
+                seed=self._plan.seed,
+                device=self._plan.device,
+                on_progress=progress,
+            )
+            delta = flatten(self._module).cpu() - torch.from_numpy(base)
+            update = to_integers(delta, self.spec.update.scale, self.spec.update.clip)
+        except ValueError as error:
+            self._tell_once(("silent", round), f"Nothing to submit: {error}.", kind="diverged", round=round)
+            return None
+        self._say(
+            "trained",
+            f"Trained round {round}: loss {result.loss:.4f}, accuracy {result.accuracy:.1%}.",
+            round=round,
+            loss=result.loss,
+            accuracy=result.accuracy,
+            seconds=result.seconds,
+        )
+        return update if self._plan.tamper is None else self._plan.tamper(round, update)
+
+    # ---------------------------------------------------------------- helpers
+
+    def _own_slot(self) -> int | None:
+        return self._feed.refresh().slot_of(self._node.me.address)
+
+    def _required_slot(self) -> int:
+        if self._slot is None:
+            raise NotFound(f"{self._node.me.address} is not a trainer of job {self._job_id}.")
+        return self._slot
+
+    def _try_exit(self, name: str, call: Callable[[], Receipt]) -> Step:
+        """One of the exits that anybody may take; another party may have taken it first."""
+        try:
+            receipt = call()
+        except Reverted:
+            return Step.WAITING
+        self._say(name, f"Called {name} on job {self._job_id}: its deadline has passed.", receipt=receipt)
+        return Step.WORKED
+
+    def _tell_once(self, key: object, text: str, *, kind: str = "", round: int = 0, **values: object) -> None:
+        if key not in self._told:
+            self._told.add(key)
+            self._report(Notice(kind or str(key), text, round, values))
+
+    def _say(self, kind: str, text: str, *, receipt: Receipt | None = None, round: int = 0, **values: object) -> None:
+        if receipt is not None:
+            values |= {"transaction": receipt.transaction, "gas": receipt.gas_used}
+        self._report(Notice(kind, text, round, values))
+
+
+def _read_submission(path: Path) -> dict[str, str]:
+    try:
+        record = json.loads(read_within(path, 4096))
+        return {"commitment": str(record["commitment"]), "cid": str(record["cid"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is damaged; delete its folder to train the round again.") from error
+
+
+def read_data(source: str, schema: DataSchema) -> Dataset:
+    """Data as they are in their source, checked against a job's schema. Raises InputError."""
+    try:
+        return datasets.read(source, schema)
+    except ValueError as error:
+        raise InputError(f"The data do not fit: {error}.") from error
+
+
+def data_loader(source: str) -> Callable[[Spec], Dataset]:
+    """How a trainer's data are read once the job's schema is known: checked, then normalised. Raises InputError."""
+    return lambda spec: datasets.normalise(read_data(source, spec.data), spec.data)

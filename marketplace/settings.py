@@ -1,0 +1,36 @@
+"""What a Merit process is told from outside. Only the entry point (`cli/main.py`) builds Settings from the environment;
+everything below it takes values as arguments.
+
+Each field is also an environment variable with the prefix MERIT_, e.g. MERIT_RPC. Command-line options win.
+"""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="MERIT_", extra="ignore", frozen=True)
+
+    home: Path = Field(default=Path("~/.merit"), description="Keys, address book and work in progress.")
+    rpc: str = Field(default="http://127.0.0.1:8545", description="The chain's JSON-RPC address.")
+    storage: str = Field(default="", description="folder:PATH, or an IPFS RPC address; the default is HOME/storage.")
+    market: str = Field(
+        default="", description="The market contract; the default is the address book's for this chain."
+    )
+    key: str = Field(default="default", description="Name or address of the keystore to act with.")
+    password: SecretStr | None = Field(default=None, description="The keystore's password; asked for when absent.")
+    password_file: Path | None = Field(default=None, description="A file whose first line is the password.")
+    rpc_timeout: float = Field(default=30.0, gt=0, description="Seconds before a request to the chain is given up.")
+    storage_timeout: float = Field(default=60.0, gt=0, description="Seconds without a byte before storage is given up.")
+    receipt_timeout: float = Field(default=180.0, gt=0, description="Seconds to wait for a transaction to be mined.")
+    poll: float = Field(default=1.0, gt=0, description="Seconds between two looks at the chain.")
+
+    @property
+    def home_folder(self) -> Path:
+        return self.home.expanduser().resolve()
+
+    @property
+    def storage_address(self) -> str:
+        return self.storage or f"folder:{self.home_folder / 'storage'}"

@@ -1,0 +1,205 @@
+"""A job as its owner writes it (`job.yaml`) and as it is published (the spec: JSON in storage, its CID on the chain).
+
+`JobFile` is the YAML: the spec's content plus the money and deadlines, which become the on-chain Terms.
+`Spec` is what trainers, aggregator and auditors read. Both refuse unknown fields.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from eth_utils.address import is_checksum_address
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from marketplace.domain import MAX_TRAINERS, ZERO_ADDRESS, Rule, Terms
+from marketplace.errors import CorruptContent, InputError
+from marketplace.units import parse_amount, parse_duration
+from trainer.config import DataSchema, ModelConfig, TrainingConfig, UpdateConfig
+
+MAX_FILE_BYTES = 256 * 1024
+MAX_VALIDATION_BYTES = 1 << 30
+
+
+def _checked_address(value: object) -> object:
+    if not (isinstance(value, str) and is_checksum_address(value)):
+        raise ValueError(f"{value!r} is not an address with a correct EIP-55 checksum")
+    return value
+
+
+Address = Annotated[str, BeforeValidator(_checked_address)]
+Amount = Annotated[int, BeforeValidator(parse_amount)]
+Duration = Annotated[int, BeforeValidator(parse_duration)]
+Key = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AggregatorConfig(_Strict):
+    """The one account that may aggregate the job."""
+
+    address: Address = Field(description="Its account.")
+    encryption_key: Key = Field(description="Its X25519 public key, as `merit key show` prints it.")
+
+
+class ServerRate(_Strict):
+    """The server's step: model += rate · mean update."""
+
+    initial: float = Field(default=1.0, gt=0, le=100, description="Rate of round 1.")
+    decay: float = Field(default=1.0, gt=0, le=1, description="Factor from one round to the next.")
+
+    def at(self, round: int) -> float:
+        """The rate of a round (from 1): repeated float64 products, so that it is the same bits everywhere."""
+        rate = self.initial
+        for _ in range(round - 1):
+            rate *= self.decay
+        return rate
+
+
+class MarketConfig(_Strict):
+    """Money and deadlines; amounts are per round where not said otherwise."""
+
+    token: Address | None = Field(default=None, description="ERC-20 to pay in; absent means the chain's coin.")
+    reward: Amount = Field(gt=0, description="For the trainers of each round, e.g. '0.6 ether'.")
+    fee: Amount = Field(default=0, description="For the aggregator of each settled round.")
+    stake: Amount = Field(default=0, description="What a trainer deposits.")
+    bond: Amount = Field(default=0, description="What the aggregator deposits.")
+    aggregator: AggregatorConfig | None = Field(default=None, description="Absent means that anyone may aggregate.")
+    rule: Literal["krum-cosine", "reference"] | None = Field(
+        default=None, description="Pay rule; the default is reference with validation data, else krum-cosine."
+    )
+    rounds: int = Field(ge=1, le=1000, description="How many rounds.")
+    min_trainers: int = Field(default=3, ge=1, le=MAX_TRAINERS, description="Needed to start.")
+    max_trainers: int = Field(default=8, ge=1, le=MAX_TRAINERS, description="Seats.")
+    max_faulty: int = Field(
+        default=2, ge=0, le=MAX_TRAINERS - 1, description="Trainers assumed faulty, and the most unopened a round."
+    )
+    enrol_for: Duration = Field(default=86400, description="How long trainers can join, from creation, e.g. '1 d'.")
+    submit_window: Duration = Field(default=3600, description="Submitting phase of each round.")
+    settle_window: Duration = Field(default=3600, description="Settling phase of each round.")
+    max_missed: int = Field(default=3, ge=1, le=255, description="Missed submissions in a row that eject.")
+    max_strikes: int = Field(default=3, ge=1, le=255, description="Rounds as an outlier that eject.")
+    max_empty_rounds: int = Field(default=3, ge=1, le=255, description="Empty rounds in a row that abort the job.")
+    slash_bps: int = Field(
+        default=2000, ge=0, le=10_000, description="Part of the stake that ejection costs, in 1/10,000."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "MarketConfig":
+        if self.min_trainers > self.max_trainers:
+            raise ValueError(f"min_trainers is {self.min_trainers}, more than max_trainers, {self.max_trainers}")
+        if self.max_faulty >= self.max_trainers:
+            raise ValueError(f"max_faulty is {self.max_faulty}; it must be less than max_trainers, {self.max_trainers}")
+        if self.rule == "reference" and self.aggregator is None:
+            raise ValueError("rule 'reference' needs market.aggregator: the validation data are sealed to its key")
+        return self
+
+
+class JobFile(_Strict):
+    """`job.yaml`."""
+
+    name: str = Field(min_length=1, max_length=100, description="Shown in lists.")
+    description: str = Field(default="", max_length=10_000, description="What the model is for and what data fit.")
+    model: ModelConfig
+    data: DataSchema
+    training: TrainingConfig
+    update: UpdateConfig = UpdateConfig()
+    server_rate: ServerRate = ServerRate()
+    market: MarketConfig
+
+
+class ValidationConfig(_Strict):
+    """The owner's committed validation data."""
+
+    commitment: Key = Field(description="keccak256 of the validation file (it holds its own salt).")
+    sealed_cid: str = Field(max_length=100, description="The file, sealed to the aggregator.")
+    samples: int = Field(ge=1)
+
+
+class Spec(_Strict):
+    """What is published of a job."""
+
+    format: Literal["merit/job/v1"] = "merit/job/v1"
+    name: str = Field(min_length=1, max_length=100)
+    description: str = Field(max_length=10_000)
+    model: ModelConfig
+    data: DataSchema
+    training: TrainingConfig
+    update: UpdateConfig
+    server_rate: ServerRate
+    base_cid: str | None = Field(
+        max_length=100, description="Model file of round 1's base, public; absent means initialised from model.seed."
+    )
+    validation: ValidationConfig | None
+    aggregator_key: Key | None
+
+    def to_bytes(self) -> bytes:
+        """Canonical JSON: sorted keys, no spaces, UTF-8."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()
+
+    @staticmethod
+    def from_bytes(data: bytes, *, where: str) -> "Spec":
+        """Raises CorruptContent, naming `where`, when the bytes are not a spec."""
+        if len(data) > MAX_FILE_BYTES:
+            raise CorruptContent(f"The spec at {where} has {len(data)} bytes, more than {MAX_FILE_BYTES}.")
+        try:
+            return Spec.model_validate_json(data)
+        except ValidationError as error:
+            raise CorruptContent(f"The spec at {where} is not valid: {explain(error)}.") from error
+
+
+def read_job_file(path: Path) -> JobFile:
+    """Reads `job.yaml`. Raises InputError with one sentence that names every mistake."""
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise InputError(f"{path} is larger than {MAX_FILE_BYTES} bytes; a job file is a short YAML document.")
+        document: Any = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
+    try:
+        return JobFile.model_validate(document)
+    except ValidationError as error:
+        raise InputError(f"{path}: {explain(error)}.") from error
+
+
+def terms_of(job: JobFile, *, rule: Rule, now: int) -> Terms:
+    """The on-chain terms of a job created at Unix time `now`."""
+    market = job.market
+    return Terms(
+        token=market.token or ZERO_ADDRESS,
+        reward=market.reward,
+        fee=market.fee,
+        stake=market.stake,
+        bond=market.bond,
+        aggregator=market.aggregator.address if market.aggregator else ZERO_ADDRESS,
+        enrol_by=now + market.enrol_for,
+        submit_window=market.submit_window,
+        settle_window=market.settle_window,
+        rule=rule,
+        rounds=market.rounds,
+        min_trainers=market.min_trainers,
+        max_trainers=market.max_trainers,
+        max_faulty=market.max_faulty,
+        max_missed=market.max_missed,
+        max_strikes=market.max_strikes,
+        max_empty_rounds=market.max_empty_rounds,
+        slash_bps=market.slash_bps,
+    )
+
+
+def explain(error: ValidationError) -> str:
+    """pydantic's findings as clauses: `field.path: what is wrong`."""
+    clauses = []
+    for item in error.errors(include_url=False, include_context=False, include_input=False):
+        place = ".".join(str(part) for part in item["loc"]) or "the document"
+        message = item["msg"].removeprefix("Value error, ").rstrip(".")
+        if item["type"] == "extra_forbidden":
+            message = "unknown field"
+        elif item["type"] == "missing":
+            message = "is required"
+        clauses.append(f"{place}: {message[:1].lower()}{message[1:]}")
+    return "; ".join(clauses)

@@ -1,0 +1,49 @@
+"""Amounts and durations as people write them, to ints and back."""
+
+import re
+from decimal import Decimal, InvalidOperation
+
+_UNITS = {"wei": 1, "gwei": 10**9, "ether": 10**18, "eth": 10**18}
+_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+
+
+def parse_amount(value: int | str) -> int:
+    """`5`, `"5 wei"`, `"0.25 ether"` → smallest units. Raises ValueError for anything inexact, negative or unknown."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError(f"an amount is a whole number or a text such as '0.25 ether', not {value!r}")
+    number, unit = (str(value), "wei") if isinstance(value, int) else _split(value, "wei", "0.25 ether")
+    if unit not in _UNITS:
+        raise ValueError(f"unknown unit {unit!r}; use {', '.join(_UNITS)}")
+    try:
+        amount = Decimal(number) * _UNITS[unit]
+    except InvalidOperation as error:
+        raise ValueError(f"{value!r} is not an amount; write it like '0.25 ether'") from error
+    if amount < 0 or amount != amount.to_integral_value() or amount >= 2**128:
+        raise ValueError(f"{value!r} is not a whole number of the smallest unit between 0 and 2^128")
+    return int(amount)
+
+
+def parse_duration(value: int | str) -> int:
+    """`90`, `"90 s"`, `"5 min"`, `"1.5 h"`, `"2 d"` → seconds, whole and positive. Raises ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError(f"a duration is whole seconds or a text such as '10 min', not {value!r}")
+    number, unit = (str(value), "s") if isinstance(value, int) else _split(value, "s", "10 min")
+    if unit not in _SECONDS:
+        raise ValueError(f"unknown unit {unit!r}; use {', '.join(_SECONDS)}")
+    seconds = Decimal(number) * _SECONDS[unit]
+    if seconds <= 0 or seconds != seconds.to_integral_value():
+        raise ValueError(f"{value!r} is not a whole number of seconds above 0")
+    return int(seconds)
+
+
+def format_amount(amount: int, symbol: str = "ether") -> str:
+    """Smallest units → a readable decimal with 18 places, trailing zeros dropped."""
+    text = f"{Decimal(amount).scaleb(-18):f}"
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} {symbol}"
+
+
+def _split(text: str, default_unit: str, example: str) -> tuple[str, str]:
+    match = re.fullmatch(r"\s*([0-9]{1,60}(?:\.[0-9]{1,60})?)\s*([a-z]*)\s*", text)
+    if match is None:
+        raise ValueError(f"{text!r} is not understood; write it like {example!r}")
+    return match[1], match[2] or default_unit

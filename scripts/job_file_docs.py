@@ -1,0 +1,70 @@
+"""Writes docs/job-file.md from the fields of the job file's models; `--check` says whether it is up to date."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from marketplace.spec import AggregatorConfig, JobFile, MarketConfig, ServerRate
+from trainer.config import DataSchema, ModelConfig, TrainingConfig, UpdateConfig
+from trainer.models import architectures
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "job-file.md"
+EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "digits.yaml"
+SECTIONS: list[tuple[str, type[BaseModel]]] = [
+    ("", JobFile),
+    ("model", ModelConfig),
+    ("data", DataSchema),
+    ("training", TrainingConfig),
+    ("update", UpdateConfig),
+    ("server_rate", ServerRate),
+    ("market", MarketConfig),
+    ("market.aggregator", AggregatorConfig),
+]
+
+
+def table(model: type[BaseModel]) -> list[str]:
+    lines = ["| field | default | meaning |", "|---|---|---|"]
+    for name, field in model.model_fields.items():
+        lines.append(f"| `{name}` | {default(field.default, field.default_factory)} | {field.description or ''} |")
+    return lines
+
+
+def default(value: Any, factory: Any) -> str:
+    if factory is not None:
+        return "empty"
+    if value is PydanticUndefined:
+        return "required"
+    if isinstance(value, BaseModel):
+        return "see below"
+    return "none" if value is None else f"`{value}`"
+
+
+def page() -> str:
+    lines = [
+        "# The job file",
+        "",
+        "`merit job create` reads a job from YAML. Unknown fields are refused. Amounts are whole numbers of the token's",
+        "smallest unit or texts such as `0.25 ether`; durations are whole seconds or texts such as `10 min`, `2 h`, `1 d`.",
+        "This page is made from the models by `scripts/job_file_docs.py`.",
+        "",
+        "```yaml",
+        EXAMPLE.read_text("utf-8").rstrip(),
+        "```",
+    ]
+    for title, model in SECTIONS:
+        lines += ["", f"## {title or 'Top level'}", "", *table(model)]
+    lines += ["", "## Architectures", "", "What `model.parameters` takes, by `model.architecture`."]
+    for name, architecture in architectures().items():
+        lines += ["", f"### {name}", "", *table(architecture)]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--check"]:
+        if PAGE.read_text("utf-8") != page():
+            sys.exit(f"{PAGE.name} is out of date: run `make docs`.")
+    else:
+        PAGE.write_text(page(), "utf-8")

@@ -1,0 +1,49 @@
+"""Brownie's fixtures around a market on an Anvil of its own, whose clock stands still unless a test moves it."""
+
+import socket
+
+import brownie
+import pytest
+from brownie import JobMarket, PlainToken, accounts, web3
+from hypothesis import settings
+from world import ACCOUNTS, RICH, World, rpc
+
+settings.register_profile("seeded", derandomize=True, database=None, deadline=None, print_blob=False)
+settings.load_profile("seeded")
+
+
+def pytest_configure(config):
+    """Brownie attaches to whatever answers at its port: a free one gives it a chain that nobody else uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    anvil = brownie._config.CONFIG.networks["development"]["cmd_settings"]
+    anvil.update(port=port, accounts=ACCOUNTS, gas_limit=30_000_000)
+
+
+@pytest.fixture(scope="session")
+def quick_requests():
+    """Without web3's validation, which asks for the chain id before each request and takes a quarter of all time."""
+    web3.middleware_onion.remove("validation")
+
+
+@pytest.fixture(scope="module")
+def deployed(module_isolation, quick_requests):
+    rpc("anvil_setBlockTimestampInterval", 0)
+    market = JobMarket.deploy({"from": accounts[0]})
+    token = PlainToken.deploy({"from": accounts[0]})
+    for account in accounts[:RICH]:
+        token.mint(account, 10**30, {"from": account})
+        token.approve(market, 2**256 - 1, {"from": account})
+    return market, token
+
+
+@pytest.fixture(params=["coin", "token"])
+def world(request, deployed, fn_isolation):
+    """A market whose jobs are paid in the chain's coin, and one whose jobs are paid in an ERC-20."""
+    return World(*deployed, in_coin=request.param == "coin")
+
+
+@pytest.fixture
+def coin_world(deployed, fn_isolation):
+    return World(*deployed, in_coin=True)

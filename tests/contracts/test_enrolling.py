@@ -1,0 +1,349 @@
+"""createJob, acceptAggregation, join, leave while Open, cancel, start: docs/security/job-market.tree."""
+
+import pytest
+from brownie import ZERO_ADDRESS
+from world import (
+    CANCELLED,
+    CID,
+    KEY,
+    LONG_CID,
+    OPEN,
+    RUNNING,
+    USUAL,
+    ZERO32,
+    credits,
+    mask,
+    move_to,
+    now,
+    refuses,
+)
+
+YEAR = 365 * 24 * 3600
+
+
+# ------------------------------------------------------------------ createJob
+
+
+def test_a_created_job_holds_its_terms_and_the_escrow(world):
+    before = world.balance()
+    terms = world.terms(aggregator=world.aggregator.address, rule=2)
+    tx = world.market.createJob(terms, KEY, CID, {"from": world.owner, "value": world.value(3300)})
+    job = tx.return_value
+    assert job == world.market.jobCount() == 1
+    assert list(world.market.terms(job)) == terms
+    held = world.market.job(job)
+    assert (held["owner"], held["state"], held["escrow"], held["round"]) == (world.owner, OPEN, 3300, 0)
+    assert held["aggregator"] == ZERO_ADDRESS
+    assert world.balance() - before == 3300
+    event = tx.events["JobCreated"]
+    assert (event["jobId"], event["owner"], event["specCid"]) == (1, world.owner, CID)
+    assert list(event["terms"]) == terms
+    assert event["encryptionKey"] == KEY
+    assert world.create() == 2
+
+
+@pytest.mark.parametrize(
+    ("term", "value"),
+    [
+        ("rule", 0), ("rule", 3),
+        ("rounds", 0), ("rounds", 1001),
+        ("maxTrainers", 0), ("maxTrainers", 33),
+        ("minTrainers", 0), ("minTrainers", 5),
+        ("maxFaulty", 4),
+        ("maxMissed", 0), ("maxStrikes", 0), ("maxEmptyRounds", 0),
+        ("slashBps", 10_001),
+        ("submitWindow", 0), ("submitWindow", YEAR + 1),
+        ("settleWindow", 0), ("settleWindow", YEAR + 1),
+    ],
+)  # fmt: skip
+def test_a_term_outside_its_bounds_is_refused(coin_world, term, value):
+    with refuses("InvalidTerm", term.encode(), value):
+        coin_world.create(**{term: value})
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"rule": 1}, {"rule": 2}, {"rounds": 1}, {"rounds": 1000}, {"maxTrainers": 32}, {"minTrainers": 4},
+        {"minTrainers": 1, "maxTrainers": 1, "maxFaulty": 0}, {"maxFaulty": 3}, {"maxFaulty": 0},
+        {"maxMissed": 1}, {"maxMissed": 255}, {"maxStrikes": 1}, {"maxEmptyRounds": 255},
+        {"slashBps": 0}, {"slashBps": 10_000},
+        {"submitWindow": 1, "settleWindow": 1}, {"submitWindow": YEAR, "settleWindow": YEAR},
+    ],
+)  # fmt: skip
+def test_a_term_at_its_bound_is_accepted(coin_world, terms):
+    assert coin_world.create(**terms) == 1
+
+
+def test_enrolment_ends_not_in_the_past_nor_in_more_than_a_year(coin_world):
+    with refuses("InvalidTerm", b"enrolBy", now() - 1):
+        coin_world.create(enrolBy=now() - 1)
+    with refuses("InvalidTerm", b"enrolBy", now() + YEAR + 1):
+        coin_world.create(enrolBy=now() + YEAR + 1)
+    coin_world.create(enrolBy=now())
+    coin_world.create(enrolBy=now() + YEAR)
+
+
+def test_a_token_without_code_is_refused(coin_world):
+    account = coin_world.stranger.address
+    with refuses("InvalidTerm", b"token", int(account, 16)):
+        coin_world.create(token=account)
+
+
+def test_all_that_a_job_can_ever_hold_fits_in_128_bits(coin_world):
+    limit = 2**128 - 1
+    rest = 4 * USUAL["stake"] + USUAL["bond"]
+
+    def create(**terms):
+        coin_world.market.createJob(coin_world.terms(**terms), KEY, CID, {"from": coin_world.owner})
+
+    with refuses("InvalidTerm", b"total", limit + 1):
+        create(rounds=1, reward=limit - rest, fee=1)
+    with refuses("InvalidTerm", b"total", 1000 * (2 * limit) + 32 * limit + limit):
+        create(rounds=1000, reward=limit, fee=limit, stake=limit, bond=limit, maxTrainers=32)
+    with refuses("WrongPayment", 0, limit - rest):  # at the limit it is only the payment that is missed
+        create(rounds=1, reward=limit - rest, fee=0)
+
+
+def test_a_job_needs_a_key_and_a_spec(coin_world):
+    sender = {"from": coin_world.owner, "value": 3300}
+    with refuses("ZeroKey"):
+        coin_world.market.createJob(coin_world.terms(), ZERO32, CID, sender)
+    with refuses("InvalidCid", 0):
+        coin_world.market.createJob(coin_world.terms(), KEY, "", sender)
+    with refuses("InvalidCid", 101):
+        coin_world.market.createJob(coin_world.terms(), KEY, LONG_CID, sender)
+    coin_world.market.createJob(coin_world.terms(), KEY, LONG_CID[:100], sender)
+
+
+def test_the_escrow_is_paid_exactly(world):
+    required = world.value(3300)
+    for sent in (0, 1, 3299, 3300, 3301):
+        if sent != required:
+            with refuses("WrongPayment", sent, required):
+                world.market.createJob(world.terms(), KEY, CID, {"from": world.owner, "value": sent})
+
+
+def test_a_job_without_money_moves_none(world):
+    job = world.started(reward=0, fee=0, stake=0, bond=0)
+    assert world.balance() == 0
+    assert world.market.job(job)["escrow"] == 0
+
+
+# ------------------------------------------------------------------ acceptAggregation
+
+
+def test_an_aggregator_pays_its_bond_and_is_named(world):
+    job = world.create()
+    before = world.balance()
+    tx = world.accept(job)
+    assert world.balance() - before == USUAL["bond"]
+    held = world.market.job(job)
+    assert (held["aggregator"], held["aggregatorPayee"]) == (world.aggregator, world.fees)
+    event = tx.events["AggregationAccepted"]
+    assert (event["aggregator"], event["payee"], event["encryptionKey"]) == (world.aggregator, world.fees, KEY)
+
+
+def test_a_second_aggregator_is_refused(world):
+    job = world.create()
+    world.accept(job)
+    with refuses("AggregatorTaken", job, world.aggregator):
+        world.accept(job, sender=world.stranger)
+
+
+def test_where_the_terms_name_an_aggregator_no_other_may_accept(world):
+    job = world.create(aggregator=world.aggregator.address)
+    with refuses("NotAggregator", job, world.stranger):
+        world.accept(job, sender=world.stranger)
+    world.accept(job)
+
+
+def test_an_aggregator_needs_a_payee_and_a_key(coin_world):
+    job = coin_world.create()
+    sender = {"from": coin_world.aggregator, "value": USUAL["bond"]}
+    with refuses("ZeroAddress"):
+        coin_world.market.acceptAggregation(job, ZERO_ADDRESS, KEY, sender)
+    with refuses("ZeroKey"):
+        coin_world.market.acceptAggregation(job, coin_world.fees, ZERO32, sender)
+
+
+@pytest.mark.parametrize("sent", [0, 699, 701])
+def test_the_bond_is_paid_exactly(coin_world, sent):
+    job = coin_world.create()
+    with refuses("WrongPayment", sent, 700):
+        coin_world.market.acceptAggregation(job, coin_world.fees, KEY, {"from": coin_world.aggregator, "value": sent})
+
+
+# ------------------------------------------------------------------ join and leave
+
+
+def test_trainers_take_the_lowest_free_slot(world):
+    job = world.create()
+    before = world.balance()
+    for i in range(3):
+        tx = world.join(job, i)
+        assert tx.return_value == i
+        event = tx.events["Joined"]
+        assert (event["slot"], event["operator"], event["payee"]) == (i, world.operator(i), world.payee(i))
+        assert event["encryptionKey"] == KEY
+    assert world.balance() - before == 3 * USUAL["stake"]
+    world.market.leave(job, {"from": world.operator(1)})
+    assert world.market.job(job)["active"] == mask(0, 2)
+    assert world.join(job, 3).return_value == 1
+    assert world.trainer(job, 1) == (world.operator(3).address, world.payee(3).address, 0, 0)
+    assert world.join(job, 1).return_value == 3
+
+
+def test_leaving_an_open_job_credits_the_stake_to_the_payee(world):
+    job = world.enrolled(2)
+    tx = world.market.leave(job, {"from": world.operator(1)})
+    assert tx.events["Left"]["slot"] == 1
+    assert credits(tx) == {(world.payee(1), "Stake"): USUAL["stake"]}
+    assert world.credit(world.payee(1)) == USUAL["stake"]
+    assert world.trainer(job, 1) == (ZERO_ADDRESS, ZERO_ADDRESS, 0, 0)
+    assert world.market.job(job)["state"] == OPEN
+    with refuses("NotTrainer", job, world.operator(1)):
+        world.market.leave(job, {"from": world.operator(1)})
+
+
+def test_the_last_to_leave_an_open_job_leaves_it_open(world):
+    job = world.enrolled(1)
+    world.market.leave(job, {"from": world.operator(0)})
+    assert world.market.job(job)["state"] == OPEN
+
+
+def test_an_operator_joins_once(world):
+    job = world.enrolled(1)
+    with refuses("AlreadyJoined", job, world.operator(0)):
+        world.join(job, 0)
+
+
+def test_a_full_job_takes_nobody(world):
+    job = world.enrolled(4)
+    with refuses("JobFull", job, 4):
+        world.join(job, 4)
+
+
+def test_a_trainer_needs_a_payee_and_a_key(coin_world):
+    job = coin_world.create()
+    sender = {"from": coin_world.operator(0), "value": USUAL["stake"]}
+    with refuses("ZeroAddress"):
+        coin_world.market.join(job, ZERO_ADDRESS, KEY, sender)
+    with refuses("ZeroKey"):
+        coin_world.market.join(job, coin_world.payee(0), ZERO32, sender)
+
+
+@pytest.mark.parametrize("sent", [0, 500, 502])
+def test_the_stake_is_paid_exactly(coin_world, sent):
+    job = coin_world.create()
+    with refuses("WrongPayment", sent, 501):
+        coin_world.market.join(job, coin_world.payee(0), KEY, {"from": coin_world.operator(0), "value": sent})
+
+
+def test_enrolment_is_open_up_to_and_including_its_last_second(world):
+    job = world.create()
+    last = world.term(job, "enrolBy")
+    move_to(last)
+    world.accept(job)
+    world.join(job, 0)
+    late = world.create(enrolBy=last)
+    move_to(last + 1)
+    with refuses("EnrolmentClosed", late, last):
+        world.accept(late)
+    with refuses("EnrolmentClosed", job, last):
+        world.join(job, 1)
+    world.market.leave(job, {"from": world.operator(0)})
+
+
+def test_32_trainers_can_join(coin_world):
+    job = coin_world.enrolled(32, maxTrainers=32)
+    assert coin_world.market.job(job)["active"] == 2**32 - 1
+    with refuses("JobFull", job, 32):
+        coin_world.join(job, 32)
+
+
+# ------------------------------------------------------------------ cancel
+
+
+def test_the_owner_cancels_an_open_job_and_all_money_goes_back(world):
+    job = world.enrolled(2)
+    tx = world.market.cancel(job, {"from": world.owner})
+    assert credits(tx) == {
+        (world.owner, "Refund"): 3300,
+        (world.fees, "Bond"): 700,
+        (world.payee(0), "Stake"): 501,
+        (world.payee(1), "Stake"): 501,
+    }
+    assert tx.events["Ended"]["state"] == CANCELLED
+    held = world.market.job(job)
+    assert (held["state"], held["escrow"], held["carry"], held["active"]) == (CANCELLED, 0, 0, 0)
+
+
+def test_anyone_cancels_a_job_that_nobody_wanted_once_enrolment_is_over(world):
+    job = world.create()
+    last = world.term(job, "enrolBy")
+    move_to(last)
+    with refuses("NotCancellable", job, world.stranger):
+        world.market.cancel(job, {"from": world.stranger})
+    move_to(last + 1)
+    tx = world.market.cancel(job, {"from": world.stranger})
+    assert credits(tx) == {(world.owner, "Refund"): 3300}
+
+
+def test_anyone_cancels_a_job_with_too_few_trainers(world):
+    job = world.enrolled(1)
+    move_to(world.term(job, "enrolBy") + 1)
+    world.market.cancel(job, {"from": world.stranger})
+    assert world.market.job(job)["state"] == CANCELLED
+
+
+def test_a_job_that_can_start_is_cancelled_by_its_owner_alone(world):
+    job = world.enrolled(2)
+    move_to(world.term(job, "enrolBy") + 1)
+    with refuses("NotCancellable", job, world.stranger):
+        world.market.cancel(job, {"from": world.stranger})
+    world.market.cancel(job, {"from": world.owner})
+
+
+# ------------------------------------------------------------------ start
+
+
+def test_a_full_job_with_an_aggregator_starts_at_once(world):
+    job = world.enrolled(4)
+    tx = world.market.start(job, {"from": world.stranger})
+    assert "Started" in tx.events
+    opened = tx.events["RoundOpened"]
+    assert (opened["round"], opened["submitBy"], opened["settleBy"]) == (1, now() + 100, now() + 150)
+    held = world.market.job(job)
+    assert (held["state"], held["round"], held["submitBy"], held["settleBy"]) == (RUNNING, 1, now() + 100, now() + 150)
+    assert held["submitted"] == 0
+    assert not held["keyPublished"]
+
+
+def test_a_job_that_is_not_full_starts_after_enrolment_with_enough_trainers(world):
+    job = world.enrolled(2)
+    move_to(world.term(job, "enrolBy"))
+    with refuses("NotStartable", job, True, 2):
+        world.market.start(job, {"from": world.owner})
+    move_to(world.term(job, "enrolBy") + 1)
+    world.market.start(job, {"from": world.stranger})
+    assert world.market.job(job)["state"] == RUNNING
+
+
+def test_a_job_does_not_start_without_an_aggregator(world):
+    job = world.create()
+    for i in range(4):
+        world.join(job, i)
+    with refuses("NotStartable", job, False, 4):
+        world.market.start(job, {"from": world.owner})
+    move_to(world.term(job, "enrolBy") + 1)
+    with refuses("NotStartable", job, False, 4):
+        world.market.start(job, {"from": world.owner})
+    world.market.cancel(job, {"from": world.stranger})
+
+
+def test_a_job_does_not_start_with_too_few_trainers(world):
+    job = world.enrolled(1)
+    move_to(world.term(job, "enrolBy") + 1)
+    with refuses("NotStartable", job, True, 1):
+        world.market.start(job, {"from": world.owner})

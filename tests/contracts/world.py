@@ -1,0 +1,199 @@
+"""What the tests stand on: usual terms, calls by role, the clock, reverts by name."""
+
+from collections import Counter
+from contextlib import contextmanager
+from hashlib import sha256
+
+import pytest
+from brownie import ZERO_ADDRESS, accounts, chain, web3
+from brownie.exceptions import VirtualMachineError
+
+ACCOUNTS = 80
+RICH = 12  # accounts that hold and have approved the ERC-20: the owner, the aggregator, trainers 0 … 7
+KEY = "0x" + "11" * 32
+ZERO32 = "0x" + "00" * 32
+CID = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
+LONG_CID = "b" * 101
+
+NONE, OPEN, RUNNING, COMPLETED, CANCELLED, ABORTED = range(6)
+REASONS = ("Pay", "Fee", "Stake", "Bond", "Compensation", "Refund")
+
+USUAL = {
+    "token": ZERO_ADDRESS,
+    "reward": 1000,
+    "fee": 100,
+    "stake": 501,
+    "bond": 700,
+    "aggregator": ZERO_ADDRESS,
+    "enrolBy": 1000,  # seconds from creation
+    "submitWindow": 100,
+    "settleWindow": 50,
+    "rule": 1,
+    "rounds": 3,
+    "minTrainers": 2,
+    "maxTrainers": 4,
+    "maxFaulty": 1,
+    "maxMissed": 2,
+    "maxStrikes": 2,
+    "maxEmptyRounds": 2,
+    "slashBps": 3000,
+}
+SLASH = 501 * 3000 // 10_000
+
+
+def rpc(method, *params):
+    reply = web3.provider.make_request(method, list(params))
+    assert "error" not in reply, reply
+    return reply["result"]
+
+
+def now():
+    return chain[-1].timestamp
+
+
+def move_to(timestamp):
+    """Every later block has this time, until it is moved again."""
+    if timestamp > now():
+        rpc("evm_setNextBlockTimestamp", timestamp)
+        rpc("evm_mine")
+    assert now() == timestamp
+
+
+def mask(*slots):
+    return sum(1 << slot for slot in slots)
+
+
+def commitment(number):
+    return "0x" + sha256(str(number).encode()).hexdigest()
+
+
+def _spelled(value):
+    if isinstance(value, bytes):
+        return str(value.ljust(32, b"\0"))
+    if str(value).startswith("0x") and len(str(value)) == 66:
+        return str(bytes.fromhex(str(value)[2:]))
+    return str(value).lower() if str(value).startswith("0x") else str(value)
+
+
+@contextmanager
+def refuses(error, *values):
+    """The call inside reverts with this error and exactly these values (strings under `term` as bytes)."""
+    with pytest.raises(VirtualMachineError) as caught:
+        yield
+    assert caught.value.revert_msg == f"{error}: {', '.join(map(_spelled, values))}"
+
+
+def settlement(selected=0, weights=None, unopened=0, sum_cid=None, rows="", rows_commitment=ZERO32):
+    """A Settlement as a tuple; by default equal weights, and a sum where something is selected."""
+    weights = [1] * selected.bit_count() if weights is None else weights
+    sum_cid = (CID if selected else "") if sum_cid is None else sum_cid
+    return (unopened, selected, weights, sum_cid, rows, rows_commitment)
+
+
+def events(tx, name):
+    return list(tx.events[name]) if name in tx.events else []
+
+
+def credits(tx):
+    """What a transaction credited: {(payee, reason): amount}."""
+    found = Counter()
+    for event in events(tx, "Credited"):
+        assert event["amount"] > 0
+        found[event["payee"], REASONS[event["reason"]]] += event["amount"]
+    return dict(found)
+
+
+class World:
+    """A market with its parties. Trainer i works through `operator(i)` and is paid at `payee(i)`."""
+
+    def __init__(self, market, token, in_coin):
+        self.market = market
+        self.token = token
+        self.in_coin = in_coin
+        self.currency = ZERO_ADDRESS if in_coin else token.address
+        self.owner, self.aggregator, self.fees, self.stranger = accounts[:4]
+        self.commitments = 0
+        self.created = {}  # terms by job
+
+    def operator(self, i):
+        return accounts[4 + i]
+
+    def payee(self, i):
+        return accounts[40 + i]
+
+    def value(self, amount):
+        return amount if self.in_coin else 0
+
+    def terms(self, **changes):
+        terms = {**USUAL, "token": self.currency, **changes}
+        if "enrolBy" not in changes:
+            terms["enrolBy"] = now() + USUAL["enrolBy"]
+        return list(terms.values())
+
+    def create(self, **changes):
+        terms = {**USUAL, **changes}
+        value = self.value(terms["rounds"] * (terms["reward"] + terms["fee"]))
+        tuple_of_terms = self.terms(**changes)
+        tx = self.market.createJob(tuple_of_terms, KEY, CID, {"from": self.owner, "value": value})
+        job = tx.events["JobCreated"]["jobId"]
+        self.created[job] = tuple_of_terms
+        return job
+
+    def term(self, job, name):
+        return self.created[job][list(USUAL).index(name)]
+
+    def accept(self, job, sender=None):
+        args = {"from": sender or self.aggregator, "value": self.value(self.term(job, "bond"))}
+        return self.market.acceptAggregation(job, self.fees, KEY, args)
+
+    def join(self, job, i):
+        args = {"from": self.operator(i), "value": self.value(self.term(job, "stake"))}
+        return self.market.join(job, self.payee(i), KEY, args)
+
+    def enrolled(self, trainers=4, **changes):
+        """An Open job with its aggregator and this many trainers."""
+        job = self.create(**changes)
+        self.accept(job)
+        for i in range(trainers):
+            self.join(job, i)
+        return job
+
+    def started(self, trainers=4, **changes):
+        job = self.enrolled(trainers, **changes)
+        if trainers < self.term(job, "maxTrainers"):
+            move_to(self.term(job, "enrolBy") + 1)
+        self.market.start(job, {"from": self.stranger})
+        return job
+
+    def running(self, trainers=4, **changes):
+        """A job in round 1, the key published."""
+        job = self.started(trainers, **changes)
+        self.market.publishKey(job, CID, {"from": self.aggregator})
+        return job
+
+    def submit(self, job, *trainers):
+        for i in trainers:
+            self.commitments += 1
+            number = self.market.job(job)["round"]
+            self.market.submitUpdate(job, number, commitment(self.commitments), CID, {"from": self.operator(i)})
+
+    def settle(self, job, *args, **kwargs):
+        number = self.market.job(job)["round"]
+        return self.market.settleRound(job, number, settlement(*args, **kwargs), {"from": self.aggregator})
+
+    def past_submitting(self, job):
+        move_to(self.market.job(job)["submitBy"] + 1)
+
+    def past_settling(self, job):
+        move_to(self.market.job(job)["settleBy"] + 1)
+
+    def trainer(self, job, slot):
+        held = self.market.trainer(job, slot)
+        return str(held["operator"]), str(held["payee"]), int(held["missed"]), int(held["strikes"])
+
+    def credit(self, account):
+        return self.market.credit(account, self.currency)
+
+    def balance(self):
+        """What the market holds in this world's currency."""
+        return self.market.balance() if self.in_coin else self.token.balanceOf(self.market)

@@ -1,0 +1,99 @@
+"""A trainer or aggregator that dies at any of its contacts with chain and storage, and is started again."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from marketplace.chain.market import Market
+from marketplace.domain import State
+from marketplace.services.agent import Step
+from marketplace.services.audit import audit_job
+from marketplace.services.node import JobFeed
+from tests.jobs import Play, World, new_play
+
+pytest_plugins = ["tests.chain_fixtures", "tests.jobs"]
+
+
+class Killed(BaseException):
+    """Like SIGKILL, nothing in the program may catch it."""
+
+
+TRAINER_CALLS = ["join", "submit_update"]
+AGGREGATOR_CALLS = ["accept_aggregation", "start", "publish_key", "settle_round"]
+
+
+def dies_around(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, *, before: bool) -> Callable[[], bool]:
+    """The first call of a method kills the caller, before or after it has taken effect."""
+    honest = getattr(owner, name)
+    died: list[bool] = []
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if died:
+            return honest(self, *args, **kwargs)
+        died.append(True)
+        if before:
+            raise Killed
+        honest(self, *args, **kwargs)
+        raise Killed
+
+    monkeypatch.setattr(owner, name, call)
+    return lambda: bool(died)
+
+
+def finish_restarting(play: Play) -> State:
+    """Steps everybody; whoever is killed is started again from its home folder."""
+    makers: list[Callable[[], Any]] = [play.judge, *(lambda n=n: play.trainer(n) for n in range(3))]
+    agents = [make() for make in makers]
+    for _ in range(400):
+        worked = False
+        for index, make in enumerate(makers):
+            try:
+                worked |= agents[index].step() is Step.WORKED
+            except Killed:
+                agents[index], worked = make(), True
+        state = play.world.chain.market.job(play.job_id).state
+        if state.over:
+            return state
+        if not worked:
+            play.pass_deadline()
+    pytest.fail("the job does not end")
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize("call", TRAINER_CALLS + AGGREGATOR_CALLS)
+def test_whoever_dies_around_a_transaction_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch, call: str, before: bool
+) -> None:
+    play = new_play(world)
+    died = dies_around(monkeypatch, Market, call, before=before)
+    assert finish_restarting(play) is State.COMPLETED
+    assert died()
+    history = JobFeed(play.owner, play.job_id).refresh()
+    assert [sorted(entry.submissions) for entry in history.rounds] == [[0, 1, 2], [0, 1, 2]]
+    assert len(history.enrolled) == 3
+    assert audit_job(world.watcher("auditor"), play.job_id).ok
+
+
+@pytest.mark.parametrize("nth", range(1, 8))
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_whoever_dies_around_a_write_to_storage_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch, nth: int, before: bool
+) -> None:
+    play = new_play(world)
+    store = type(world.storage)
+    honest, calls = store.put, []
+
+    def put(self: Any, source: Any) -> str:
+        calls.append(None)
+        if len(calls) == nth and before:
+            raise Killed
+        cid = honest(self, source)
+        if len(calls) == nth:
+            raise Killed
+        return str(cid)
+
+    monkeypatch.setattr(store, "put", put)
+    assert finish_restarting(play) is State.COMPLETED
+    assert len(calls) > nth
+    assert audit_job(world.watcher("auditor"), play.job_id).ok

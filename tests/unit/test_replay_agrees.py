@@ -1,0 +1,190 @@
+"""The replay against the contract: whatever is done to jobs on a real chain, their events alone give the same."""
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable
+
+import pytest
+
+from marketplace.domain import (
+    ZERO_ADDRESS,
+    Credited,
+    Ejected,
+    Job,
+    Left,
+    Reason,
+    RoundSkipped,
+    Rule,
+    Settlement,
+    State,
+    Withdrawn,
+    mask_of,
+    slots,
+)
+from marketplace.errors import Reverted
+from marketplace.replay import JobHistory, conservation, replay, tokens
+from tests.chain_fixtures import KEY, PEOPLE, Chain, Token, commitment, new_token, terms
+
+pytest_plugins = ["tests.chain_fixtures"]
+
+OWNER, AGGREGATOR, *TRAINERS = PEOPLE[1:8]
+STEPS = 45
+
+
+class Play:
+    """Random calls on one job, mostly such as the contract may take, some that it must refuse."""
+
+    def __init__(self, chain: Chain, token: Token, seed: int) -> None:
+        self.chain, self.market, self.random = chain, chain.market, random.Random(seed)
+        self.refused: Counter[str] = Counter()
+        pick = self.random
+        most = pick.choice([1, 2, 3, 3, 4, 4])
+        self.terms = terms(
+            chain,
+            token=pick.choice([ZERO_ADDRESS, token.address]),
+            reward=pick.choice([0, 1, 1000, 999_983]),
+            fee=pick.choice([0, 77]),
+            stake=pick.choice([0, 10_007, 10_007]),
+            bond=pick.choice([0, 5003]),
+            rule=pick.choice(list(Rule)),
+            rounds=pick.randint(1, 4),
+            min_trainers=pick.randint(1, most),
+            max_trainers=most,
+            max_faulty=pick.randint(0, most - 1),
+            max_missed=pick.randint(1, 2),
+            max_strikes=pick.randint(1, 2),
+            max_empty_rounds=pick.randint(1, 3),
+            slash_bps=pick.choice([0, 3333, 3333, 10_000]),
+        )
+        self.job_id, _ = self.market.create_job(OWNER, self.terms, KEY, "bafyspec")
+
+    def run(self) -> None:
+        for _ in range(STEPS):
+            job = self.market.job(self.job_id)
+            if job.state.over:
+                break
+            weights = self._opened() if job.state is State.OPEN else self._running(job)
+            action = self.random.choices(list(weights), list(weights.values()))[0]
+            try:
+                action(job)
+            except Reverted as refusal:
+                self.refused[refusal.name] += 1
+
+    def _opened(self) -> dict[Callable[[Job], object], float]:
+        return {self.join: 8, self.accept: 4, self.start: 3, self.leave: 1, self.cancel: 0.2, self.wait: 0.5}
+
+    def _running(self, job: Job) -> dict[Callable[[Job], object], float]:
+        if not job.key_published:
+            return {self.publish: 5, self.wait: 0.3, self.abort: 0.5, self.leave: 0.3}
+        return {self.submit: 8, self.settle: 4, self.skip: 1, self.abort: 0.4, self.wait: 1.5, self.leave: 0.4}
+
+    def join(self, job: Job) -> None:
+        who = self.random.choice(TRAINERS)
+        payee = self.random.choice([who, PEOPLE[8]]).address
+        self.market.join(who, self.job_id, payee, KEY)
+
+    def accept(self, job: Job) -> None:
+        self.market.accept_aggregation(AGGREGATOR, self.job_id, AGGREGATOR.address, KEY)
+
+    def start(self, job: Job) -> None:
+        self.market.start(PEOPLE[9], self.job_id)
+
+    def leave(self, job: Job) -> None:
+        self.market.leave(self.random.choice(TRAINERS), self.job_id)
+
+    def cancel(self, job: Job) -> None:
+        self.market.cancel(self.random.choice([OWNER, PEOPLE[9]]), self.job_id)
+
+    def publish(self, job: Job) -> None:
+        self.market.publish_key(AGGREGATOR, self.job_id, "bafykey")
+
+    def submit(self, job: Job) -> None:
+        slot = self.random.choice([*slots(job.active)])
+        who = self.market.trainer(self.job_id, slot)
+        assert who
+        signer = next(person for person in TRAINERS if person.address == who.operator)
+        self.market.submit_update(signer, self.job_id, job.round, commitment(job.round, slot), f"bafy{slot}")
+
+    def settle(self, job: Job) -> None:
+        submitted = [*slots(job.submitted)]
+        unopened = {slot for slot in submitted if self.random.random() < 0.1}
+        selected = {slot for slot in submitted if slot not in unopened and self.random.random() < 0.7}
+        weights = tuple(self.random.choice([0, 1, 2, 10**9 + 7, 2**96 - 1]) for _ in selected)
+        rows = ("bafyrows", b"\x05" * 32) if self.terms.rule is Rule.REFERENCE else ("", bytes(32))
+        judged = Settlement(mask_of(unopened), mask_of(selected), weights, "bafysum" if selected else "", *rows)
+        self.market.settle_round(AGGREGATOR, self.job_id, job.round, judged)
+
+    def skip(self, job: Job) -> None:
+        self.market.skip_round(PEOPLE[9], self.job_id)
+
+    def abort(self, job: Job) -> None:
+        self.market.abort(PEOPLE[9], self.job_id)
+
+    def wait(self, job: Job) -> None:
+        self.chain.forward(self.random.choice([300, 601, 1201]) if job.state is State.RUNNING else 3601)
+
+
+def seen_in(history: JobHistory) -> set[str]:
+    """The corners of the rules that a job went through, to be sure that the plays reach them all."""
+    events = [r.settled or r.skipped for r in history.rounds]
+    seen = {history.state.name}
+    seen |= {"ejected" for who in history.enrolled if who.until and not isinstance(who.until, Left)}
+    seen |= {"left running" for who in history.enrolled if isinstance(who.until, Left) and history.rounds}
+    seen |= {"skipped" for e in events if isinstance(e, RoundSkipped)}
+    seen |= {"carried" for r in history.rounds if r.pot > history.terms.reward}
+    seen |= {"rounding" for r in history.rounds if 0 < sum(r.pays.values()) < r.pot}
+    seen |= {"nobody paid" for r in history.rounds if r.settled and r.pot and not sum(r.pays.values())}
+    if history.state is State.ABORTED and not history.key_published:
+        seen.add("aborted without a key")
+    return seen
+
+
+@pytest.mark.timeout(120)
+def test_random_jobs_replay_to_what_the_contract_holds(chain: Chain) -> None:
+    token = new_token(chain)
+    for person in PEOPLE:
+        token.send("mint(address,uint256)", person.address, 10**12)
+    seen: set[str] = set()
+    refused: Counter[str] = Counter()
+    reasons: set[Reason] = set()
+    strikes: set[bool] = set()
+    owed: defaultdict[tuple[str, str], int] = defaultdict(int)
+    withdrawer = random.Random(7)
+    for seed in range(26):
+        play = Play(chain, token, seed)
+        play.run()
+        refused += play.refused
+        log = chain.events(play.job_id)
+        history = replay(log)
+        assert history.findings == [], f"seed {seed}"
+        assert history.job() == chain.market.job(play.job_id), f"seed {seed}"
+        for slot in range(play.terms.max_trainers):
+            assert history.trainer(slot) == chain.market.trainer(play.job_id, slot), f"seed {seed}"
+        assert history.paid_in == history.held + history.credits.total(), f"seed {seed}"
+        for payee, amount in history.credits.items():
+            owed[payee, play.terms.token] += amount
+        who = withdrawer.choice([OWNER, AGGREGATOR, PEOPLE[8]])
+        if owed[who.address, play.terms.token]:
+            chain.market.withdraw(who, play.terms.token)
+            owed[who.address, play.terms.token] = 0
+        seen |= seen_in(history)
+        reasons |= {e.reason for e in log if isinstance(e, Credited)}
+        strikes |= {e.strikes for e in log if isinstance(e, Ejected)}
+
+    for (payee_address, paid_in), amount in owed.items():
+        assert chain.market.credit(payee_address, paid_in) == amount
+    everything = chain.events()
+    assert any(isinstance(e, Withdrawn) for e in everything)
+    assert tokens(everything) == {ZERO_ADDRESS, token.address}
+    balances = {paid_in: chain.market.balance(paid_in) for paid_in in tokens(everything)}
+    assert conservation(everything, balances) == []
+    for paid_in, balance in balances.items():
+        short = conservation(everything, balances | {paid_in: balance - 1})
+        assert [finding.what for finding in short] == [f"balance in {paid_in}"]
+        assert conservation(everything, balances | {paid_in: balance + 1}) == []
+
+    assert reasons == set(Reason)
+    assert strikes == {True, False}
+    assert seen >= {"COMPLETED", "CANCELLED", "ABORTED", "ejected", "left running", "skipped", "carried"}
+    assert seen >= {"rounding", "nobody paid", "aborted without a key"}
+    assert len(refused) >= 10

@@ -6,7 +6,7 @@ UV := build/uv/bin/uv
 ARGS ?=
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help setup demo test test-unit test-contracts test-e2e check bench format lock artifacts clean
+.PHONY: help setup demo docs test test-unit test-contracts test-e2e check bench format lock artifacts clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -33,14 +33,21 @@ check: setup ## types, style, import arrows, artifacts against sources
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m marketplace.chain.compile --check
+	$(BIN)/python -m scripts.job_file_docs --check
+	forge fmt --check contracts
+	solhint --max-warnings 0 'contracts/**/*.sol'
 
 bench: setup ## a round's phases, and the Gram matrix, with time and bytes
-	$(BIN)/python -m benches.gram $(ARGS)
-	$(BIN)/python -m benches.round $(ARGS)
+	$(BIN)/python -m benches.round
+	$(BIN)/python -m benches.gram
 
 format: setup ## rewrite the sources in the house style
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+	forge fmt contracts
+
+docs: setup ## write the pages that are made from the sources
+	$(BIN)/python -m scripts.job_file_docs
 
 artifacts: setup ## compile the contracts
 	$(BIN)/python -m marketplace.chain.compile

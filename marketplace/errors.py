@@ -11,8 +11,8 @@
     └── AuditFailed         1   an audit found a mismatch
 
 A message is one sentence for a person: what is wrong, where, and what to do. Errors of libraries are caught at the
-adapter that called the library and raised `from` the original; nothing else is caught. `zk`, `aggregator` and `trainer` raise
-ValueError for arguments that break their contracts; a service turns those that a user can cause into InputError.
+adapter that called the library and raised `from` the original; nothing else is caught. `zk`, `aggregator` and `trainer`
+raise ValueError for arguments that break their contracts; a service turns those that a user can cause into InputError.
 """
 
 

@@ -18,6 +18,7 @@ from marketplace.units import parse_amount, parse_duration
 from trainer.config import DataSchema, ModelConfig, TrainingConfig, UpdateConfig
 
 MAX_FILE_BYTES = 256 * 1024
+MOST_STRIKES = 255
 MAX_VALIDATION_BYTES = 1 << 30
 
 
@@ -80,7 +81,13 @@ class MarketConfig(_Strict):
     submit_window: Duration = Field(default=3600, description="Submitting phase of each round.")
     settle_window: Duration = Field(default=3600, description="Settling phase of each round.")
     max_missed: int = Field(default=3, ge=1, le=255, description="Missed submissions in a row that eject.")
-    max_strikes: int = Field(default=3, ge=1, le=255, description="Rounds as an outlier that eject.")
+    max_strikes: int | None = Field(
+        default=None,
+        ge=1,
+        le=255,
+        description="Rounds as an outlier that eject; 3 by default under reference, and never under krum-cosine, which "
+        "leaves out honest trainers too.",
+    )
     max_empty_rounds: int = Field(default=3, ge=1, le=255, description="Empty rounds in a row that abort the job.")
     slash_bps: int = Field(
         default=2000, ge=0, le=10_000, description="Part of the stake that ejection costs, in 1/10,000."
@@ -102,12 +109,12 @@ class JobFile(_Strict):
 
     name: str = Field(min_length=1, max_length=100, description="Shown in lists.")
     description: str = Field(default="", max_length=10_000, description="What the model is for and what data fit.")
-    model: ModelConfig
-    data: DataSchema
-    training: TrainingConfig
-    update: UpdateConfig = UpdateConfig()
-    server_rate: ServerRate = ServerRate()
-    market: MarketConfig
+    model: ModelConfig = Field(description="The architecture and its parameters.")
+    data: DataSchema = Field(description="What trainers' data have to look like.")
+    training: TrainingConfig = Field(description="How trainers train in a round.")
+    update: UpdateConfig = Field(default=UpdateConfig(), description="How an update becomes integers.")
+    server_rate: ServerRate = Field(default=ServerRate(), description="How far the model follows the mean update.")
+    market: MarketConfig = Field(description="Money, deadlines, pay rule.")
 
 
 class ValidationConfig(_Strict):
@@ -129,9 +136,7 @@ class Spec(_Strict):
     training: TrainingConfig
     update: UpdateConfig
     server_rate: ServerRate
-    base_cid: str | None = Field(
-        max_length=100, description="Model file of round 1's base, public; absent means initialised from model.seed."
-    )
+    base_cid: str = Field(max_length=100, description="Model file of round 1's base, public.")
     validation: ValidationConfig | None
     aggregator_key: Key | None
 
@@ -185,7 +190,7 @@ def terms_of(job: JobFile, *, rule: Rule, now: int) -> Terms:
         max_trainers=market.max_trainers,
         max_faulty=market.max_faulty,
         max_missed=market.max_missed,
-        max_strikes=market.max_strikes,
+        max_strikes=market.max_strikes or (3 if rule is Rule.REFERENCE else MOST_STRIKES),
         max_empty_rounds=market.max_empty_rounds,
         slash_bps=market.slash_bps,
     )

@@ -46,9 +46,9 @@ def page() -> str:
     lines = [
         "# The job file",
         "",
-        "`merit job create` reads a job from YAML. Unknown fields are refused. Amounts are whole numbers of the token's",
-        "smallest unit or texts such as `0.25 ether`; durations are whole seconds or texts such as `10 min`, `2 h`, `1 d`.",
-        "This page is made from the models by `scripts/job_file_docs.py`.",
+        "`merit job create` reads a job from YAML. Unknown fields are refused. Amounts are whole numbers of the",
+        "token's smallest unit or texts such as `0.25 ether`; durations are whole seconds or texts such as `10 min`,",
+        "`2 h`, `1 d`. This page is made from the models by `scripts/job_file_docs.py`.",
         "",
         "```yaml",
         EXAMPLE.read_text("utf-8").rstrip(),

@@ -70,6 +70,11 @@ def _optimizer(module: nn.Module, config: TrainingConfig, rate: float) -> torch.
     return kind(module.parameters(), lr=rate, betas=config.betas, eps=config.epsilon, weight_decay=config.weight_decay)
 
 
+def warm_up(config: TrainingConfig) -> None:
+    """Loads what torch loads with its first optimizer, which takes seconds, while there is nothing else to do."""
+    _optimizer(nn.Linear(1, 1), config, 0.0)
+
+
 def _tensors(data: Dataset, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """The data set as tensors, on the device if it takes no more than half of a GPU's free memory there."""
     x, y = (

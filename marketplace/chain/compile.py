@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> str | None:
     if not stale:
         return None
     return (
-        f"{', '.join(stale)} in {ARTIFACTS.relative_to(ROOT)} is not what the contracts compile to: "
+        f"{', '.join(stale)} in {ARTIFACTS} is not what the contracts compile to: "
         "run python -m marketplace.chain.compile and commit the result."
     )
 

@@ -30,7 +30,7 @@ _LOOKS = 3  # that must agree before a transaction counts as replaced
 # In the words of geth, Erigon, Anvil; Besu; Nethermind; Ganache.
 _KNOWN = re.compile(r"already (known|imported)|\bknown transaction|alreadyknown", re.IGNORECASE)
 _NONCE_TAKEN = re.compile(
-    r"nonce (is )?too low|oldnonce|doesn't have the correct nonce|replacement ?(transaction )?(underpriced|not ?allowed)",
+    r"nonce too low|oldnonce|doesn't have the correct nonce|replacement ?(transaction )?(underpriced|notallowed)",
     re.IGNORECASE,
 )
 

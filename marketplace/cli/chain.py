@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from eth_utils.address import is_checksum_address
 
 from marketplace.cli.session import session, stop_on_signals
+from marketplace.errors import InputError
 
 
 def deploy(context: typer.Context) -> None:
@@ -20,6 +22,21 @@ def deploy(context: typer.Context) -> None:
         {"chain_id": connection.chain_id, "address": entry.market, "block": entry.block},
         f"The market is {entry.market} on chain {connection.chain_id}, from block {entry.block} on.",
     )
+
+
+def fund(
+    context: typer.Context,
+    addresses: Annotated[list[str], typer.Argument(help="Who gets 100 ether each.")],
+) -> None:
+    """Give coin of a local development chain to addresses."""
+    from marketplace.chain.fund import fund as fund_addresses
+
+    here = session(context)
+    for address in addresses:
+        if not is_checksum_address(address):
+            raise InputError(f"{address} is not an address with a correct checksum; nothing was sent.")
+    fund_addresses(here.connection(), *addresses)
+    here.show({"funded": addresses}, f"Sent 100 ether to {', '.join(addresses)}.")
 
 
 def chain(

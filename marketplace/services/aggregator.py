@@ -1,7 +1,7 @@
 """An aggregator: accepts a job, hands out the job key, and judges every round.
 
 It keeps no state of its own: the job key is derived from its keystore and the job, and a round is judged from what
-chain and storage hold. A settlement that was sent before the process was killed is found on the chain after the restart.
+chain and storage hold. A settlement that was sent before the process was killed is found on the chain after a restart.
 """
 
 import os

@@ -26,7 +26,7 @@ from marketplace.spec import MAX_FILE_BYTES, MAX_VALIDATION_BYTES, Spec, explain
 from marketplace.storage import get_bytes
 from trainer.data import normalise
 from trainer.models import build, count_parameters
-from zk.files import max_rows_file_bytes, max_sum_file_bytes, max_update_file_bytes
+from zk.files import max_model_file_bytes, max_rows_file_bytes, max_sum_file_bytes, max_update_file_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def audit_job(node: Node, job_id: int, *, job_key: bytes | None = None, validati
         report.add("description", f"the job's description is {history.created.spec_cid}", [str(error)])
         return report
     report.add("description", f"{spec.name}: {spec.model.architecture} of {d:,} parameters", [])
-    _check_content(report, node, history, d)
+    _check_content(report, node, history, spec, d)
     revealed = _check_revealed(report, node, history, spec)
     data = revealed
     if data is None and validation is not None:
@@ -138,10 +138,10 @@ def _credit_problems(node: Node, events: list[Event], block: int) -> list[str]:
 # ---------------------------------------------------------------- content
 
 
-def _check_content(report: AuditReport, node: Node, history: JobHistory, d: int) -> None:
+def _check_content(report: AuditReport, node: Node, history: JobHistory, spec: Spec, d: int) -> None:
     """Fetches every file that the events name and holds it against its CID. What was called unopened may be missing."""
     problems, files = [], 0
-    for what, cid, bound, excused in _named_files(history, d):
+    for what, cid, bound, excused in _named_files(history, spec.base_cid, d):
         files += 1
         try:
             node.storage.get(cid, _Nowhere(), max_bytes=bound)
@@ -151,8 +151,9 @@ def _check_content(report: AuditReport, node: Node, history: JobHistory, d: int)
     report.add("content", f"{files} files are in storage, each with the bytes of its content id", problems)
 
 
-def _named_files(history: JobHistory, d: int) -> Iterator[tuple[str, str, int, bool]]:
+def _named_files(history: JobHistory, base_cid: str, d: int) -> Iterator[tuple[str, str, int, bool]]:
     """(what, cid, largest size in bytes, whether it may be missing)."""
+    yield "the base model", base_cid, max_model_file_bytes(d), False
     if history.key_published is not None:
         yield "the sealed job key", history.key_published.cid, MAX_JOB_KEY_BYTES, False
     for entry in history.rounds:

@@ -18,7 +18,7 @@ from marketplace.replay import JobHistory
 from marketplace.services.node import Node, fetch_opened
 from marketplace.spec import Spec
 from marketplace.storage import get_bytes
-from trainer.models import build, count_parameters, flatten
+from trainer.models import count_parameters
 from zk.encoding import LIMIT, Float32s, Int64s
 from zk.files import max_model_file_bytes, max_sum_file_bytes, pack_model, unpack_model, unpack_sum
 
@@ -68,9 +68,7 @@ class Models:
         )
 
     def base(self) -> Float32s:
-        """float32[d]: round 1's base, the owner's or the seed's. Raises StorageError, CorruptContent."""
-        if self._spec.base_cid is None:
-            return flatten(build(self._spec.model)).numpy()
+        """float32[d]: round 1's base. Raises StorageError, CorruptContent."""
         data = get_bytes(self._node.storage, self._spec.base_cid, max_bytes=max_model_file_bytes(self.parameters))
         try:
             return unpack_model(data, self.parameters)

@@ -21,7 +21,7 @@ from marketplace.services.validation import Validation, pack_validation, publish
 from marketplace.spec import MAX_VALIDATION_BYTES, JobFile, Spec, terms_of
 from marketplace.storage import put_bytes
 from trainer.data import Dataset, normalise
-from trainer.models import build, check_fits, count_parameters, from_safetensors, load_flat, to_safetensors
+from trainer.models import build, check_fits, count_parameters, flatten, from_safetensors, load_flat, to_safetensors
 from zk.commitment import check
 from zk.encoding import Float32s, Int16s
 from zk.files import max_rows_file_bytes, pack_model, pack_rows, unpack_rows
@@ -47,6 +47,11 @@ def create_job(node: Node, job: JobFile, validation: Dataset | None, base: bytes
         check_fits(job.model, job.data.shape, job.data.classes)
     except ValueError as error:
         raise InputError(f"The model does not fit: {error}.") from error
+    module = build(job.model)
+    try:
+        weights = flatten(module) if base is None else from_safetensors(module, base)
+    except ValueError as error:
+        raise InputError(f"The base model does not fit the job's architecture: {error}.") from error
     terms = terms_of(job, rule=rule, now=node.market.connection.now())
     held = node.market.balance(terms.token, node.me.address)
     if held < terms.escrow:
@@ -60,12 +65,8 @@ def create_job(node: Node, job: JobFile, validation: Dataset | None, base: bytes
         key = bytes.fromhex(job.market.aggregator.encryption_key[2:])
         sealed = publish_validation(node, content, len(validation.y), key)
         write_atomically(_validation_path(node, sealed.commitment), content)
-    base_cid = None
-    if base is not None:
-        try:
-            base_cid = put_bytes(node.storage, pack_model(from_safetensors(build(job.model), base).numpy()))
-        except ValueError as error:
-            raise InputError(f"The base model does not fit the job's architecture: {error}.") from error
+    # Published even where a seed makes it: other versions of torch may draw other numbers from the seed.
+    base_cid = put_bytes(node.storage, pack_model(weights.numpy()))
     spec = Spec(
         name=job.name,
         description=job.description,

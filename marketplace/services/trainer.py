@@ -27,7 +27,7 @@ from trainer.config import DataSchema
 from trainer.data import Dataset
 from trainer.models import build, flatten, load_flat
 from trainer.quantize import to_integers
-from trainer.train import Progress, train_round
+from trainer.train import Progress, train_round, warm_up
 from zk.commitment import commit
 from zk.encoding import SALT_BYTES, Int16s
 from zk.files import pack_update
@@ -64,6 +64,7 @@ class TrainerAgent:
         self.spec = fetch_spec(node.storage, history.created)
         self._data = load_data(self.spec)
         self._module = build(self.spec.model)
+        warm_up(self.spec.training)
         self._folder = node.work(job_id)
         self._models = Models(node, history.created, self.spec, cache=self._folder)
         self._slot: int | None = None

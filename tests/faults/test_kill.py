@@ -1,4 +1,4 @@
-"""SIGKILL of real trainer and aggregator processes in every phase they report; each is started again, and all ends well."""
+"""SIGKILL of real trainer and aggregator processes in every phase they report; started again, they finish the job."""
 
 import json
 import os

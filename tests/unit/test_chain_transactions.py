@@ -222,6 +222,28 @@ def test_a_key_that_others_keep_using_is_given_up_in_time(chain: Chain, proxy: P
     assert proxy.methods.count("eth_sendRawTransaction") == transactions.ATTEMPTS
 
 
+@pytest.mark.parametrize(
+    ("words", "known", "taken"),
+    [
+        ("already known", True, False),
+        ("transaction already imported", True, False),
+        ("Known transaction", True, False),
+        ("AlreadyKnown", True, False),
+        ("nonce too low: next nonce 5, tx nonce 4", False, True),
+        ("the tx doesn't have the correct nonce. account has nonce of: 5 tx has nonce of: 4", False, True),
+        ("OldNonce", False, True),
+        ("Replacement transaction underpriced", False, True),
+        ("ReplacementNotAllowed", False, True),
+        ("unknown transaction type", False, False),
+        ("transaction underpriced", False, False),
+        ("nonce too high", False, False),
+    ],
+)
+def test_the_words_of_each_node_are_understood(words: str, known: bool, taken: bool) -> None:
+    found = transactions._KNOWN.search(words), transactions._NONCE_TAKEN.search(words)
+    assert (bool(found[0]), bool(found[1])) == (known, taken)
+
+
 def test_a_receipt_carries_what_it_cost(chain: Chain) -> None:
     before = chain.market.balance("0x" + "0" * 40, OWNER.address)
     job, receipt = chain.market.create_job(OWNER, terms(chain), KEY, "bafy")

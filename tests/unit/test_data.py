@@ -7,6 +7,8 @@ import zlib
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import safetensors.numpy
 from numpy.lib import format as npy
@@ -129,6 +131,8 @@ def test_data_that_do_not_fit_the_schema_are_named_with_what_was_expected_and_fo
         ({"x": X, "y": np.array([0, 1, -1])}, "labels 0 … 3 are expected, -1 was found"),
         ({"x": X, "y": np.array([0, 1, 1.5])}, "whole numbers"),
         ({"x": X, "y": np.array(["a", "b", "c"])}, "whole numbers"),
+        ({"x": X - 5, "y": Y}, "values -10.0 … 10.0 are expected, -14.0 … 3.0 were found"),
+        ({"x": X + 5, "y": Y}, "values -10.0 … 10.0 are expected, -4.0 … 13.0 were found"),
         ({"x": X * 100, "y": Y}, "values -10.0 … 10.0 are expected, -900.0 … 800.0 were found"),
         ({"x": X * np.array([1, np.nan, 1]), "y": Y}, "nan"),
         ({"x": X.astype(np.complex64), "y": Y}, "numbers are expected, values of type complex64"),
@@ -170,6 +174,9 @@ def test_tables_that_do_not_fit_are_named(tmp_path):
     names = DataSchema(kind="tabular", shape=(3,), classes=2, class_names=("cat", "dog"))
     path.write_text("a,b,c,label\n1,2,3,cow\n")
     assert "labels cat, dog are expected, 'cow' was found" in refusal(path, names)
+    twice = pa.table([pa.array([1.0])] * 4, names=["a", "a", "c", "label"])
+    pq.write_table(twice, tmp_path / "d.parquet")
+    assert "a name comes twice" in refusal(tmp_path / "d.parquet")
     (tmp_path / "d.parquet").write_bytes(b"PAR1 but not really PAR1")
     assert "a Parquet file is expected" in refusal(tmp_path / "d.parquet")
 

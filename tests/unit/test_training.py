@@ -74,6 +74,22 @@ def test_training_leaves_the_global_random_state_alone():
     assert torch.equal(torch.rand(3), expected)
 
 
+def test_dropout_is_seeded_in_training_and_off_in_evaluation():
+    def vector(global_seed):
+        torch.manual_seed(3)
+        module = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 3))
+        torch.manual_seed(global_seed)
+        train_round(module, blobs(), SGD, round=1, seed=1)
+        assert evaluate(module, blobs()) == evaluate(module, blobs())
+        module.train()
+        gradient = loss_gradient(module, blobs())
+        module.train()
+        assert (gradient == loss_gradient(module, blobs())).all()
+        return flatten(module)
+
+    assert torch.equal(vector(1), vector(2))
+
+
 def test_one_step_of_sgd_is_the_gradient_times_the_learning_rate():
     data = blobs(20)
     module = build(MODEL)

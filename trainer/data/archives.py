@@ -25,7 +25,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
         raise ValueError(f"array {name!r} has {size} bytes, at most {MAX_BYTES} are read")
     with archive.open(f"{name}.npy") as file:
         shape, _, dtype = _HEADERS[npy.read_magic(file)](file)
-        if dtype.hasobject or int(np.prod(shape, dtype=object)) * dtype.itemsize + file.tell() != size:
+        if int(np.prod(shape, dtype=object)) * dtype.itemsize + file.tell() != size:
             raise ValueError(f"array {name!r} of {dtype}{list(shape)} is not what its {size} bytes can hold")
     with archive.open(f"{name}.npy") as file:
         array: NDArray[Any] = npy.read_array(file, allow_pickle=False)

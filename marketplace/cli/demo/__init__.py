@@ -13,7 +13,7 @@ def demo(
     trainers: Annotated[int, typer.Option(min=3, max=32, help="How many trainers.")] = 6,
     rounds: Annotated[int, typer.Option(min=1, max=50, help="How many rounds.")] = 5,
     rule: Annotated[str, typer.Option(help="The pay rule: reference or krum-cosine.")] = "reference",
-    model: Annotated[str, typer.Option(help="The architecture: mlp or cnn.")] = "mlp",
+    model: Annotated[str, typer.Option(help="The architecture: mlp or cnn.")] = "cnn",
     honest: Annotated[bool, typer.Option(help="Nobody misbehaves: the run to compare with.")] = False,
     rpc: Annotated[str, typer.Option(help="A development chain to use in place of an own Anvil.")] = "",
     ipfs: Annotated[str, typer.Option(help="An IPFS node's RPC address to use in place of embedded storage.")] = "",

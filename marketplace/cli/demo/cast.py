@@ -15,7 +15,6 @@ from trainer.data.split import hold_out, iid
 
 PASSWORD = "demo"  # noqa: S105 - keys of a throwaway chain
 TEST_SAMPLES, VALIDATION_SAMPLES = 360, 200
-ETHER = 10**18
 SILENT_ROUND = 4
 
 Kind = Literal["honest", "poisoner", "free-rider", "silent"]
@@ -94,14 +93,13 @@ def job_document(cast: Cast, *, rounds: int, rule: str, model: str) -> dict[str,
         "model": models[model],
         "data": data_schema(model).model_dump(mode="json"),
         "training": {
-            "optimizer": "sgd",
-            "learning_rate": 0.1,
-            "momentum": 0.9,
-            "epochs": 5,
-            "batch_size": 32,
+            "optimizer": "adam",
+            "learning_rate": 0.003,
+            "epochs": 3 if model == "cnn" else 8,
+            "batch_size": 16,
+            "label_smoothing": 0.1,  # keeps trainers from overfitting, which would cost them pay
         },
-        "update": {"scale": 2.0**-13, "clip": 4.0},
-        "server_rate": {"initial": 1.0},
+        "update": {"scale": 2.0**-15},
         "market": {
             "reward": "0.6 ether",
             "fee": "0.02 ether",
@@ -116,6 +114,7 @@ def job_document(cast: Cast, *, rounds: int, rule: str, model: str) -> dict[str,
             "min_trainers": len(cast.trainers),
             "max_trainers": len(cast.trainers),
             "max_faulty": min(2, len(cast.trainers) - 1),
+            "max_strikes": 3,
             "enrol_for": "10 min",
             "submit_window": "10 min",
             "settle_window": "10 min",

@@ -18,16 +18,15 @@ from typing import IO, Any, Literal, cast
 from rich.console import Console
 from rich.live import Live
 
-from marketplace.chain.anvil import Anvil, dev_accounts
+from marketplace.chain.anvil import Anvil
 from marketplace.chain.clock import skip_to
 from marketplace.chain.connection import Connection
 from marketplace.chain.deploy import deploy
 from marketplace.chain.events import EventReader
+from marketplace.chain.fund import fund
 from marketplace.chain.gas import gas_by_call
 from marketplace.chain.market import Market
-from marketplace.chain.transactions import transact
 from marketplace.cli.demo.cast import (
-    ETHER,
     PASSWORD,
     SILENT_ROUND,
     Cast,
@@ -118,9 +117,7 @@ class Play:
                 schema=data_schema(script.model),
                 seed=script.seed,
             )
-            banker = dev_accounts()[0]
-            for player in players.all:
-                transact(connection, banker, player.identity.address, b"", value=100 * ETHER, wait=60)
+            fund(connection, *(player.identity.address for player in players.all))
             entry = deploy(connection, players.owner.identity.account)
             market = Market(connection, entry.market)
             events = EventReader(connection, entry.market, entry.block)

@@ -1,7 +1,7 @@
 """Amounts and durations as people write them, to ints and back."""
 
 import re
-from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 
 _UNITS = {"wei": 1, "gwei": 10**9, "ether": 10**18, "eth": 10**18}
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
@@ -14,11 +14,8 @@ def parse_amount(value: int | str) -> int:
     number, unit = (str(value), "wei") if isinstance(value, int) else _split(value, "wei", "0.25 ether")
     if unit not in _UNITS:
         raise ValueError(f"unknown unit {unit!r}; use {', '.join(_UNITS)}")
-    try:
-        amount = Decimal(number) * _UNITS[unit]
-    except InvalidOperation as error:
-        raise ValueError(f"{value!r} is not an amount; write it like '0.25 ether'") from error
-    if amount < 0 or amount != amount.to_integral_value() or amount >= 2**128:
+    amount = Fraction(number) * _UNITS[unit]
+    if amount < 0 or amount.denominator != 1 or amount >= 2**128:
         raise ValueError(f"{value!r} is not a whole number of the smallest unit between 0 and 2^128")
     return int(amount)
 
@@ -30,16 +27,17 @@ def parse_duration(value: int | str) -> int:
     number, unit = (str(value), "s") if isinstance(value, int) else _split(value, "s", "10 min")
     if unit not in _SECONDS:
         raise ValueError(f"unknown unit {unit!r}; use {', '.join(_SECONDS)}")
-    seconds = Decimal(number) * _SECONDS[unit]
-    if seconds <= 0 or seconds != seconds.to_integral_value():
+    seconds = Fraction(number) * _SECONDS[unit]
+    if seconds <= 0 or seconds.denominator != 1:
         raise ValueError(f"{value!r} is not a whole number of seconds above 0")
     return int(seconds)
 
 
 def format_amount(amount: int, symbol: str = "ether") -> str:
     """Smallest units → a readable decimal with 18 places, trailing zeros dropped."""
-    text = f"{Decimal(amount).scaleb(-18):f}"
-    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} {symbol}"
+    whole, part = divmod(amount, 10**18)
+    text = f"{whole}.{part:018}".rstrip("0").rstrip(".")
+    return f"{text} {symbol}"
 
 
 def _split(text: str, default_unit: str, example: str) -> tuple[str, str]:

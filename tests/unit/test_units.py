@@ -1,0 +1,73 @@
+"""Amounts and durations as people write them."""
+
+import pytest
+
+from marketplace.units import format_amount, parse_amount, parse_duration
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        (7, 7),
+        ("7", 7),
+        ("7 wei", 7),
+        ("2 gwei", 2 * 10**9),
+        ("0.25 ether", 25 * 10**16),
+        ("1ether", 10**18),
+        ("0.000000000000000001 ether", 1),
+        ("340282366920938463463374607431768211455", 2**128 - 1),
+    ],
+)
+def test_amounts_are_exact(text: int | str, amount: int) -> None:
+    assert parse_amount(text) == amount
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "much",
+        "-1",
+        "1e18",
+        "0.5 wei",
+        "0.0000000000000000001 ether",
+        "1 bitcoin",
+        "1 2",
+        True,
+        1.5,
+        None,
+        2**128,
+        "٣",
+    ],
+)
+def test_what_is_no_exact_amount_is_refused(text: object) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - the sentence depends on the mistake
+        parse_amount(text)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [(90, 90), ("90 s", 90), ("5 min", 300), ("1.5 h", 5400), ("2 d", 172800)]
+)
+def test_durations_are_whole_seconds(text: int | str, seconds: int) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["0", 0, "0.5 s", "-1 h", "1 year", "soon", True])
+def test_what_is_no_duration_is_refused(text: object) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011
+        parse_duration(text)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        (0, "0 ether"),
+        (2**128 - 1, "340282366920938463463.374607431768211455 ether"),
+        (1, "0.000000000000000001 ether"),
+        (10**18, "1 ether"),
+        (25 * 10**16, "0.25 ether"),
+    ],
+)
+def test_amounts_are_shown_without_loss(amount: int, text: str) -> None:
+    assert format_amount(amount) == text
+    assert parse_amount(format_amount(amount)) == amount

@@ -1,11 +1,14 @@
 """`merit job`: an owner's commands, and what anyone can see."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from eth_account.signers.local import LocalAccount
 from rich.table import Table
 
+from marketplace.chain.market import Market, Receipt
 from marketplace.cli.session import existing, session, stop_on_signals
 from marketplace.domain import ZERO_ADDRESS
 from marketplace.errors import InputError
@@ -96,36 +99,34 @@ def show(context: typer.Context, job: Job) -> None:
     here.show(job_document(history), job_tables(history))
 
 
-@app.command("cancel")
-def cancel(context: typer.Context, job: Job) -> None:
-    """End an open job and give all money back."""
-    here = session(context)
-    receipt = here.market().cancel(here.identity().account, job)
-    here.show({"transaction": receipt.transaction}, f"Job {job} is cancelled; `merit withdraw` takes the money.")
-
-
-@app.command("abort")
-def abort(context: typer.Context, job: Job) -> None:
-    """End a job whose aggregator missed a deadline. Anyone may."""
-    here = session(context)
-    receipt = here.market().abort(here.identity().account, job)
-    here.show({"transaction": receipt.transaction}, f"Job {job} is aborted; `merit withdraw` takes the money.")
+@app.command("start")
+def start(context: typer.Context, job: Job) -> None:
+    """Open round 1 of a job that can start. Anyone may."""
+    _send(context, job, Market.start, f"Job {job} runs.")
 
 
 @app.command("skip")
 def skip(context: typer.Context, job: Job) -> None:
     """Close a round in which nobody submitted. Anyone may."""
-    here = session(context)
-    receipt = here.market().skip_round(here.identity().account, job)
-    here.show({"transaction": receipt.transaction}, f"The round of job {job} is skipped.")
+    _send(context, job, Market.skip_round, f"The round of job {job} is skipped.")
 
 
-@app.command("start")
-def start(context: typer.Context, job: Job) -> None:
-    """Open round 1 of a job that can start. Anyone may."""
+@app.command("cancel")
+def cancel(context: typer.Context, job: Job) -> None:
+    """End an open job and give all money back. The owner may; anyone, when it cannot start any more."""
+    _send(context, job, Market.cancel, f"Job {job} is cancelled; `merit withdraw` takes the money.")
+
+
+@app.command("abort")
+def abort(context: typer.Context, job: Job) -> None:
+    """End a job whose aggregator missed a deadline. Anyone may."""
+    _send(context, job, Market.abort, f"Job {job} is aborted; `merit withdraw` takes the money.")
+
+
+def _send(context: typer.Context, job: int, call: Callable[[Market, LocalAccount, int], Receipt], done: str) -> None:
     here = session(context)
-    receipt = here.market().start(here.identity().account, job)
-    here.show({"transaction": receipt.transaction}, f"Job {job} runs.")
+    receipt = call(here.market(), here.identity().account, job)
+    here.show({"transaction": receipt.transaction, "gas": receipt.gas_used}, done)
 
 
 @app.command("model")

@@ -138,6 +138,12 @@ def test_a_token_that_returns_nothing_works(odd):
     assert odd.balance() == 5 + 700 + 501
 
 
+def test_nothing_to_pay_asks_nothing_of_the_token(odd):
+    odd.token.set(RETURNS_FALSE, {"from": odd.stranger})
+    job = odd.enrolled(2, reward=0, fee=0, stake=0, bond=0)
+    assert odd.market.job(job)["active"] == 3
+
+
 def test_without_allowance_or_balance_nobody_enrols(deployed, fn_isolation):
     world = World(*deployed, in_coin=False)
     job = world.create()

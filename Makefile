@@ -75,5 +75,5 @@ $(VENV)/.ready: requirements.lock pyproject.toml | $(UV)
 	touch $@
 
 node_modules/.ready: package.json package-lock.json
-	npm ci --no-fund --no-audit --loglevel=error
+	npm install --no-save --no-fund --no-audit --loglevel=error # not ci: some mirrors lack other systems' anvil
 	touch $@

@@ -97,6 +97,11 @@ class Play:
                 self.pass_deadline()
         pytest.fail(f"the job does not end: {self.world.notices[-20:]}")
 
+    def pass_half_of_settling(self) -> None:
+        market = self.world.chain.market
+        job, terms = market.job(self.job_id), market.terms(self.job_id)
+        skip_to(market.connection, max(job.submit_by, job.settle_by - terms.settle_window // 2) + 1)
+
     def pass_deadline(self) -> None:
         market = self.world.chain.market
         job, now = market.job(self.job_id), market.connection.now()

@@ -17,7 +17,7 @@ from aggregator.gram import gram, products
 from aggregator.reference import first_row, second_row
 from aggregator.sums import weighted_sum
 from marketplace.domain import ZERO_ADDRESS, Job, Rule, Settlement, State, UpdateSubmitted, mask_of, slots
-from marketplace.errors import CorruptContent, InputError, JobOver, NotFound, Reverted
+from marketplace.errors import CorruptContent, InputError, JobOver, NotFound, Reverted, StorageError
 from marketplace.keys.sealing import (
     Purpose,
     SealContext,
@@ -61,6 +61,7 @@ class AggregatorAgent:
         self.spec = fetch_spec(node.storage, history.created)
         self._models = Models(node, history.created, self.spec, cache=node.work(job_id))
         self._validation: Validation | None = None
+        self._opened: dict[tuple[int, int], Int16s] = {}  # by round and slot, until the round is settled
         if node.market.job(job_id).state.over:
             raise JobOver(f"Job {job_id} is over; `merit job list` shows jobs that are open.")
         if not usable_public_key(history.created.encryption_key):
@@ -172,6 +173,7 @@ class AggregatorAgent:
             if error.name in ("WrongRound", "WrongState", "SettlingClosed"):
                 return Step.WAITING
             raise
+        self._opened.clear()
         self._say(
             "settled",
             f"Settled round {job.round}: selected slots {list(slots(settlement.selected))}.",
@@ -196,19 +198,20 @@ class AggregatorAgent:
             submission = history.rounds[job.round - 1].submissions[slot]
             operator = history.holders[slot].operator
             try:
-                rows[slot] = self._open(job.round, operator, submission)
-            except NotFound as error:
-                missing.append(slot)
-                self._say(
-                    "missing", f"The update of slot {slot} is not in storage: {error}", round=job.round, slot=slot
-                )
+                if (job.round, slot) not in self._opened:
+                    self._opened[job.round, slot] = self._open(job.round, operator, submission)
+                rows[slot] = self._opened[job.round, slot]
             except CorruptContent as error:
                 unopened.append(slot)
                 self._say("unopened", f"The update of slot {slot} does not open: {error}", round=job.round, slot=slot)
+            except (NotFound, StorageError) as error:
+                # Who makes storage fail for its own update alone must not keep the round from being settled.
+                missing.append(slot)
+                self._say("missing", f"The update of slot {slot} cannot be had: {error}", round=job.round, slot=slot)
         return rows, unopened, missing
 
     def _open(self, round: int, operator: str, submission: UpdateSubmitted) -> Int16s:
-        """int16[d]. Raises NotFound or CorruptContent."""
+        """int16[d]. Raises NotFound, StorageError or CorruptContent."""
         context = self._node.context(Purpose.UPDATE, job_id=self._job_id, round=round, party=operator)
         bound = max_update_file_bytes(self._models.parameters)
         data = fetch_opened(

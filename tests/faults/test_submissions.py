@@ -1,0 +1,149 @@
+"""Attacks by trainers on a round: what does not open must cost only who submitted it."""
+
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pytest
+
+from marketplace.domain import State
+from marketplace.errors import Reverted, StorageError
+from marketplace.keys.sealing import Purpose, seal_bytes_to
+from marketplace.services.agent import Step
+from marketplace.services.audit import audit_job
+from marketplace.services.node import JobFeed
+from marketplace.storage import put_bytes
+from tests.jobs import Play, World, new_play
+from zk.commitment import commit
+from zk.files import pack_update
+
+pytest_plugins = ["tests.chain_fixtures", "tests.jobs"]
+
+D = 2 * 4 + 4 + 4 * 2 + 2  # parameters of the small model
+
+
+def play_until_submitting(play: Play) -> list[Any]:
+    """Everybody but trainer 2 has submitted in round 1; returns the agents."""
+    agents = play.agents()
+    market = play.world.chain.market
+    for _ in range(100):
+        if market.job(play.job_id).state is State.OPEN:
+            agents[3].step()
+        for agent in agents[:3]:
+            agent.step()
+        if market.job(play.job_id).submitted.bit_count() == 2:
+            return agents
+    pytest.fail("round 1 does not fill")
+
+
+def submit(play: Play, commitment: bytes, cid: str) -> None:
+    play.world.chain.market.submit_update(play.trainers[2].me.account, play.job_id, 1, commitment, cid)
+
+
+def finish_round(play: Play, agents: list[Any]) -> Any:
+    """The settlement of round 1, once the honest have gone on without minding."""
+    for _ in range(100):
+        outcomes = [agent.step() for agent in agents[:3]]
+        history = JobFeed(play.owner, play.job_id).refresh()
+        if 1 in history.settled:
+            return history
+        if Step.WORKED not in outcomes:
+            play.pass_half_of_settling()
+    pytest.fail("round 1 is not settled")
+
+
+def sealed(play: Play, content: bytes, *, party: str | None = None) -> str:
+    trainer = play.trainers[2]
+    party = party or trainer.me.address
+    context = trainer.context(Purpose.UPDATE, job_id=play.job_id, round=1, party=party)
+    return put_bytes(play.world.storage, seal_bytes_to(play.aggregator.me.encryption_key, content, context))
+
+
+def assert_only_the_attacker_lost(play: Play, history: Any, *, unopened: bool = True) -> None:
+    slot = history.slot_of(play.trainers[2].me.address)
+    settlement = history.settled[1].settlement
+    assert bool(settlement.unopened >> slot & 1) is unopened
+    assert slot not in history.rounds[0].pays
+    assert len(history.rounds[0].pays) == 2
+    assert all(pay > 0 for pay in history.rounds[0].pays.values())
+
+
+SALT = b"\x05" * 32
+UPDATE = np.arange(D, dtype=np.int16)
+
+ATTACKS = {
+    "another update than committed": lambda play: (commit(UPDATE + 1, SALT), sealed(play, pack_update(UPDATE, SALT))),
+    "an update of another length": lambda play: (
+        commit(UPDATE[:-1], SALT),
+        sealed(play, pack_update(UPDATE[:-1], SALT)),
+    ),
+    "bytes that are no update": lambda play: (commit(UPDATE, SALT), sealed(play, b"\x80\x04K\x2a.")),
+    "sealed for another operator": lambda play: (
+        commit(UPDATE, SALT),
+        sealed(play, pack_update(UPDATE, SALT), party=play.trainers[0].me.address),
+    ),
+    "bytes that are not sealed": lambda play: (commit(UPDATE, SALT), put_bytes(play.world.storage, b"hello")),
+    "a CID that is none": lambda play: (commit(UPDATE, SALT), "../../etc/passwd"),
+}
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_what_does_not_open_is_left_out_at_once_and_the_others_are_paid(world: World, name: str) -> None:
+    play = new_play(world)
+    agents = play_until_submitting(play)
+    submit(play, *ATTACKS[name](play))
+    assert_only_the_attacker_lost(play, finish_round(play, agents))
+
+
+def test_another_trainers_sealed_update_does_not_open_for_who_copies_its_cid(world: World) -> None:
+    play = new_play(world)
+    agents = play_until_submitting(play)
+    victim = next(iter(JobFeed(play.owner, play.job_id).refresh().rounds[0].submissions.values()))
+    submit(play, commit(UPDATE, SALT), victim.cid)
+    assert_only_the_attacker_lost(play, finish_round(play, agents))
+
+
+def test_another_trainers_commitment_is_refused_by_the_contract(world: World) -> None:
+    play = new_play(world)
+    play_until_submitting(play)
+    victim = next(iter(JobFeed(play.owner, play.job_id).refresh().rounds[0].submissions.values()))
+    with pytest.raises(Reverted, match="submitted in job 1 before") as caught:
+        submit(play, victim.commitment, victim.cid)
+    assert caught.value.name == "CommitmentSeen"
+
+
+def test_bytes_that_never_come_are_waited_for_and_then_left_out(world: World) -> None:
+    play = new_play(world)
+    agents = play_until_submitting(play)
+    hidden = put_bytes(type(world.storage)(world.folder / "elsewhere"), b"nobody else has this")
+    submit(play, commit(UPDATE, SALT), hidden)
+    history = finish_round(play, agents)
+    assert "missing" in world.kinds("aggregator")
+    assert_only_the_attacker_lost(play, history)
+
+
+def test_storage_that_fails_on_one_update_does_not_cost_the_aggregator_its_bond(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play = new_play(world)
+    agents = play_until_submitting(play)
+    slow = put_bytes(world.storage, b"a file that its holder sends too slowly")
+    honest = type(world.storage).get
+
+    def get(self: Any, cid: str, sink: BytesIO, *, max_bytes: int) -> int:
+        if cid == slow:
+            raise StorageError("The transfer is too slow.")
+        return int(honest(self, cid, sink, max_bytes=max_bytes))
+
+    monkeypatch.setattr(type(world.storage), "get", get)
+    submit(play, commit(UPDATE, SALT), slow)
+    assert_only_the_attacker_lost(play, finish_round(play, agents))
+
+
+def test_more_unopened_than_the_job_allows_end_in_abort_and_the_audit_agrees(world: World) -> None:
+    play = new_play(world, max_faulty=0)
+    agents = play_until_submitting(play)
+    submit(play, commit(UPDATE, SALT), put_bytes(world.storage, b"hello"))
+    assert play.finish(agents[:3]) is State.ABORTED
+    assert "stuck" in world.kinds("aggregator")
+    assert audit_job(world.watcher("auditor"), play.job_id).ok

@@ -30,8 +30,6 @@ def run_aggregator(
     stop: threading.Event = stop_on_signals()
     node = here.node()
     payee = payee or node.me.address
-    with exclusive(node.work(job or 0)):
-        agent = (
-            AggregatorAgent(node, job, payee, here.notice) if job is not None else Dispatcher(node, payee, here.notice)
-        )
-        run(agent, report=here.notice, poll=here.settings.poll, patience=patience, stop=stop)
+    with exclusive(node.work(job or 0)), here.narrator() as report:
+        agent = AggregatorAgent(node, job, payee, report) if job is not None else Dispatcher(node, payee, report)
+        run(agent, report=report, poll=here.settings.poll, patience=patience, stop=stop)

@@ -5,12 +5,15 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.prompt import Prompt
 
 from marketplace.chain.connection import Connection
@@ -21,12 +24,13 @@ from marketplace.errors import InputError, NotFound
 from marketplace.files import read_within
 from marketplace.keys.identity import Identity
 from marketplace.keys.keystore import Keystore
-from marketplace.services.agent import Notice
+from marketplace.services.agent import Notice, Report
 from marketplace.services.node import Node
 from marketplace.settings import Settings
 from marketplace.storage import Storage, open_storage
 
 _MAX_PASSWORD_BYTES = 4096
+_TROUBLE = ("trouble", "missing", "unopened", "stuck", "leaving", "diverged", "given-up")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,17 +112,34 @@ class Session:
         else:
             self.out.print(text)
 
-    def notice(self, notice: Notice) -> None:
-        """A line as it happens: JSON with --json, else a sentence."""
+    @contextmanager
+    def narrator(self) -> Iterator[Report]:
+        """Tells notices as they come: a JSON line each with --json, else a sentence, and a bar while training."""
         if self.json:
-            sys.stdout.write(json.dumps(asdict(notice), default=str) + "\n")
-            sys.stdout.flush()
-        elif notice.kind == "training":
-            done, loss = notice.values["done"], notice.values["loss"]
-            self.out.print(f"  round {notice.round}: {done:.0%}, loss {loss:.4f}", end="\r", highlight=False)
-        else:
-            style = "yellow" if notice.kind in ("trouble", "missing", "unopened", "stuck", "leaving") else ""
-            self.out.print(notice.text, style=style, highlight=False)
+            yield self._write_notice
+            return
+        columns = (
+            TextColumn("round {task.fields[round]}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[loss]}"),
+        )
+        with Progress(*columns, console=self.out, transient=True) as progress:
+            bar = progress.add_task("training", total=1.0, visible=False, round=0, loss="")
+
+            def tell(notice: Notice) -> None:
+                if notice.kind == "training":
+                    done, loss = notice.values["done"], f"loss {notice.values['loss']:.4f}"
+                    progress.update(bar, completed=float(str(done)), visible=True, round=notice.round, loss=loss)
+                    return
+                progress.update(bar, visible=False)
+                progress.console.print(notice.text, style="yellow" if notice.kind in _TROUBLE else "", highlight=False)
+
+            yield tell
+
+    def _write_notice(self, notice: Notice) -> None:
+        sys.stdout.write(json.dumps(asdict(notice), default=str) + "\n")
+        sys.stdout.flush()
 
 
 def session(context: typer.Context) -> Session:

@@ -40,9 +40,9 @@ def join(
     stop = stop_on_signals()
     node = here.node()
     plan = Plan(payee or node.me.address, chosen, seed)
-    with exclusive(node.work(job)):
-        agent = TrainerAgent(node, job, data_loader(data), plan, here.notice)
-        run(agent, report=here.notice, poll=here.settings.poll, patience=patience, stop=stop)
+    with exclusive(node.work(job)), here.narrator() as report:
+        agent = TrainerAgent(node, job, data_loader(data), plan, report)
+        run(agent, report=report, poll=here.settings.poll, patience=patience, stop=stop)
 
 
 @app.command("leave")

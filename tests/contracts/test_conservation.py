@@ -26,8 +26,8 @@ TERMS = st.fixed_dictionaries(
         "stake": st.integers(0, 300),
         "bond": st.integers(0, 300),
         "rule": st.integers(1, 2),
-        "rounds": st.integers(1, 4),
-        "minTrainers": st.integers(1, 2),
+        "rounds": st.integers(2, 5),
+        "minTrainers": st.integers(1, 3),
         "maxTrainers": st.integers(2, 5),
         "maxFaulty": st.integers(0, 1),
         "maxMissed": st.integers(1, 3),
@@ -105,7 +105,10 @@ class Life:
         return job.terms[term] if job.terms["token"] == ZERO_ADDRESS else 0
 
     def create(self, terms, token):
-        terms = {**USUAL, **terms, "token": token, "enrolBy": now() + 100, "submitWindow": 20, "settleWindow": 40}
+        # Windows of different lengths: the jobs share one clock, and waiting for one is not to end the others.
+        longer = 8 ** len(self.model.jobs)
+        windows = {"enrolBy": now() + 100, "submitWindow": 20 * longer, "settleWindow": 40 * longer}
+        terms = {**USUAL, **terms, **windows, "token": token}
         escrow = terms["rounds"] * (terms["reward"] + terms["fee"])
         deposit = escrow if token == ZERO_ADDRESS else 0
         arguments = (list(terms.values()), KEY, CID)
@@ -178,7 +181,7 @@ class Life:
         move_to(max(now(), chance.choice(instants)))
 
     def go_on(self, job, chance):
-        """What well-behaved parties would do next, but for a trainer that stays silent or leaves from time to time."""
+        """What well-behaved parties would do next, but for those who stay silent or leave from time to time."""
         if job.state == OPEN:
             (self.start if job.startable(now()) else self.join)(job, chance)
         elif job.state == RUNNING:
@@ -186,9 +189,12 @@ class Life:
             missing = sorted(job.members.keys() - job.submitted)
             if not job.key:
                 self.publish(job, chance, aggregator)
-            elif missing and now() <= job.submit_by and chance.random() < 0.9:
+            elif missing and now() <= job.submit_by and chance.random() < 0.95:
                 trainer = accounts.at(job.members[chance.choice(missing)].operator)
                 (self.submit if chance.random() < 0.95 else self.leave)(job, chance, trainer)
+            elif job.submitted and chance.random() < 0.06:
+                move_to(max(now(), job.settle_by + 1))
+                self.abort(job, chance)
             elif job.submitted:
                 move_to(max(now(), job.submit_by + 1) if missing else now())
                 self.settle(job, chance, aggregator)
@@ -228,7 +234,7 @@ class AsStranger(Random):
         return 3
 
 
-STEPS = 80
+STEPS = 100
 CALLS = {
     "go_on": 60, "submit": 6, "settle": 3, "wait": 3, "join": 2, "publish": 1, "skip": 2, "leave": 1, "abort": 2,
     "withdraw": 3, "start": 2, "accept": 1, "cancel": 1,

@@ -40,8 +40,9 @@ def main(kind: str, job: str, data: str) -> None:
     if not Path(data).exists():
         raise InputError(f"{data} does not exist.")
     plan = Plan(node.me.address, torch.device("cpu"), tamper=TAMPER[kind])
-    agent = TrainerAgent(node, int(job), data_loader(data), plan, here.notice)
-    run(agent, report=here.notice, poll=here.settings.poll, patience=60, stop=stop_on_signals())
+    with here.narrator() as report:
+        agent = TrainerAgent(node, int(job), data_loader(data), plan, report)
+        run(agent, report=report, poll=here.settings.poll, patience=60, stop=stop_on_signals())
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ test-unit: setup
 	$(BIN)/pytest -q tests/unit
 
 test-contracts: setup .venv-brownie/.ready
-	.venv-brownie/bin/python -m pytest -q tests/contracts
+	SOLCX_BINARY_PATH=scripts/solc .venv-brownie/bin/python -m pytest -c tests/contracts/pytest.ini -q tests/contracts
 
 test-e2e: setup
 	$(BIN)/pytest -q tests/faults tests/e2e
@@ -35,7 +35,7 @@ check: setup ## types, style, import arrows, artifacts against sources
 	$(BIN)/python -m marketplace.chain.compile --check
 	$(BIN)/python -m scripts.job_file_docs --check
 	forge fmt --check contracts
-	solhint --max-warnings 0 'contracts/**/*.sol'
+	solhint --disc --max-warnings 0 'contracts/**/*.sol'
 
 bench: setup ## a round's phases, and the Gram matrix, with time and bytes
 	$(BIN)/python -m benches.round

@@ -15,7 +15,7 @@ import torch
 
 from marketplace.chain.market import Receipt
 from marketplace.domain import ZERO_ADDRESS, Job, State
-from marketplace.errors import InputError, JobOver, NotFound, Reverted, StorageError
+from marketplace.errors import CorruptContent, InputError, JobOver, NotFound, Reverted, StorageError
 from marketplace.files import read_within, write_atomically
 from marketplace.keys.sealing import Purpose, seal_to
 from marketplace.services.agent import Notice, Report, Step
@@ -29,7 +29,7 @@ from trainer.models import build, flatten, load_flat
 from trainer.quantize import to_integers
 from trainer.train import Progress, train_round, warm_up
 from zk.commitment import commit
-from zk.encoding import SALT_BYTES, Int16s
+from zk.encoding import SALT_BYTES, Float32s, Int16s
 from zk.files import pack_update
 
 LEAVE_MARGIN = 4  # without a base model, the trainer leaves when a 1/LEAVE_MARGIN of the submitting phase is left
@@ -142,17 +142,18 @@ class TrainerAgent:
         except Reverted as error:
             if error.name in ("AlreadySubmitted", "WrongRound", "SubmittingClosed", "WrongState", "NotTrainer"):
                 return Step.WAITING  # the chain has moved on, or an earlier process's transaction got there first
+            if error.name == "CommitmentSeen":
+                # Somebody saw this commitment on its way and submitted it first: make another, with another salt.
+                (work / "submission.json").unlink()
+                return Step.WORKED
             raise
         self._say("submitted", f"Submitted the update of round {round}.", receipt=receipt, round=round, cid=cid)
         return Step.WORKED
 
     def _prepare(self, job: Job, now: int, work: Path) -> bool:
-        """Trains and writes the sealed update and its record; False where this round is left out on purpose."""
+        """Trains and writes the sealed update and its record; False where there is nothing to submit, or not yet."""
         update = self._train(job, now)
         if update is None:
-            self._tell_once(
-                ("silent", job.round), f"Says nothing in round {job.round}.", kind="silent", round=job.round
-            )
             return False
         salt = os.urandom(SALT_BYTES)
         aggregator = self._feed.refresh().accepted
@@ -167,17 +168,29 @@ class TrainerAgent:
         write_atomically(work / "submission.json", json.dumps(record).encode())
         return True
 
-    def _train(self, job: Job, now: int) -> Int16s | None:
-        round = job.round
+    def _base(self, job: Job, now: int) -> Float32s | None:
+        """The round's base model float32[d]. Without it there is nothing to train: it waits, and leaves in time.
+
+        A sum that is there but wrong will not become right, so it leaves at once; whoever stays would lose stake.
+        """
         history = self._feed.refresh()
         try:
-            base = self._models.after(round - 1, history, job_key(self._node, history))
-        except StorageError as error:
-            left = job.submit_by - now
-            if left * LEAVE_MARGIN < history.created.terms.submit_window:
-                self._say("leaving", f"Leaves, because the model of round {round} cannot be had: {error}", round=round)
+            return self._models.after(job.round - 1, history, job_key(self._node, history))
+        except (NotFound, StorageError) as error:
+            window = history.created.terms.submit_window
+            if isinstance(error, CorruptContent) or (job.submit_by - now) * LEAVE_MARGIN < window:
                 self._node.market.leave(self._node.me.account, self._job_id)
-            raise
+                self._say("leaving", f"Left, because round {job.round} has no base model: {error}", round=job.round)
+            else:
+                text = f"Waits for the base model of round {job.round}: {error}"
+                self._tell_once(("base", job.round), text, kind="missing", round=job.round)
+            return None
+
+    def _train(self, job: Job, now: int) -> Int16s | None:
+        round = job.round
+        base = self._base(job, now)
+        if base is None:
+            return None
         load_flat(self._module, base)
 
         def progress(seen: Progress) -> None:
@@ -208,7 +221,10 @@ class TrainerAgent:
             accuracy=result.accuracy,
             seconds=result.seconds,
         )
-        return update if self._plan.tamper is None else self._plan.tamper(round, update)
+        submitted = update if self._plan.tamper is None else self._plan.tamper(round, update)
+        if submitted is None:
+            self._tell_once(("silent", round), f"Says nothing in round {round}.", kind="silent", round=round)
+        return submitted
 
     # ---------------------------------------------------------------- helpers
 

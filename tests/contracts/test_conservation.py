@@ -27,7 +27,7 @@ TERMS = st.fixed_dictionaries(
         "bond": st.integers(0, 300),
         "rule": st.integers(1, 2),
         "rounds": st.integers(2, 5),
-        "minTrainers": st.integers(1, 3),
+        "minTrainers": st.integers(1, 2),
         "maxTrainers": st.integers(2, 5),
         "maxFaulty": st.integers(0, 1),
         "maxMissed": st.integers(1, 3),

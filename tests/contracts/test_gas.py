@@ -1,4 +1,4 @@
-"""What each call costs in a job of 8 trainers in the chain's coin; run with -s to see the table."""
+"""What each call costs in a job of 8 trainers in the chain's coin; run with -n 0 -s to see the table."""
 
 from brownie import history
 from world import CID, mask

@@ -1,15 +1,19 @@
 """Attacks by trainers on a round: what does not open must cost only who submitted it."""
 
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 import pytest
 
+from marketplace.chain.clock import skip_to
+from marketplace.chain.market import Market
 from marketplace.domain import State
 from marketplace.errors import Reverted, StorageError
 from marketplace.keys.sealing import Purpose, seal_bytes_to
 from marketplace.services.agent import Step
+from marketplace.services.aggregator import AggregatorAgent
 from marketplace.services.audit import audit_job
 from marketplace.services.node import JobFeed
 from marketplace.storage import put_bytes
@@ -147,3 +151,52 @@ def test_more_unopened_than_the_job_allows_end_in_abort_and_the_audit_agrees(wor
     assert play.finish(agents[:3]) is State.ABORTED
     assert "stuck" in world.kinds("aggregator")
     assert audit_job(world.watcher("auditor"), play.job_id).ok
+
+
+def test_a_commitment_that_was_copied_on_its_way_is_replaced_by_another(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play = new_play(world, rounds=1)
+    thief, honest, stolen = play.trainers[2], Market.submit_update, []
+
+    def overtaken(self: Market, signer: Any, job_id: int, round: int, commitment: bytes, cid: str) -> Any:
+        if not stolen and signer.address != thief.me.address:
+            stolen.append(commitment)
+            honest(self, thief.me.account, job_id, round, commitment, cid)
+        return honest(self, signer, job_id, round, commitment, cid)
+
+    monkeypatch.setattr(Market, "submit_update", overtaken)
+    assert play.finish() is State.COMPLETED
+    submissions = JobFeed(play.owner, play.job_id).refresh().rounds[0].submissions
+    assert len(submissions) == 3
+    assert len({event.commitment for event in submissions.values()}) == 3
+
+
+def test_when_the_sum_is_withheld_trainers_leave_with_their_stakes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play = new_play(world, rounds=3, max_missed=1)
+    publish = AggregatorAgent._publish
+
+    def withheld(self: AggregatorAgent, *args: Any) -> Any:
+        elsewhere = type(world.storage)(world.folder / "elsewhere")
+        return replace(publish(self, *args), sum_cid=put_bytes(elsewhere, b"kept back"))
+
+    monkeypatch.setattr(AggregatorAgent, "_publish", withheld)
+    agents = play.agents()
+    market = world.chain.market
+    for _ in range(100):
+        for agent in agents:
+            agent.step()
+        job = market.job(play.job_id)
+        if job.state.over:
+            break
+        if job.round == 2 and market.connection.now() < job.submit_by - 120:
+            skip_to(market.connection, job.submit_by - 100)
+    assert market.job(play.job_id).state is State.ABORTED
+    history = JobFeed(play.owner, play.job_id).refresh()
+    stake = history.terms.stake
+    paid = history.rounds[0].pays
+    for trainer in play.trainers:
+        slot = next(who.slot for who in history.enrolled if who.operator == trainer.me.address)
+        assert history.credits[trainer.me.address] == stake + paid.get(slot, 0)

@@ -1,0 +1,112 @@
+"""The compiled core (zk/core). zk.setup, zk.kzg, zk.gram and zk.decision are its faces; call those.
+
+Scalars are words of 32 bytes, big endian, < P; points are 64 bytes (docs/proofs-format.md). Arrays are one-dimensional,
+contiguous, in native byte order, and must not be written to while a call runs. Every call raises ValueError for inputs
+that are not what is said here, and runs without the interpreter's lock.
+"""
+
+from collections.abc import Callable, Sequence
+from os import PathLike
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["DecisionCircuit", "DecisionKey", "Srs", "Transcript", "combine", "gram_hash"]
+
+@final
+class Srs:
+    """Powers of τ in G1 up to τ^(N+4), their Lagrange basis, and [τ]₂."""
+
+    @staticmethod
+    def development(log_n: int, tau: bytes) -> Srs: ...
+    @staticmethod
+    def read(path: str | PathLike[str]) -> Srs: ...
+    @staticmethod
+    def read_ptau(path: str | PathLike[str], log_n: int) -> Srs: ...
+    def write(self, path: str | PathLike[str]) -> None: ...
+    def check(self) -> None:
+        """Raises ValueError unless the points are powers of one τ and their Lagrange basis."""
+
+    @property
+    def size(self) -> int:
+        """N."""
+    @property
+    def kind(self) -> str:
+        """`development` or `ceremony`."""
+    @property
+    def hash(self) -> bytes:
+        """keccak256 of the set-up's file, 32 bytes."""
+    @property
+    def tau_g2(self) -> bytes:
+        """[τ]₂, 128 bytes."""
+    def commit(self, w: NDArray[np.int16], blinders: bytes) -> bytes: ...
+    def commit_sum(self, w: NDArray[np.int64], blinders: bytes) -> bytes: ...
+    def check_openings(
+        self,
+        rows: Sequence[NDArray[np.int16]],
+        blinders: Sequence[bytes],
+        commitments: Sequence[bytes],
+        seed: bytes,
+    ) -> bool: ...
+    def prove_gram(
+        self,
+        context: bytes,
+        positions: int,
+        rows: Sequence[NDArray[np.int16]],
+        blinders: Sequence[bytes],
+        commitments: Sequence[bytes],
+        stated_sum: bytes,
+        gram_hash: bytes,
+        mask: bytes,
+        running: bytes,
+        progress: Callable[[str, int, int], object] | None = None,
+    ) -> list[bytes]:
+        """[proof, r, s, y]. mask: 3 words; running: 4 words, the running sum's blinders. Both serve one proof only."""
+
+@final
+class Transcript:
+    """The Gram proof's transcript, for tests that hold it to the other implementations."""
+
+    def __new__(cls, context: bytes) -> Transcript: ...
+    def absorb(self, words: bytes) -> None: ...
+    def challenge(self) -> bytes: ...
+
+def combine(commitments: Sequence[bytes], coefficients: bytes) -> bytes: ...
+
+@final
+class DecisionCircuit:
+    """The constraints of a circuit, to check a statement without a key."""
+
+    def __new__(cls, circuit: int) -> DecisionCircuit: ...
+    @property
+    def circuit(self) -> int:
+        """rule · 100 + n_max."""
+    @property
+    def constraints(self) -> int: ...
+    def check(self, inputs: bytes, entries: Sequence[int], mu: bytes, salt: bytes) -> None:
+        """Raises ValueError unless the public inputs (words) follow from the witness (zk.decision.Secret.entries)."""
+
+@final
+class DecisionKey:
+    """A Groth16 proving key, with its verifying key."""
+
+    @staticmethod
+    def development(circuit: int, seed: bytes | None = None) -> DecisionKey:
+        """Made here, by one party; the same for the same 32-byte seed."""
+    @staticmethod
+    def read(path: str | PathLike[str], check: bool) -> DecisionKey:
+        """check: whether every point is tested: takes longer than a proof, needless if the file's hash is known."""
+    def write(self, path: str | PathLike[str]) -> None: ...
+    @property
+    def circuit(self) -> int: ...
+    @property
+    def kind(self) -> str:
+        """`development` or `ceremony`."""
+    @property
+    def verifying_key(self) -> bytes:
+        """alpha beta gamma delta IC_0 … IC_l."""
+    def prove(self, inputs: bytes, entries: Sequence[int], mu: bytes, salt: bytes) -> bytes:
+        """256 bytes: A B C."""
+
+def gram_hash(circuit: int, entries: Sequence[int], mu: bytes, salt: bytes) -> bytes: ...

@@ -1,0 +1,144 @@
+//! The whole circuit: a prover who is wrong in one hint and computes all else from it proves nothing false.
+
+use ark_bn254::Fr;
+use ark_ff::{Field, One};
+use ark_r1cs_std::GR1CSVar;
+use ark_relations::gr1cs::{ConstraintSystem, SynthesisMode};
+
+use crate::circuit::{Circuit, Decision, constrain};
+use crate::gadgets::{Num, pow2};
+use crate::{Key, Shape, Witness, tampering};
+
+/// Six opened slots of eight, one of them zero, two equal, one far; f = 1.
+const ROWS: [[i64; 4]; 8] = [
+    [3, 1, -2, 5],
+    [3, 1, -2, 5],
+    [0, 0, 0, 0],
+    [4, 0, -1, 6],
+    [0, 0, 0, 0],
+    [-30, 20, 9, 1],
+    [2, 2, -2, 4],
+    [0, 0, 0, 0],
+];
+const REFERENCES: [[i64; 4]; 2] = [[2, 1, -1, 3], [1, 1, -1, 4]];
+const OPENED: u64 = 0b0110_1111;
+
+fn witness(shape: Shape) -> Witness {
+    let dot = |a: &[i64; 4], b: &[i64; 4]| a.iter().zip(b).map(|(x, y)| x * y).sum();
+    let rows: Vec<_> = ROWS.iter().chain(&REFERENCES).collect();
+    let mut entries = vec![0; shape.entries()];
+    for i in 0..shape.exponents().len() {
+        for j in 0..shape.exponents().len() {
+            entries[shape.place(i, j)] = dot(rows[i], rows[j]);
+        }
+    }
+    Witness { entries, mu: Fr::from(1234u64), salt: Fr::from(99u64) }
+}
+
+fn pack(values: &[Num], bits: usize, count: usize) -> impl Iterator<Item = Fr> {
+    let value = |x: &Num| x.value().unwrap();
+    values.chunks(count).map(move |chunk| chunk.iter().enumerate().map(|(k, x)| value(x) * pow2(bits * k)).sum())
+}
+
+/// The public inputs with what this prover decides.
+fn claim(inputs: &[Fr], decision: &Decision) -> Vec<Fr> {
+    let selected: Fr = decision.selected.iter().enumerate().map(|(i, x)| x.value().unwrap() * pow2(32 + i)).sum();
+    let mut claim = inputs[..4].to_vec();
+    claim.push(Fr::from(OPENED) + selected + pow2(64));
+    claim.extend(pack(&decision.coefficients, 13, 16));
+    claim.extend(pack(&decision.weights, 96, 2));
+    claim
+}
+
+/// What the prover claims and z, both with one hint wrong.
+fn cheat(shape: Shape, inputs: &[Fr], witness: &Witness, wrong: &[(usize, Fr)]) -> (Vec<Fr>, Vec<Fr>, usize) {
+    let once = |inputs: &[Fr]| {
+        let cs = ConstraintSystem::new_ref();
+        cs.set_mode(SynthesisMode::Prove { construct_matrices: false, generate_lc_assignments: false });
+        let (decision, hints, _) = tampering::with(wrong, None, || constrain(&cs, shape, Some((inputs, witness))));
+        let z = [cs.instance_assignment().unwrap(), cs.witness_assignment().unwrap()].concat();
+        (claim(inputs, &decision.unwrap()), z, hints)
+    };
+    let (claim, _, hints) = once(inputs);
+    let (_, z, _) = once(&claim);
+    (claim, z, hints)
+}
+
+fn honest(shape: Shape, witness: &Witness) -> Vec<Fr> {
+    let (r, s) = (Fr::from(7u64), -Fr::from(3u64));
+    let mut blank = vec![witness.hash(shape).unwrap(), r, s, witness.fold(shape, r, s).unwrap()];
+    blank.push(Fr::from(OPENED) + pow2(64));
+    blank.resize(shape.inputs(), Fr::from(0u64));
+    cheat(shape, &blank, witness, &[]).0
+}
+
+fn no_wrong_hint_passes(id: u32, step: usize) {
+    let shape = Shape::from_id(id).unwrap();
+    let (circuit, witness) = (Circuit::new(shape).unwrap(), witness(shape));
+    let inputs = honest(shape, &witness);
+    circuit.solve(&inputs, &witness).unwrap();
+    let (_, _, hints) = cheat(shape, &inputs, &witness, &[]);
+    let deltas = [Fr::one(), -Fr::one(), pow2(20), -pow2(61), pow2(5).inverse().unwrap()];
+    let mut free = 0;
+    for (k, hint) in (0..hints).step_by(step).enumerate() {
+        let (claim, z, _) = cheat(shape, &inputs, &witness, &[(hint, deltas[k % deltas.len()])]);
+        if circuit.unsatisfied(&z).is_none() {
+            assert_eq!(claim, inputs, "hint {hint} decides something else");
+            free += 1;
+        }
+    }
+    // Only a threshold between two values may move.
+    assert!(free * 20 < hints / step, "{free} hints out of {} are free", hints / step);
+}
+
+#[test]
+fn no_wrong_hint_passes_under_krum_cosine() {
+    no_wrong_hint_passes(108, 5);
+}
+
+#[test]
+fn no_wrong_hint_passes_under_reference() {
+    no_wrong_hint_passes(208, 5);
+}
+
+#[test]
+fn masks_and_f_have_one_reading() {
+    // A slot more is opened, f = 1 − 2^4/2^64 makes up for it: the packed sum is the same.
+    let shape = Shape::from_id(208).unwrap();
+    let (circuit, witness) = (Circuit::new(shape).unwrap(), witness(shape));
+    let inputs = honest(shape, &witness);
+    let (slot, faulty) = (4, shape.slots);
+    let wrong = [(slot, Fr::one()), (faulty, -(pow2(slot) * pow2(64).inverse().unwrap()))];
+    let (claim, z, _) = cheat(shape, &inputs, &witness, &wrong);
+    assert_eq!(claim, inputs);
+    assert!(circuit.unsatisfied(&z).is_some());
+}
+
+#[test]
+fn a_key_proves_and_survives_its_file() {
+    let shape = Shape::from_id(208).unwrap();
+    let witness = witness(shape);
+    let inputs = honest(shape, &witness);
+    let key = Key::set_up(shape, Some([1; 32])).unwrap();
+    let bytes = key.to_bytes().unwrap();
+    let read = Key::from_bytes(&bytes, false).unwrap();
+    assert!(read.development());
+    assert_eq!(read.verifying_key(), key.verifying_key());
+    let (first, second) = (read.prove(&inputs, &witness).unwrap(), read.prove(&inputs, &witness).unwrap());
+    assert!(first.chunks(32).zip(second.chunks(32)).all(|(a, b)| a != b));
+}
+
+#[test]
+fn a_damaged_key_file_is_refused() {
+    let shape = Shape::from_id(208).unwrap();
+    let bytes = Key::set_up(shape, Some([1; 32])).unwrap().to_bytes().unwrap();
+    for length in [0, 10, 26, 27, bytes.len() - 1] {
+        assert!(Key::from_bytes(&bytes[..length], false).is_err());
+    }
+    assert!(Key::from_bytes(&[&bytes[..], &[0]].concat(), false).is_err());
+    for (at, name) in [(0, "magic"), (24, "circuit"), (25, "flags"), (26 + 64, "a point")] {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0x10;
+        assert!(Key::from_bytes(&damaged, true).is_err(), "{name}");
+    }
+}

@@ -1,0 +1,212 @@
+//! Groth16 (https://eprint.iacr.org/2016/260) for a circuit: set-up, key file, prove, and a check of what was proved.
+
+use ark_bn254::{Bn254, Fr, G1Affine, G2Affine};
+use ark_ff::UniformRand;
+use ark_groth16::{Groth16, Proof, ProvingKey, VerifyingKey, prepare_verifying_key};
+use ark_poly::{EvaluationDomain, Radix2EvaluationDomain};
+use ark_relations::gr1cs::{ConstraintSynthesizer, ConstraintSystemRef};
+use ark_serialize::{CanonicalDeserialize, CanonicalSerialize, Compress, Validate};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{OsRng, RngCore, SeedableRng};
+use rayon::prelude::*;
+
+use crate::circuit::{Circuit, constrain};
+use crate::error::{Error, Result};
+use crate::gram::Witness;
+use crate::shape::Shape;
+use crate::words;
+
+pub const PROOF_BYTES: usize = 8 * 32;
+const MAGIC: &[u8; 21] = b"merit/decision-key/v1";
+const HEADER: usize = MAGIC.len() + 5;
+const DEVELOPMENT: u8 = 1;
+const G1_BYTES: usize = 64;
+const G2_BYTES: usize = 128;
+/// No circuit's key file is longer; the largest has 49 MB.
+pub const MAX_KEY_BYTES: u64 = 1 << 26;
+
+/// The proving key of one circuit, the verifying key in it, and the circuit's constraints.
+pub struct Key {
+    circuit: Circuit,
+    key: ProvingKey<Bn254>,
+    development: bool,
+}
+
+struct Blank(Shape);
+
+impl ConstraintSynthesizer<Fr> for Blank {
+    fn generate_constraints(self, cs: ConstraintSystemRef<Fr>) -> ark_relations::gr1cs::Result<()> {
+        constrain(&cs, self.0, None).map(|_| ())
+    }
+}
+
+impl Key {
+    /// A fresh key, made by one party, who could forge with what it drew and forgets: for development only.
+    ///
+    /// A seed makes the same key each time; without one the system's randomness is used.
+    pub fn set_up(shape: Shape, seed: Option<[u8; 32]>) -> Result<Self> {
+        let mut rng = match seed {
+            Some(seed) => ChaCha20Rng::from_seed(seed),
+            None => system_rng()?,
+        };
+        let key = Groth16::<Bn254>::generate_random_parameters_with_reduction(Blank(shape), &mut rng)?;
+        Ok(Self { circuit: Circuit::new(shape)?, key, development: true })
+    }
+
+    pub fn circuit(&self) -> &Circuit {
+        &self.circuit
+    }
+
+    /// Whether the key is for development only: whoever made it may be able to forge.
+    pub fn development(&self) -> bool {
+        self.development
+    }
+
+    /// The verifying key's words; keccak256 of them names the key on the chain.
+    pub fn verifying_key(&self) -> Vec<u8> {
+        words::verifying_key(&self.key.vk)
+    }
+
+    /// A proof of 8 words, randomised: two proofs of one statement share no element.
+    pub fn prove(&self, inputs: &[Fr], witness: &Witness) -> Result<Vec<u8>> {
+        let proof = self.proof(inputs, witness)?;
+        // What a damaged key makes is found here, not on the chain.
+        if !self.verifies(inputs, &proof)? {
+            return Err(Error::new("the proof does not verify: the proving key is damaged"));
+        }
+        Ok(words::proof(&proof))
+    }
+
+    fn proof(&self, inputs: &[Fr], witness: &Witness) -> Result<Proof<Bn254>> {
+        let z = self.circuit.solve(inputs, witness)?;
+        let mut rng = system_rng()?;
+        let (r, s) = (Fr::rand(&mut rng), Fr::rand(&mut rng));
+        let columns = inputs.len() + 1;
+        let constraints = self.circuit.constraints();
+        let matrices = &self.circuit.matrices;
+        Ok(Groth16::<Bn254>::create_proof_with_reduction_and_matrices(
+            &self.key,
+            r,
+            s,
+            matrices,
+            columns,
+            constraints,
+            &z,
+        )?)
+    }
+
+    fn verifies(&self, inputs: &[Fr], proof: &Proof<Bn254>) -> Result<bool> {
+        Ok(Groth16::<Bn254>::verify_proof(&prepare_verifying_key(&self.key.vk), proof, inputs)?)
+    }
+
+    /// The key file: magic, circuit id (4 bytes, big endian), flags (1: for development, 0: from a ceremony), then the points in arkworks'
+    /// uncompressed form, as many as the circuit needs, in the order of [`Sizes`].
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let vk = &self.key.vk;
+        let mut out = Vec::with_capacity(Sizes::of(&self.circuit)?.file());
+        out.extend(MAGIC);
+        out.extend(self.circuit.shape().id().to_be_bytes());
+        out.push(if self.development { DEVELOPMENT } else { 0 });
+        write(&mut out, &[vk.alpha_g1, self.key.beta_g1, self.key.delta_g1])?;
+        write(&mut out, &[vk.beta_g2, vk.gamma_g2, vk.delta_g2])?;
+        for points in [&vk.gamma_abc_g1, &self.key.a_query, &self.key.b_g1_query, &self.key.h_query, &self.key.l_query]
+        {
+            write(&mut out, points)?;
+        }
+        write(&mut out, &self.key.b_g2_query)?;
+        Ok(out)
+    }
+
+    /// A key from its file; a sentence for anything else.
+    ///
+    /// check: whether every point is tested to be on its curve and in its group. That takes longer than proving, and a
+    /// file whose hash the caller knows needs it not. A key of a stranger can make proofs fail or reveal, not make false
+    /// ones pass: what verifies is the verifying key, whose hash the caller compares with the one it trusts.
+    pub fn from_bytes(bytes: &[u8], check: bool) -> Result<Self> {
+        let (header, mut points) =
+            bytes.split_at_checked(HEADER).ok_or_else(|| Error::new("the key file ends in its header"))?;
+        let (magic, rest) = header.split_at(MAGIC.len());
+        let [a, b, c, d, flags] = *rest else { return Err(Error::new("the key file ends in its header")) };
+        if magic != MAGIC {
+            return Err(Error::new("this is not a file of a decision key"));
+        }
+        if flags > DEVELOPMENT {
+            return Err(Error::new(format!("the key file has the unknown flags {flags}")));
+        }
+        let circuit = Circuit::new(Shape::from_id(u32::from_be_bytes([a, b, c, d]))?)?;
+        let sizes = Sizes::of(&circuit)?;
+        if bytes.len() != sizes.file() {
+            let (shape, given, required) = (circuit.shape(), bytes.len(), sizes.file());
+            return Err(Error::new(format!(
+                "the key file of circuit {shape} has {required} bytes, {given} were given"
+            )));
+        }
+        let points = &mut points;
+        let [alpha_g1, beta_g1, delta_g1] = read::<G1Affine>(points, 3, G1_BYTES, check)?[..] else {
+            return Err(Error::new("the key file ends early"));
+        };
+        let [beta_g2, gamma_g2, delta_g2] = read::<G2Affine>(points, 3, G2_BYTES, check)?[..] else {
+            return Err(Error::new("the key file ends early"));
+        };
+        let gamma_abc_g1 = read(points, sizes.inputs, G1_BYTES, check)?;
+        let a_query = read(points, sizes.values, G1_BYTES, check)?;
+        let b_g1_query = read(points, sizes.values, G1_BYTES, check)?;
+        let h_query = read(points, sizes.quotient, G1_BYTES, check)?;
+        let l_query = read(points, sizes.values - sizes.inputs, G1_BYTES, check)?;
+        let b_g2_query = read(points, sizes.values, G2_BYTES, check)?;
+        let vk = VerifyingKey { alpha_g1, beta_g2, gamma_g2, delta_g2, gamma_abc_g1 };
+        let key = ProvingKey { vk, beta_g1, delta_g1, a_query, b_g1_query, b_g2_query, h_query, l_query };
+        Ok(Self { circuit, key, development: flags == DEVELOPMENT })
+    }
+}
+
+/// How many points a key has, which its circuit fixes.
+struct Sizes {
+    /// IC.
+    inputs: usize,
+    /// A and B in G1, B in G2; L has those without the inputs.
+    values: usize,
+    /// H.
+    quotient: usize,
+}
+
+impl Sizes {
+    fn of(circuit: &Circuit) -> Result<Self> {
+        let inputs = circuit.shape().inputs() + 1;
+        let domain = Radix2EvaluationDomain::<Fr>::new(circuit.constraints() + inputs)
+            .ok_or_else(|| Error::new("the circuit is too large for the field"))?;
+        Ok(Self { inputs, values: circuit.values(), quotient: domain.size() - 1 })
+    }
+
+    fn file(&self) -> usize {
+        let g1 = 3 + 3 * self.values + self.quotient; // IC and L together are `values`
+        HEADER + G1_BYTES * g1 + G2_BYTES * (3 + self.values)
+    }
+}
+
+fn system_rng() -> Result<ChaCha20Rng> {
+    let mut seed = [0; 32];
+    OsRng.try_fill_bytes(&mut seed).map_err(|error| Error::new(format!("the system gives no randomness: {error}")))?;
+    Ok(ChaCha20Rng::from_seed(seed))
+}
+
+fn write<P: CanonicalSerialize>(out: &mut Vec<u8>, points: &[P]) -> Result<()> {
+    for point in points {
+        let written = point.serialize_with_mode(&mut *out, Compress::No);
+        written.map_err(|error| Error::new(format!("the key could not be written: {error}")))?;
+    }
+    Ok(())
+}
+
+/// Takes `count` points of `size` bytes off the front.
+fn read<P: CanonicalDeserialize + Send>(bytes: &mut &[u8], count: usize, size: usize, check: bool) -> Result<Vec<P>> {
+    let validate = if check { Validate::Yes } else { Validate::No };
+    let (these, rest) =
+        bytes.split_at_checked(count * size).ok_or_else(|| Error::new("the key file ends before its last point"))?;
+    *bytes = rest;
+    these
+        .par_chunks_exact(size)
+        .map(|point| P::deserialize_with_mode(point, Compress::No, validate))
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|error| Error::new(format!("a point of the key file is none: {error}")))
+}

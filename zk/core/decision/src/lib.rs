@@ -1,0 +1,29 @@
+//! The decision proof: a round's pay rule, run on a hidden Gram matrix, gives these selected slots, coefficients and weights.
+//!
+//! The statement is that of docs/proofs-format.md, the rules those of aggregator/rules.py, to the unit. The circuits are
+//! described in docs/decision-circuit.md.
+
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+mod attacks;
+mod circuit;
+#[cfg(test)]
+mod circuit_tests;
+mod error;
+mod gadgets;
+mod gram;
+mod groth16;
+mod krum_cosine;
+mod poseidon;
+mod reference;
+mod shape;
+#[cfg(test)]
+mod tampering;
+mod words;
+
+pub use circuit::Circuit;
+pub use error::{Error, Result};
+pub use gram::Witness;
+pub use groth16::{Key, MAX_KEY_BYTES, PROOF_BYTES};
+pub use shape::{Rule, Shape};

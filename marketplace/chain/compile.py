@@ -30,7 +30,11 @@ SETTINGS: Mapping[str, object] = {
     "optimizer": {"enabled": True, "runs": 200},
     "metadata": {"bytecodeHash": "none"},
 }
-PRODUCTS = ("contracts/JobMarket.sol",)
+PRODUCTS = (
+    "contracts/JobMarket.sol",
+    "contracts/verifiers/GramVerifier.sol",
+    "contracts/verifiers/DecisionVerifier.sol",
+)
 """Sources whose contract, named like the file, gets an artifact."""
 
 

@@ -1,4 +1,4 @@
-# Everything a fresh machine needs after Python >= 3.11, Node >= 20 and make.
+# Everything a fresh machine needs after Python >= 3.11, Rust, Node >= 20 and make.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,7 +6,7 @@ UV := build/uv/bin/uv
 ARGS ?=
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help setup demo docs test test-unit test-contracts test-e2e check bench format lock artifacts clean
+.PHONY: help setup demo docs test test-rust test-unit test-contracts test-e2e check bench bench-proofs format lock artifacts clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -16,12 +16,16 @@ setup: $(VENV)/.ready node_modules/.ready ## install everything below this folde
 demo: setup ## a whole job, from escrow to audited payout; ARGS="--json FILE --rule krum-cosine ..."
 	$(BIN)/merit demo $(ARGS)
 
-test: test-unit test-contracts test-e2e ## every test, fast ones first
+test: test-unit test-rust test-contracts test-e2e ## every test, fast ones first
 
 test-unit: setup
-	$(BIN)/pytest -q tests/unit
+	$(BIN)/pytest -q tests/unit tests/soundness
+
+test-rust:
+	cd zk/core && cargo test -q --release --no-default-features --workspace
 
 test-contracts: setup .venv-brownie/.ready
+	SOLCX_BINARY_PATH=scripts/solc .venv-brownie/bin/brownie compile # once, before two workers would
 	SOLCX_BINARY_PATH=scripts/solc .venv-brownie/bin/python -m pytest -c tests/contracts/pytest.ini -q tests/contracts
 
 test-e2e: setup
@@ -34,6 +38,8 @@ check: setup ## types, style, import arrows, artifacts against sources
 	$(BIN)/lint-imports
 	$(BIN)/python -m marketplace.chain.compile --check
 	$(BIN)/python -m scripts.job_file_docs --check
+	$(BIN)/python -m mypy.stubtest zk._core --ignore-missing-stub
+	cd zk/core && cargo fmt --check && cargo clippy -q --workspace --all-targets -- -D warnings
 	forge fmt --check contracts
 	solhint --disc --max-warnings 0 'contracts/**/*.sol'
 
@@ -41,10 +47,14 @@ bench: setup ## a round's phases, and the Gram matrix, with time and bytes
 	$(BIN)/python -m benches.round
 	$(BIN)/python -m benches.gram
 
+bench-proofs: setup ## commitments and Gram proofs; ARGS="--d 1048576 --n 16 --chunk 131072 --json FILE"
+	$(BIN)/python -m benches.proofs $(ARGS)
+
 format: setup ## rewrite the sources in the house style
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 	forge fmt contracts
+	cd zk/core && cargo fmt
 
 docs: setup ## write the pages that are made from the sources
 	$(BIN)/python -m scripts.job_file_docs
@@ -63,7 +73,9 @@ $(UV):
 	$(PYTHON) -m venv build/uv
 	build/uv/bin/python -m pip install -q --disable-pip-version-check uv==0.13.8
 
-$(VENV)/.ready: requirements.lock pyproject.toml | $(UV)
+CORE := $(shell find zk/core -name target -prune -o -type f -print)
+
+$(VENV)/.ready: requirements.lock pyproject.toml $(CORE) | $(UV)
 	$(UV) venv -q --allow-existing --python $(PYTHON) $(VENV)
 	$(UV) pip sync -q --compile-bytecode --python $(BIN)/python requirements.lock
 	$(UV) pip install -q --python $(BIN)/python --no-deps -e .

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from math import isqrt
 
 from zk.encoding import ONE
-
-KRUM_COSINE = 1
-REFERENCE = 2
+from zk.statements import KRUM_COSINE, REFERENCE
 
 UNIT = {KRUM_COSINE: 1, REFERENCE: ONE}
 """By rule, the coefficient of a whole update: the step is rate · scale · Σ c_i·w_i / (UNIT · number selected)."""

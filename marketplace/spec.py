@@ -138,7 +138,21 @@ class Spec(_Strict):
     server_rate: ServerRate
     base_cid: str = Field(max_length=100, description="Model file of round 1's base, public.")
     validation: ValidationConfig | None
-    aggregator_key: Key | None
+
+    @staticmethod
+    def of(job: JobFile, *, base_cid: str, validation: ValidationConfig | None) -> "Spec":
+        """What a job file publishes."""
+        return Spec(
+            name=job.name,
+            description=job.description,
+            model=job.model,
+            data=job.data,
+            training=job.training,
+            update=job.update,
+            server_rate=job.server_rate,
+            base_cid=base_cid,
+            validation=validation,
+        )
 
     def to_bytes(self) -> bytes:
         """Canonical JSON: sorted keys, no spaces, UTF-8."""

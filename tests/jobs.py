@@ -41,7 +41,6 @@ class World:
     folder: Path
     storage: Storage
     notices: list[tuple[str, Notice]] = field(default_factory=list)
-    count: int = 0
 
     def node(self, name: str, identity: Identity | None = None) -> Node:
         """A funded party's node, with a home folder of its own."""

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from marketplace.chain.market import Market, Receipt
 from marketplace.cli.session import existing, session, stop_on_signals
+from marketplace.cli.tables import symbol
 from marketplace.domain import ZERO_ADDRESS
 from marketplace.errors import InputError
 from marketplace.files import read_within, write_atomically
@@ -39,7 +40,7 @@ def create(
     data = read_data(validation, job.data) if validation is not None else None
     weights = read_within(base, MAX_VALIDATION_BYTES) if base is not None else None
     created = create_job(here.node(), job, data, weights)
-    symbol = "ether" if job.market.token is None else "tokens"
+    escrow = format_amount(created.escrow, symbol(job.market.token or ZERO_ADDRESS))
     here.show(
         {
             "job": created.job_id,
@@ -48,8 +49,7 @@ def create(
             "transaction": created.receipt.transaction,
             "gas": created.receipt.gas_used,
         },
-        f"Job {created.job_id} is open: {format_amount(created.escrow, symbol)} are in escrow. "
-        f"Its description is {created.spec_cid}.",
+        f"Job {created.job_id} is open: {escrow} are in escrow. Its description is {created.spec_cid}.",
     )
 
 
@@ -75,13 +75,12 @@ def list_jobs(context: typer.Context) -> None:
                 "owner": job.owner,
             }
         )
-        symbol = "ether" if terms.token == ZERO_ADDRESS else "tokens"
         table.add_row(
             str(number),
             job.state.name.lower(),
             f"{job.round}/{terms.rounds}",
             f"{job.active.bit_count()}/{terms.max_trainers}",
-            format_amount(terms.reward, symbol),
+            format_amount(terms.reward, symbol(terms.token)),
             terms.rule.label,
             job.owner,
         )

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from marketplace.cli.session import session
+from marketplace.cli.tables import symbol
 from marketplace.domain import ZERO_ADDRESS
 from marketplace.units import format_amount
 
@@ -18,8 +19,7 @@ def withdraw(
     market, identity = here.market(), here.identity()
     amount = market.credit(identity.address, token)
     receipt = market.withdraw(identity.account, token)
-    symbol = "ether" if token == ZERO_ADDRESS else "tokens"
     here.show(
         {"payee": identity.address, "token": token, "amount": amount, "transaction": receipt.transaction},
-        f"Withdrew {format_amount(amount, symbol)} to {identity.address}.",
+        f"Withdrew {format_amount(amount, symbol(token))} to {identity.address}.",
     )

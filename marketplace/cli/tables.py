@@ -5,7 +5,7 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
-from marketplace.domain import ZERO_ADDRESS, divide, slots
+from marketplace.domain import ZERO_ADDRESS, slots
 from marketplace.replay import JobHistory
 from marketplace.units import format_amount
 
@@ -48,7 +48,7 @@ def job_document(history: JobHistory) -> dict[str, Any]:
                 "selected": list(slots(event.settlement.selected)),
                 "unopened": list(slots(event.settlement.unopened)),
                 "pot": event.pot,
-                "pay": pay_by_slot(history, round),
+                "pay": history.pays[round],
                 "sum": event.settlement.sum_cid,
             }
             for round, event in sorted(history.settled.items())
@@ -74,18 +74,12 @@ def job_tables(history: JobHistory) -> Group:
         facts.add_row(name, value)
     rounds = sorted(history.settled)
     people = Table("slot", "operator", *(f"round {round}" for round in rounds), "pay")
-    pays = {round: pay_by_slot(history, round) for round in rounds}
+    pays = history.pays
     for slot, trainer in sorted(history.participants.items()):
         cells = [_cell(history, round, slot, pays[round].get(slot, 0)) for round in rounds]
         total = sum(pays[round].get(slot, 0) for round in rounds)
         people.add_row(str(slot), trainer.operator, *cells, format_amount(total, unit))
     return Group(facts, people)
-
-
-def pay_by_slot(history: JobHistory, round: int) -> dict[int, int]:
-    """What each selected slot was paid for a settled round, in the token's smallest unit."""
-    event = history.settled[round]
-    return dict(zip(slots(event.settlement.selected), divide(event.pot, event.settlement.weights), strict=True))
 
 
 def _cell(history: JobHistory, round: int, slot: int, pay: int) -> str:

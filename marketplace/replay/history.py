@@ -147,6 +147,11 @@ class JobHistory:
         return {entry.number: entry.settled for entry in self.rounds if entry.settled is not None}
 
     @property
+    def pays(self) -> dict[int, dict[int, int]]:
+        """By settled round and selected slot, the pay by the rules, in units."""
+        return {entry.number: entry.pays for entry in self.rounds if entry.settled is not None}
+
+    @property
     def participants(self) -> dict[int, Enrolled]:
         """By slot, who held it last: once a job runs, a slot is nobody else's."""
         return {trainer.slot: trainer for trainer in self.enrolled}

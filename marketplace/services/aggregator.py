@@ -7,7 +7,6 @@ chain and storage hold. A settlement that was sent before the process was killed
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from time import perf_counter
 
 import numpy as np
@@ -22,9 +21,9 @@ from marketplace.keys.sealing import (
     Purpose,
     SealContext,
     open_sealed,
+    seal_bytes_to,
+    seal_bytes_with_key,
     seal_job_key,
-    seal_to,
-    seal_with_key,
     usable_public_key,
 )
 from marketplace.replay import JobHistory
@@ -253,16 +252,15 @@ class AggregatorAgent:
         sum_cid = reference_cid = ""
         commitment = bytes(32)
         if judgement.total is not None:
-            sealed = BytesIO()
             context = self._context(Purpose.SUM, round)
-            seal_with_key(self._job_key(), BytesIO(pack_sum(judgement.total)), sealed, context)
-            sum_cid = put_bytes(self._node.storage, sealed.getvalue())
+            sealed = seal_bytes_with_key(self._job_key(), pack_sum(judgement.total), context)
+            sum_cid = put_bytes(self._node.storage, sealed)
         if judgement.reference_rows is not None:
-            salt, sealed = os.urandom(SALT_BYTES), BytesIO()
+            salt = os.urandom(SALT_BYTES)
             context = self._context(Purpose.REFERENCE, round)
             first, second = judgement.reference_rows
-            seal_to(history.created.encryption_key, BytesIO(pack_rows(first, second, salt)), sealed, context)
-            reference_cid = put_bytes(self._node.storage, sealed.getvalue())
+            sealed = seal_bytes_to(history.created.encryption_key, pack_rows(first, second, salt), context)
+            reference_cid = put_bytes(self._node.storage, sealed)
             commitment = commit(np.stack([first, second]), salt)
         return Settlement(
             unopened=unopened,

@@ -15,10 +15,10 @@ from pydantic import ValidationError
 
 from marketplace.domain import Credited, Event, Rule, Settlement, Withdrawn
 from marketplace.errors import CorruptContent, MeritError, StorageError
-from marketplace.keys.sealing import MAX_JOB_KEY_BYTES
+from marketplace.keys.sealing import MAX_JOB_KEY_BYTES, sealed_size
 from marketplace.replay import JobHistory, conservation, replay, tokens
 from marketplace.services.models import Models
-from marketplace.services.node import Node, fetch_spec, sealed_bound
+from marketplace.services.node import Node, fetch_spec
 from marketplace.services.owner import Reveal, rows_problem, unpack_committed_rows
 from marketplace.services.trainer import read_data
 from marketplace.services.validation import Validation, unpack_validation
@@ -162,12 +162,12 @@ def _named_files(history: JobHistory, base_cid: str, d: int) -> Iterator[tuple[s
         for slot, submission in sorted(entry.submissions.items()):
             unopened = settlement is not None and bool(settlement.unopened >> slot & 1)
             what = f"the update of slot {slot} in round {number}"
-            yield what, submission.cid, sealed_bound(max_update_file_bytes(d)), unopened
+            yield what, submission.cid, sealed_size(max_update_file_bytes(d)), unopened
         if settlement is not None and settlement.sum_cid:
-            yield f"the sum of round {number}", settlement.sum_cid, sealed_bound(max_sum_file_bytes(d)), False
+            yield f"the sum of round {number}", settlement.sum_cid, sealed_size(max_sum_file_bytes(d)), False
         if settlement is not None and settlement.reference_cid:
             what = f"the reference rows of round {number}"
-            yield what, settlement.reference_cid, sealed_bound(max_rows_file_bytes(d)), False
+            yield what, settlement.reference_cid, sealed_size(max_rows_file_bytes(d)), False
 
 
 class _Nowhere(BytesIO):

@@ -12,12 +12,10 @@ from marketplace.chain.market import Market
 from marketplace.domain import Event, JobCreated
 from marketplace.errors import InputError, NotFound
 from marketplace.keys.identity import Identity
-from marketplace.keys.sealing import MAX_JOB_KEY_BYTES, Purpose, SealContext, open_job_key
+from marketplace.keys.sealing import MAX_JOB_KEY_BYTES, Purpose, SealContext, open_job_key, sealed_size
 from marketplace.replay import JobHistory, replay
 from marketplace.spec import MAX_FILE_BYTES, Spec
 from marketplace.storage import Storage, get_bytes
-
-_SEAL_HEADER = 1024  # more than a sealed file's header and last tag take
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +105,8 @@ def fetch_opened(
     The sealed bytes go through a temporary file, so that memory holds only the content.
     """
     with TemporaryFile() as sealed:
-        storage.get(cid, sealed, max_bytes=sealed_bound(max_bytes))
+        storage.get(cid, sealed, max_bytes=sealed_size(max_bytes))
         sealed.seek(0)
         content = BytesIO()
         opener(sealed, content)
         return content.getvalue()
-
-
-def sealed_bound(content_bytes: int) -> int:
-    """The largest sealed file that can hold so many bytes of content."""
-    return content_bytes + content_bytes // 1024 + _SEAL_HEADER

@@ -67,18 +67,7 @@ def create_job(node: Node, job: JobFile, validation: Dataset | None, base: bytes
         write_atomically(_validation_path(node, sealed.commitment), content)
     # Published even where a seed makes it: other versions of torch may draw other numbers from the seed.
     base_cid = put_bytes(node.storage, pack_model(weights.numpy()))
-    spec = Spec(
-        name=job.name,
-        description=job.description,
-        model=job.model,
-        data=job.data,
-        training=job.training,
-        update=job.update,
-        server_rate=job.server_rate,
-        base_cid=base_cid,
-        validation=sealed,
-        aggregator_key=job.market.aggregator.encryption_key if job.market.aggregator else None,
-    )
+    spec = Spec.of(job, base_cid=base_cid, validation=sealed)
     cid = put_bytes(node.storage, spec.to_bytes())
     job_id, receipt = node.market.create_job(node.me.account, terms, node.me.encryption_key, cid)
     return Created(job_id=job_id, receipt=receipt, spec_cid=cid, escrow=terms.escrow)

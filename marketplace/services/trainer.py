@@ -8,7 +8,6 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 import torch
@@ -17,11 +16,12 @@ from marketplace.chain.market import Receipt
 from marketplace.domain import ZERO_ADDRESS, Job, State
 from marketplace.errors import CorruptContent, InputError, JobOver, NotFound, Reverted, StorageError
 from marketplace.files import read_within, write_atomically
-from marketplace.keys.sealing import Purpose, seal_to
+from marketplace.keys.sealing import Purpose, seal_bytes_to
 from marketplace.services.agent import Notice, Report, Step
 from marketplace.services.models import Models
 from marketplace.services.node import JobFeed, Node, fetch_spec, job_key
 from marketplace.spec import Spec
+from marketplace.storage import put_bytes
 from trainer import data as datasets
 from trainer.config import DataSchema
 from trainer.data import Dataset
@@ -160,11 +160,9 @@ class TrainerAgent:
         if aggregator is None:
             raise NotFound(f"Job {self._job_id} is running but no aggregator is in its events; check the RPC address.")
         context = self._node.context(Purpose.UPDATE, job_id=self._job_id, round=job.round, party=self._node.me.address)
-        sealed = BytesIO()
-        seal_to(aggregator.encryption_key, BytesIO(pack_update(update, salt)), sealed, context)
-        write_atomically(work / "sealed", sealed.getvalue())
-        sealed.seek(0)
-        record = {"commitment": commit(update, salt).hex(), "cid": self._node.storage.put(sealed)}
+        sealed = seal_bytes_to(aggregator.encryption_key, pack_update(update, salt), context)
+        write_atomically(work / "sealed", sealed)
+        record = {"commitment": commit(update, salt).hex(), "cid": put_bytes(self._node.storage, sealed)}
         write_atomically(work / "submission.json", json.dumps(record).encode())
         return True
 

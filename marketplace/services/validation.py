@@ -6,14 +6,13 @@ normalisation. The commitment is the keccak256 of the whole, so data that could 
 
 import os
 from dataclasses import dataclass
-from io import BytesIO
 
 import torch
 from eth_utils.crypto import keccak
 
 from marketplace.domain import JobCreated
 from marketplace.errors import CorruptContent, InputError
-from marketplace.keys.sealing import Purpose, open_sealed, seal_to
+from marketplace.keys.sealing import Purpose, open_sealed, seal_bytes_to
 from marketplace.services.node import Node, fetch_opened
 from marketplace.spec import MAX_VALIDATION_BYTES, Spec, ValidationConfig
 from marketplace.storage import put_bytes
@@ -66,10 +65,8 @@ def publish_validation(node: Node, content: bytes, samples: int, aggregator_key:
     """
     if len(content) > MAX_VALIDATION_BYTES:
         raise InputError(f"The validation data take {len(content)} bytes; at most {MAX_VALIDATION_BYTES} are allowed.")
-    sealed = BytesIO()
     context = node.context(Purpose.VALIDATION, job_id=0, party=node.me.address)  # the job has no number yet
-    seal_to(aggregator_key, BytesIO(content), sealed, context)
-    cid = put_bytes(node.storage, sealed.getvalue())
+    cid = put_bytes(node.storage, seal_bytes_to(aggregator_key, content, context))
     return ValidationConfig(commitment="0x" + keccak(content).hex(), sealed_cid=cid, samples=samples)
 
 

@@ -19,18 +19,7 @@ def document() -> dict[str, object]:
 
 
 def spec_of(job: JobFile) -> Spec:
-    return Spec(
-        name=job.name,
-        description=job.description,
-        model=job.model,
-        data=job.data,
-        training=job.training,
-        update=job.update,
-        server_rate=job.server_rate,
-        base_cid="bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy",
-        validation=None,
-        aggregator_key=None,
-    )
+    return Spec.of(job, base_cid="bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy", validation=None)
 
 
 def test_the_example_is_a_job_file_and_its_terms_follow_from_it() -> None:

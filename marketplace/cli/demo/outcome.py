@@ -9,7 +9,6 @@ from rich.console import Group
 from rich.table import Table
 
 from marketplace.cli.demo.cast import Cast
-from marketplace.cli.tables import pay_by_slot
 from marketplace.domain import Job
 from marketplace.replay import JobHistory
 
@@ -32,7 +31,7 @@ class Outcome:
 
     def payouts(self) -> dict[str, dict[str, Any]]:
         """By trainer: role, wei paid for work, rounds in which it was selected, pay by round."""
-        pays = {round: pay_by_slot(self.history, round) for round in sorted(self.history.settled)}
+        pays = self.history.pays
         result = {}
         for slot, trainer in sorted(self.history.participants.items()):
             name, role = self.names[trainer.operator]

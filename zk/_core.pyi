@@ -12,7 +12,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DecisionCircuit", "DecisionKey", "Srs", "Transcript", "combine", "gram_hash"]
+__all__ = ["DecisionCircuit", "DecisionKey", "Srs", "Transcript", "combine", "gram_hash", "write_known_ptau"]
 
 @final
 class Srs:
@@ -23,7 +23,9 @@ class Srs:
     @staticmethod
     def read(path: str | PathLike[str]) -> Srs: ...
     @staticmethod
-    def read_ptau(path: str | PathLike[str], log_n: int) -> Srs: ...
+    def read_ptau(
+        path: str | PathLike[str], log_n: int, progress: Callable[[str, int, int], object] | None = None
+    ) -> Srs: ...
     def write(self, path: str | PathLike[str]) -> None: ...
     def check(self) -> None:
         """Raises ValueError unless the points are powers of one τ and their Lagrange basis."""
@@ -95,11 +97,32 @@ class DecisionKey:
     def development(circuit: int, seed: bytes | None = None) -> DecisionKey:
         """Made here, by one party; the same for the same 32-byte seed."""
     @staticmethod
+    def from_ptau(
+        path: str | PathLike[str], circuit: int, progress: Callable[[str, int, int], object] | None = None
+    ) -> DecisionKey:
+        """The initial key, which follows from the powers: development until somebody contributes."""
+    def contribute(self, name: str, seed: bytes) -> DecisionKey:
+        """One contribution more, by a secret drawn from 32 bytes that nobody may learn. name: 1 … 64 bytes of text."""
+    def verify(self, path: str | PathLike[str], progress: Callable[[str, int, int], object] | None = None) -> None:
+        """Raises ValueError unless the key follows from the `.ptau` file's powers by contributions, at least one."""
+    @property
+    def contributions(self) -> list[tuple[str, bytes]]:
+        """Each contributor's name, and the 32 bytes that everything up to its contribution hashes to."""
+    @staticmethod
     def read(path: str | PathLike[str], check: bool) -> DecisionKey:
         """check: whether every point is tested: takes longer than a proof, needless if the file's hash is known."""
     def write(self, path: str | PathLike[str]) -> None: ...
+    @staticmethod
+    def max_file_bytes(circuit: int) -> int:
+        """No key file of this circuit has more bytes."""
+
     @property
     def circuit(self) -> int: ...
+    @property
+    def file_bytes(self) -> int: ...
+    @property
+    def hash(self) -> bytes:
+        """keccak256 of the key's file, 32 bytes."""
     @property
     def kind(self) -> str:
         """`development` or `ceremony`."""
@@ -110,3 +133,5 @@ class DecisionKey:
         """256 bytes: A B C."""
 
 def gram_hash(circuit: int, entries: Sequence[int], mu: bytes, salt: bytes) -> bytes: ...
+def write_known_ptau(path: str | PathLike[str], power: int, secrets: bytes) -> None:
+    """A `.ptau` file of 2^power powers, for tests: secrets are τ, α and β, a word each."""

@@ -7,6 +7,7 @@ or after. −32768 is not an entry, so that every update has exactly one encodin
 from typing import Any
 
 import numpy as np
+from eth_hash.auto import keccak
 from numpy.typing import NDArray
 
 Int16s = NDArray[np.int16]
@@ -23,6 +24,21 @@ ONE = 4096
 """The coefficient that means "the whole update" in rule `reference`; no coefficient is larger."""
 
 SALT_BYTES = 32
+
+POINT_BYTES = 64
+"""Of a chunk's commitment."""
+BLINDER_BYTES = 64
+"""Of a chunk's blinders: two words."""
+
+
+def chunks(d: int, size: int) -> int:
+    """c = ⌈d/N⌉: how many chunks of N = `size` entries an update of d entries has."""
+    return -(-d // size)
+
+
+def commitment_hash(points: bytes) -> bytes:
+    """keccak256 of a commitment's points: 32 bytes, what is on chain of it."""
+    return keccak(points)
 
 
 def check_entries(w: NDArray[Any], d: int | None = None) -> Int16s:

@@ -1,10 +1,13 @@
 """The files that travel: safetensors with exactly the tensors named here, checked strictly on the way in.
 
 file    tensors
-update  "update" int16[d], "salt" uint8[32]                       sealed to the aggregator
-rows    "first" int16[d], "second" int16[d], "salt" uint8[32]      the reference rows, sealed to the owner
-sum     "sum" int64[d]                                            sealed to the job key
-model   "model" float32[d]                                        the round's base, sealed to the job key
+update  "update" int16[d], "blinders" uint8[64·c], "commitment" uint8[64·c]   sealed to the aggregator
+rows    "first" int16[d], "second" int16[d], "blinders" uint8[128·c]          the reference rows, sealed to the owner
+sum     "sum" int64[d], "blinders" uint8[64·c]                               sealed to the job key
+model   "model" float32[d]                                                   round 1's base, public
+
+d is the number of a model's parameters, c that of the chunks they are committed in (zk.encoding.chunks). Blinders and
+points are bytes of the right number here; what they are worth is for `zk.kzg` to say.
 
 Every `unpack_*` raises ValueError for anything else: another size, name, dtype or shape, metadata, entries out of
 range. The `max_*_file_bytes` bound a file's length before it is fetched. Format: https://huggingface.co/docs/safetensors.
@@ -19,7 +22,7 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from zk.encoding import SALT_BYTES, Float32s, Int16s, Int64s, check_entries
+from zk.encoding import BLINDER_BYTES, POINT_BYTES, Float32s, Int16s, Int64s, check_entries
 
 _MAX_HEADER_BYTES = 1024
 _DTYPES: Mapping[str, np.dtype[Any]] = {
@@ -33,16 +36,16 @@ Layout = Mapping[str, tuple[str, int]]
 """Tensor name → (safetensors dtype, length)."""
 
 
-def _update_layout(d: int) -> Layout:
-    return {"update": ("I16", d), "salt": ("U8", SALT_BYTES)}
+def _update_layout(d: int, c: int) -> Layout:
+    return {"update": ("I16", d), "blinders": ("U8", BLINDER_BYTES * c), "commitment": ("U8", POINT_BYTES * c)}
 
 
-def _rows_layout(d: int) -> Layout:
-    return {"first": ("I16", d), "second": ("I16", d), "salt": ("U8", SALT_BYTES)}
+def _rows_layout(d: int, c: int) -> Layout:
+    return {"first": ("I16", d), "second": ("I16", d), "blinders": ("U8", 2 * BLINDER_BYTES * c)}
 
 
-def _sum_layout(d: int) -> Layout:
-    return {"sum": ("I64", d)}
+def _sum_layout(d: int, c: int) -> Layout:
+    return {"sum": ("I64", d), "blinders": ("U8", BLINDER_BYTES * c)}
 
 
 def _model_layout(d: int) -> Layout:
@@ -83,63 +86,71 @@ def _entries(array: NDArray[Any]) -> Int16s:
     return check_entries(array.astype(np.int16, copy=False))
 
 
-def _salt(salt: bytes) -> NDArray[np.uint8]:
-    if len(salt) != SALT_BYTES:
-        raise ValueError(f"a salt has {SALT_BYTES} bytes, {len(salt)} were given")
-    return np.frombuffer(salt, dtype=np.uint8)
+def _bytes(data: bytes, length: int, what: str) -> NDArray[np.uint8]:
+    if len(data) != length:
+        raise ValueError(f"{what} have {length} bytes, {len(data)} were given")
+    return np.frombuffer(data, dtype=np.uint8)
 
 
-def max_update_file_bytes(d: int) -> int:
-    """Upper bound of an update file's length in bytes, for d entries."""
-    return _max_bytes(_update_layout(d))
+def max_update_file_bytes(d: int, c: int) -> int:
+    """Upper bound of an update file's length in bytes, for d entries in c chunks."""
+    return _max_bytes(_update_layout(d, c))
 
 
-def pack_update(w: Int16s, salt: bytes) -> bytes:
-    """The update file of int16[d] and a 32-byte salt. Raises ValueError if either is none."""
-    return _pack({"update": check_entries(w), "salt": _salt(salt)})
+def pack_update(w: Int16s, blinders: bytes, commitment: bytes, c: int) -> bytes:
+    """The update file of int16[d], its blinders and the c points that commit to it. Raises ValueError for others."""
+    return _pack(
+        {
+            "update": check_entries(w),
+            "blinders": _bytes(blinders, BLINDER_BYTES * c, "blinders"),
+            "commitment": _bytes(commitment, POINT_BYTES * c, "points"),
+        }
+    )
 
 
-def unpack_update(data: bytes, d: int) -> tuple[Int16s, bytes]:
-    """(int16[d], salt) from an update file."""
-    arrays = _unpack(data, _update_layout(d))
-    return _entries(arrays["update"]), arrays["salt"].tobytes()
+def unpack_update(data: bytes, d: int, c: int) -> tuple[Int16s, bytes, bytes]:
+    """(int16[d], blinders, points) from an update file."""
+    arrays = _unpack(data, _update_layout(d, c))
+    return _entries(arrays["update"]), arrays["blinders"].tobytes(), arrays["commitment"].tobytes()
 
 
-def max_rows_file_bytes(d: int) -> int:
-    """Upper bound of a rows file's length in bytes, for d entries a row."""
-    return _max_bytes(_rows_layout(d))
+def max_rows_file_bytes(d: int, c: int) -> int:
+    """Upper bound of a rows file's length in bytes, for d entries a row in c chunks."""
+    return _max_bytes(_rows_layout(d, c))
 
 
-def pack_rows(first: Int16s, second: Int16s, salt: bytes) -> bytes:
-    """The rows file of the two reference rows, int16[d] each, and a 32-byte salt."""
+def pack_rows(first: Int16s, second: Int16s, blinders: bytes, c: int) -> bytes:
+    """The rows file of the two reference rows, int16[d] each, and their blinders, those of the first row first."""
     check_entries(second, len(first))
-    return _pack({"first": check_entries(first), "second": second, "salt": _salt(salt)})
+    every = _bytes(blinders, 2 * BLINDER_BYTES * c, "blinders")
+    return _pack({"first": check_entries(first), "second": second, "blinders": every})
 
 
-def unpack_rows(data: bytes, d: int) -> tuple[Int16s, Int16s, bytes]:
-    """(first int16[d], second int16[d], salt) from a rows file."""
-    arrays = _unpack(data, _rows_layout(d))
-    return _entries(arrays["first"]), _entries(arrays["second"]), arrays["salt"].tobytes()
+def unpack_rows(data: bytes, d: int, c: int) -> tuple[Int16s, Int16s, bytes]:
+    """(first int16[d], second int16[d], blinders of both) from a rows file."""
+    arrays = _unpack(data, _rows_layout(d, c))
+    return _entries(arrays["first"]), _entries(arrays["second"]), arrays["blinders"].tobytes()
 
 
-def max_sum_file_bytes(d: int) -> int:
-    """Upper bound of a sum file's length in bytes, for d entries."""
-    return _max_bytes(_sum_layout(d))
+def max_sum_file_bytes(d: int, c: int) -> int:
+    """Upper bound of a sum file's length in bytes, for d entries in c chunks."""
+    return _max_bytes(_sum_layout(d, c))
 
 
-def pack_sum(total: Int64s) -> bytes:
-    """The sum file of int64[d]."""
+def pack_sum(total: Int64s, blinders: bytes, c: int) -> bytes:
+    """The sum file of int64[d] and the sum of its terms' blinders."""
     if total.dtype != np.int64 or total.ndim != 1:
         raise ValueError(f"a sum is a vector of int64, this is {total.dtype}{list(total.shape)}")
-    return _pack({"sum": total})
+    return _pack({"sum": total, "blinders": _bytes(blinders, BLINDER_BYTES * c, "blinders")})
 
 
-def unpack_sum(data: bytes, d: int, bound: int) -> Int64s:
-    """int64[d] from a sum file, every entry within ±bound (Σ coefficients · LIMIT of the round)."""
-    total: Int64s = _unpack(data, _sum_layout(d))["sum"].astype(np.int64, copy=False)
+def unpack_sum(data: bytes, d: int, c: int, bound: int) -> tuple[Int64s, bytes]:
+    """(int64[d], blinders) from a sum file, every entry within ±bound (Σ coefficients · LIMIT of the round)."""
+    arrays = _unpack(data, _sum_layout(d, c))
+    total: Int64s = arrays["sum"].astype(np.int64, copy=False)
     if int(total.max()) > bound or int(total.min()) < -bound:
         raise ValueError(f"the sum has an entry outside ±{bound}, which no selected updates add up to")
-    return total
+    return total, arrays["blinders"].tobytes()
 
 
 def max_model_file_bytes(d: int) -> int:

@@ -8,21 +8,10 @@ Scheme: Kate, Zaverucha, Goldberg 2010 (https://cacr.uwaterloo.ca/techreports/20
 import secrets
 from collections.abc import Sequence
 
-from eth_hash.auto import keccak
-
 from zk import _core
-from zk.encoding import Int16s, Int64s
+from zk.encoding import Int16s, Int64s, chunks
 from zk.setup import Srs
 from zk.transcript import P, word
-
-POINT_BYTES = 64
-BLINDER_BYTES = 64
-"""Blinders of one chunk: two words."""
-
-
-def chunks(d: int, size: int) -> int:
-    """c = ⌈d/N⌉."""
-    return -(-d // size)
 
 
 def random_words(count: int) -> bytes:
@@ -43,11 +32,6 @@ def commit(srs: Srs, w: Int16s, blinders: bytes) -> bytes:
 def commit_sum(srs: Srs, total: Int64s, blinders: bytes) -> bytes:
     """The c points that commit to a sum of updates, int64[d]. Raises ValueError for other inputs."""
     return srs.commit_sum(total, blinders)
-
-
-def commitment_hash(points: bytes) -> bytes:
-    """keccak256 of the c points: what is submitted on chain, 32 bytes."""
-    return keccak(points)
 
 
 def open_together(srs: Srs, rows: Sequence[Int16s], blinders: Sequence[bytes], commitments: Sequence[bytes]) -> bool:

@@ -28,7 +28,20 @@ from py_ecc.typing import Optimized_Point3D
 
 from zk.transcript import P
 
-__all__ = ["G1", "G2", "Malformed", "PointG1", "PointG2", "combine", "g1", "g2", "neg", "pairing_is_one", "scalar"]
+__all__ = [
+    "G1",
+    "G2",
+    "Malformed",
+    "PointG1",
+    "PointG2",
+    "combine",
+    "g1",
+    "g2",
+    "is_inf",
+    "neg",
+    "pairing_is_one",
+    "scalar",
+]
 
 PointG1 = Optimized_Point3D[FQ]
 PointG2 = Optimized_Point3D[FQ2]

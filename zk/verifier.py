@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from eth_hash.auto import keccak
 
-from zk.points import G1, G2, Malformed, PointG1, combine, g1, g2, neg, pairing_is_one, scalar
+from zk.points import G1, G2, Malformed, PointG1, PointG2, combine, g1, g2, neg, pairing_is_one, scalar
 from zk.transcript import P, Transcript, word
 
 SLOTS = 32
@@ -168,12 +168,7 @@ def key_hash(verifying_key: bytes) -> bytes:
     return keccak(verifying_key)
 
 
-def verify_decision(verifying_key: bytes, public_inputs: Sequence[int], proof: bytes) -> bool:
-    """Groth16 (eprint 2016/260): e(A, B) = e(α, β) · e(Σ x_i·IC_i, γ) · e(C, δ), x_0 = 1.
-
-    verifying_key: α β γ δ IC_0 … IC_l, 64·(8 + l) bytes. proof: A B C, 256 bytes. Raises Malformed for a key or proof
-    that is none, another number of inputs than l, or an input that is not an integer < P.
-    """
+def _decode_key(verifying_key: bytes) -> tuple[PointG1, tuple[PointG2, PointG2, PointG2], list[PointG1]]:
     length, rest = divmod(len(verifying_key), 64)
     if rest or length < 8:
         raise Malformed(f"a verifying key has no {len(verifying_key)} bytes")
@@ -182,7 +177,22 @@ def verify_decision(verifying_key: bytes, public_inputs: Sequence[int], proof: b
     beta, gamma, delta = (g2(b"".join(words[at : at + 2]), name) for at, name in ((1, "β"), (3, "γ"), (5, "δ")))
     if gamma == delta:
         raise Malformed("γ and δ are equal: with such a key anything can be proved")
-    ic = [g1(data, "a point of an input") for data in words[7:]]
+    return alpha, (beta, gamma, delta), [g1(data, "a point of an input") for data in words[7:]]
+
+
+def check_setup(setup: GramSetup, verifying_key: bytes) -> None:
+    """Raises Malformed for a set-up or verifying key with which no proof would be checked, or any would pass."""
+    g2(setup.tau, "[τ]₂")
+    _decode_key(verifying_key)
+
+
+def verify_decision(verifying_key: bytes, public_inputs: Sequence[int], proof: bytes) -> bool:
+    """Groth16 (eprint 2016/260): e(A, B) = e(α, β) · e(Σ x_i·IC_i, γ) · e(C, δ), x_0 = 1.
+
+    verifying_key: α β γ δ IC_0 … IC_l, 64·(8 + l) bytes. proof: A B C, 256 bytes. Raises Malformed for a key or proof
+    that is none, another number of inputs than l, or an input that is not an integer < P.
+    """
+    alpha, (beta, gamma, delta), ic = _decode_key(verifying_key)
     if len(public_inputs) != len(ic) - 1:
         raise Malformed(f"{len(public_inputs)} public inputs for a key of {len(ic) - 1}")
     if not all(0 <= x < P for x in public_inputs):

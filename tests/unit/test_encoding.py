@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zk import files
-from zk.encoding import LIMIT, check_entries, from_bytes, to_bytes
+from zk.encoding import LIMIT, check_entries, chunks, from_bytes, to_bytes
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors/updates.json").read_text())
-SALT = bytes(range(32))
+C = 2
+BLINDERS, POINTS = bytes(range(64 * C)), bytes(64 * C)
 W = np.array([1, -2, LIMIT, -LIMIT, 0], dtype=np.int16)
 
 
@@ -40,32 +41,45 @@ def test_what_is_no_vector_of_int16_is_refused(wrong):
         check_entries(wrong)
 
 
-@given(entries=st.lists(st.integers(-LIMIT, LIMIT), min_size=1, max_size=50), salt=st.binary(min_size=32, max_size=32))
-def test_an_update_file_gives_back_what_went_in(entries, salt):
+@given(
+    entries=st.lists(st.integers(-LIMIT, LIMIT), min_size=1, max_size=50), blinders=st.binary(min_size=64, max_size=64)
+)
+def test_an_update_file_gives_back_what_went_in(entries, blinders):
     w = np.array(entries, dtype=np.int16)
-    data = files.pack_update(w, salt)
-    assert len(data) <= files.max_update_file_bytes(len(w))
-    read, read_salt = files.unpack_update(data, len(w))
+    data = files.pack_update(w, blinders, blinders[::-1], 1)
+    assert len(data) <= files.max_update_file_bytes(len(w), 1)
+    read, *rest = files.unpack_update(data, len(w), 1)
     assert read.tolist() == entries
-    assert read_salt == salt
+    assert rest == [blinders, blinders[::-1]]
 
 
 def test_rows_sum_and_model_files_give_back_what_went_in():
-    first, second, salt = files.unpack_rows(files.pack_rows(W, -W, SALT), 5)
-    assert (first.tolist(), second.tolist(), salt) == (W.tolist(), (-W).tolist(), SALT)
+    first, second, blinders = files.unpack_rows(files.pack_rows(W, -W, BLINDERS * 2, C), 5, C)
+    assert (first.tolist(), second.tolist(), blinders) == (W.tolist(), (-W).tolist(), BLINDERS * 2)
     total = np.array([2**40, -(2**40), 0], dtype=np.int64)
-    assert (files.unpack_sum(files.pack_sum(total), 3, 2**40) == total).all()
+    read, blinders = files.unpack_sum(files.pack_sum(total, BLINDERS, C), 3, C, 2**40)
+    assert (read.tolist(), blinders) == (total.tolist(), BLINDERS)
     model = np.array([1.5, -0.0, 3e38], dtype=np.float32)
     assert files.unpack_model(files.pack_model(model), 3).tobytes() == model.tobytes()
 
 
 def test_an_entry_from_a_strided_view_is_packed_as_it_reads():
     strided = np.arange(10, dtype=np.int16)[::2]
-    assert files.unpack_update(files.pack_update(strided, SALT), 5)[0].tolist() == [0, 2, 4, 6, 8]
+    data = files.pack_update(strided, BLINDERS, POINTS, C)
+    assert files.unpack_update(data, 5, C)[0].tolist() == [0, 2, 4, 6, 8]
 
 
-SALT_ARRAY = np.frombuffer(SALT, dtype=np.uint8)
-GOOD = files.pack_update(W, SALT)
+@pytest.mark.parametrize(("d", "c"), [(1, 1), (1023, 1), (1024, 1), (1025, 2), (4096, 4), (4097, 5)])
+def test_the_last_chunk_may_be_shorter(d, c):
+    assert chunks(d, 1024) == c
+
+
+PARTS = {"blinders": np.frombuffer(BLINDERS, dtype=np.uint8), "commitment": np.frombuffer(POINTS, dtype=np.uint8)}
+GOOD = files.pack_update(W, BLINDERS, POINTS, C)
+
+
+def _saved(update=W, metadata=None, **changes):
+    return safetensors.numpy.save({"update": update, **PARTS, **changes}, metadata=metadata)
 
 
 def _with_header(change) -> bytes:
@@ -79,7 +93,7 @@ def _twice(header) -> bytes:
     return (
         json.dumps(header)
         .encode()
-        .replace(b'"salt"', b'"update": ' + json.dumps(header["update"]).encode() + b', "salt"')
+        .replace(b'"blinders"', b'"update": ' + json.dumps(header["update"]).encode() + b', "blinders"')
     )
 
 
@@ -90,16 +104,18 @@ HOSTILE = {
     "cut short": GOOD[:-1],
     "trailing byte": GOOD + b"\0",
     "header longer than file": (2**63).to_bytes(8, "little") + GOOD[8:],
-    "another d": files.pack_update(W[:4], SALT),
-    "int32": safetensors.numpy.save({"update": W.astype(np.int32), "salt": SALT_ARRAY}),
-    "uint16": safetensors.numpy.save({"update": W.view(np.uint16), "salt": SALT_ARRAY}),
-    "two axes": safetensors.numpy.save({"update": W.reshape(1, 5), "salt": SALT_ARRAY}),
-    "short salt": safetensors.numpy.save({"update": W, "salt": SALT_ARRAY[:31]}),
-    "signed salt": safetensors.numpy.save({"update": W, "salt": SALT_ARRAY.view(np.int8)}),
-    "no salt": safetensors.numpy.save({"update": W}),
-    "a third tensor": safetensors.numpy.save({"update": W, "salt": SALT_ARRAY, "more": W[:1]}),
-    "metadata": safetensors.numpy.save({"update": W, "salt": SALT_ARRAY}, metadata={"note": "x"}),
-    "-32768": safetensors.numpy.save({"update": np.array([0, 0, 0, 0, -(2**15)], dtype=np.int16), "salt": SALT_ARRAY}),
+    "another d": files.pack_update(W[:4], BLINDERS, POINTS, C),
+    "another c": files.pack_update(W, BLINDERS + bytes(64), POINTS + bytes(64), C + 1),
+    "int32": _saved(W.astype(np.int32)),
+    "uint16": _saved(W.view(np.uint16)),
+    "two axes": _saved(W.reshape(1, 5)),
+    "short blinders": _saved(blinders=PARTS["blinders"][:-1]),
+    "half a point": _saved(commitment=PARTS["commitment"][:-32]),
+    "signed blinders": _saved(blinders=PARTS["blinders"].view(np.int8)),
+    "no commitment": safetensors.numpy.save({"update": W, "blinders": PARTS["blinders"]}),
+    "a fourth tensor": _saved(more=W[:1]),
+    "metadata": _saved(metadata={"note": "x"}),
+    "-32768": _saved(np.array([0, 0, 0, 0, -(2**15)], dtype=np.int16)),
     "a name twice": _with_header(_twice),
     "a header that is a list": _with_header(lambda header: [header]),
     "a deep header": _with_header(lambda header: b"[" * 900),
@@ -109,18 +125,18 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_update_file_is_refused(name):
     with pytest.raises(ValueError, match=r"."):
-        files.unpack_update(HOSTILE[name], 5)
+        files.unpack_update(HOSTILE[name], 5, C)
 
 
 def test_the_size_is_judged_before_anything_is_read():
     with pytest.raises(ValueError, match="at most"):
-        files.unpack_update(bytes(files.max_update_file_bytes(5) + 1), 5)
+        files.unpack_update(bytes(files.max_update_file_bytes(5, C) + 1), 5, C)
 
 
 def test_a_sum_beyond_what_updates_can_add_up_to_is_refused():
     for extreme in (101, -101, -(2**63)):
         with pytest.raises(ValueError, match="±100"):
-            files.unpack_sum(files.pack_sum(np.array([0, extreme], dtype=np.int64)), 2, bound=100)
+            files.unpack_sum(files.pack_sum(np.array([0, extreme], dtype=np.int64), BLINDERS, C), 2, C, bound=100)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -133,10 +149,17 @@ def test_a_model_that_is_not_finite_is_neither_written_nor_read(value):
 
 
 def test_what_is_wrong_is_not_packed():
-    for wrong, salt in ((np.array([-(2**15)], dtype=np.int16), SALT), (W, SALT[:-1]), (W.astype(np.int64), SALT)):
-        with pytest.raises(ValueError, match=r"update|salt"):
-            files.pack_update(wrong, salt)
+    for wrong, blinders, points in (
+        (np.array([-(2**15)], dtype=np.int16), BLINDERS, POINTS),
+        (W, BLINDERS[:-1], POINTS),
+        (W, BLINDERS, POINTS[:-1]),
+        (W.astype(np.int64), BLINDERS, POINTS),
+    ):
+        with pytest.raises(ValueError, match=r"update|blinders|points"):
+            files.pack_update(wrong, blinders, points, C)
     with pytest.raises(ValueError, match="entries"):
-        files.pack_rows(W, W[:4], SALT)
+        files.pack_rows(W, W[:4], BLINDERS * 2, C)
+    with pytest.raises(ValueError, match="blinders"):
+        files.pack_rows(W, W, BLINDERS, C)
     with pytest.raises(ValueError, match="int64"):
-        files.pack_sum(W)
+        files.pack_sum(W, BLINDERS, C)

@@ -9,6 +9,7 @@ import pytest
 from eth_hash.auto import keccak
 
 from zk import gram, kzg, setup
+from zk.decision import DecisionKey
 from zk.transcript import Context, word
 from zk.verifier import GramStatement, verify_gram
 
@@ -16,32 +17,45 @@ PTAU = Path(__file__).parents[1] / "vectors" / "powers-4.ptau"
 """Made by snarkjs 0.7.6: `powersoftau new bn128 4`, one contribution, one beacon."""
 
 
-def test_a_development_set_up_is_made_once_and_kept(tmp_path: Path) -> None:
-    first = setup.development(8, tmp_path)
-    assert setup.development(8, tmp_path).hash == first.hash
-    assert setup.development(16, tmp_path).size == 16
-    assert setup.development(8).hash != first.hash != setup.development(8).hash
-    path = tmp_path / "development-3.srs"
-    assert keccak(path.read_bytes()) == first.hash
-    assert path.stat().st_size == 192 + 64 * 21
-
-
-def test_a_seed_gives_one_set_up_which_is_not_kept(tmp_path: Path) -> None:
-    one = setup.development(8, tmp_path, seed=b"seed")
+def test_a_development_set_up_is_another_each_time_and_the_seed_s_with_a_seed(tmp_path: Path) -> None:
+    assert setup.development(8).hash != setup.development(8).hash
+    one = setup.development(8, seed=b"seed")
     assert one.hash == setup.development(8, seed=b"seed").hash != setup.development(8, seed=b"other").hash
-    assert list(tmp_path.iterdir()) == []
+    path = tmp_path / "a.srs"
+    setup.save(one, path)
+    assert keccak(path.read_bytes()) == one.hash
+    assert path.stat().st_size == setup.file_bytes(8) == 192 + 64 * 21
 
 
-def test_a_development_set_up_says_so_on_every_use(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    uses: list[Callable[[], setup.Srs]] = [
-        lambda: setup.development(8, tmp_path),
-        lambda: setup.load(tmp_path / "development-3.srs"),
+def test_what_is_for_development_says_so_on_every_use(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    srs, key = setup.development(8), setup.development_key(108)
+    setup.save(srs, tmp_path / "8.srs")
+    setup.save(key, tmp_path / "108.key")
+    uses: list[Callable[[], setup.Srs | DecisionKey]] = [
+        lambda: setup.development(8),
+        lambda: setup.load(tmp_path / "8.srs", srs.hash),
+        lambda: setup.development_key(108),
+        lambda: setup.load_key(tmp_path / "108.key", key.hash),
     ]
     for use in uses:
         caplog.clear()
         with caplog.at_level(logging.WARNING, "zk.setup"):
             assert use().kind == setup.DEVELOPMENT
         assert "for development only" in caplog.text
+
+
+def test_headers_tell_what_a_file_is(tmp_path: Path) -> None:
+    srs, key, ceremony = tmp_path / "a", tmp_path / "b", tmp_path / "c"
+    setup.save(setup.development(8), srs)
+    setup.save(setup.development_key(108), key)
+    setup.save(setup.from_ptau(PTAU, 16), ceremony)
+    assert setup.facts(srs) == setup.Facts("srs", 8, "development")
+    assert setup.facts(key) == setup.Facts("key", 108, "development")
+    assert setup.facts(ceremony) == setup.Facts("srs", 16, "ceremony")
+    for bad in (b"", srs.read_bytes()[:63], b"x" + key.read_bytes()[1:], PTAU.read_bytes()):
+        srs.write_bytes(bad)
+        with pytest.raises(ValueError, match="neither a set-up nor a key"):
+            setup.facts(srs)
 
 
 def test_a_loaded_set_up_is_checked(tmp_path: Path) -> None:

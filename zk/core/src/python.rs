@@ -20,7 +20,7 @@ impl From<Error> for PyErr {
 }
 
 /// Runs `work` without the lock; between its steps signals are handled and `callback` is called.
-fn detached<T: Send>(
+pub fn detached<T: Send>(
     py: Python<'_>,
     callback: Option<Py<PyAny>>,
     work: impl FnOnce(Progress) -> Result<T> + Send,
@@ -90,8 +90,9 @@ impl Srs {
     }
 
     #[staticmethod]
-    fn read_ptau(py: Python<'_>, path: PathBuf, log_n: u32) -> PyResult<Self> {
-        Ok(Srs { inner: py.detach(|| ptau::read(&path, log_n))? })
+    #[pyo3(signature = (path, log_n, progress=None))]
+    fn read_ptau(py: Python<'_>, path: PathBuf, log_n: u32, progress: Option<Py<PyAny>>) -> PyResult<Self> {
+        Ok(Srs { inner: detached(py, progress, |progress| ptau::read(&path, log_n, progress))? })
     }
 
     fn write(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
@@ -239,7 +240,7 @@ impl Transcript {
 #[pymodule]
 mod _core {
     #[pymodule_export]
-    use crate::decision::{DecisionCircuit, DecisionKey, gram_hash};
+    use crate::decision::{DecisionCircuit, DecisionKey, gram_hash, write_known_ptau};
 
     #[pymodule_export]
     use super::{Srs, Transcript, combine};

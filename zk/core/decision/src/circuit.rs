@@ -33,6 +33,7 @@ pub struct Decision {
 }
 
 /// The constraints of one shape, kept as matrices: (A·z) ∘ (B·z) = C·z for z = (1, public inputs, private values).
+#[derive(Clone)]
 pub struct Circuit {
     shape: Shape,
     values: usize,

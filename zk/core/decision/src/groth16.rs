@@ -1,6 +1,7 @@
 //! Groth16 (https://eprint.iacr.org/2016/260) for a circuit: set-up, key file, prove, and a check of what was proved.
 
 use ark_bn254::{Bn254, Fr, G1Affine, G2Affine};
+use ark_ec::AffineRepr;
 use ark_ff::UniformRand;
 use ark_groth16::{Groth16, Proof, ProvingKey, VerifyingKey, prepare_verifying_key};
 use ark_poly::{EvaluationDomain, Radix2EvaluationDomain};
@@ -9,8 +10,10 @@ use ark_serialize::{CanonicalDeserialize, CanonicalSerialize, Compress, Validate
 use rand_chacha::ChaCha20Rng;
 use rand_core::{OsRng, RngCore, SeedableRng};
 use rayon::prelude::*;
+use sha3::{Digest, Keccak256};
 
 use crate::circuit::{Circuit, constrain};
+use crate::contributions::{Contribution, MAX_CONTRIBUTIONS, RECORD};
 use crate::error::{Error, Result};
 use crate::gram::Witness;
 use crate::shape::Shape;
@@ -18,8 +21,8 @@ use crate::words;
 
 pub const PROOF_BYTES: usize = 8 * 32;
 const MAGIC: &[u8; 21] = b"merit/decision-key/v1";
-const HEADER: usize = MAGIC.len() + 5;
-const DEVELOPMENT: u8 = 1;
+const HEADER: usize = MAGIC.len() + 7;
+const MADE_ALONE: u8 = 1;
 const G1_BYTES: usize = 64;
 const G2_BYTES: usize = 128;
 /// No circuit's key file is longer; the largest has 49 MB.
@@ -29,10 +32,13 @@ pub const MAX_KEY_BYTES: u64 = 1 << 26;
 pub struct Key {
     circuit: Circuit,
     key: ProvingKey<Bn254>,
-    development: bool,
+    /// By one party, from secrets of its own.
+    made_alone: bool,
+    contributions: Vec<Contribution>,
+    hash: [u8; 32],
 }
 
-struct Blank(Shape);
+pub(crate) struct Blank(pub Shape);
 
 impl ConstraintSynthesizer<Fr> for Blank {
     fn generate_constraints(self, cs: ConstraintSystemRef<Fr>) -> ark_relations::gr1cs::Result<()> {
@@ -50,16 +56,54 @@ impl Key {
             None => system_rng()?,
         };
         let key = Groth16::<Bn254>::generate_random_parameters_with_reduction(Blank(shape), &mut rng)?;
-        Ok(Self { circuit: Circuit::new(shape)?, key, development: true })
+        Self::assemble(Circuit::new(shape)?, key, true, vec![])
+    }
+
+    pub(crate) fn assemble(
+        circuit: Circuit,
+        key: ProvingKey<Bn254>,
+        made_alone: bool,
+        contributions: Vec<Contribution>,
+    ) -> Result<Self> {
+        let mut key = Self { circuit, key, made_alone, contributions, hash: [0; 32] };
+        key.hash = keccak(&[&key.to_bytes()?]);
+        Ok(key)
+    }
+
+    /// keccak256 of the key's file.
+    pub fn hash(&self) -> [u8; 32] {
+        self.hash
+    }
+
+    /// The length of the key's file.
+    pub fn file_bytes(&self) -> Result<usize> {
+        Ok(Sizes::of(&self.circuit)?.file() + self.contributions.len() * RECORD)
+    }
+
+    /// No file of a key of this shape is longer.
+    pub fn max_file_bytes(shape: Shape) -> Result<usize> {
+        Ok(Sizes::of(&Circuit::new(shape)?)?.file() + MAX_CONTRIBUTIONS * RECORD)
     }
 
     pub fn circuit(&self) -> &Circuit {
         &self.circuit
     }
 
+    pub(crate) fn proving_key(&self) -> &ProvingKey<Bn254> {
+        &self.key
+    }
+
+    pub(crate) fn made_alone(&self) -> bool {
+        self.made_alone
+    }
+
+    pub fn contributions(&self) -> &[Contribution] {
+        &self.contributions
+    }
+
     /// Whether the key is for development only: whoever made it may be able to forge.
     pub fn development(&self) -> bool {
-        self.development
+        self.made_alone || self.contributions.is_empty()
     }
 
     /// The verifying key's words; keccak256 of them names the key on the chain.
@@ -99,22 +143,41 @@ impl Key {
         Ok(Groth16::<Bn254>::verify_proof(&prepare_verifying_key(&self.key.vk), proof, inputs)?)
     }
 
-    /// The key file: magic, circuit id (4 bytes, big endian), flags (1: for development, 0: from a ceremony), then the points in arkworks'
-    /// uncompressed form, as many as the circuit needs, in the order of [`Sizes`].
+    /// The key file: magic, circuit id (4 bytes, big endian), flags (1: made by one party, 0: from powers of τ), the number of
+    /// contributions (2 bytes, big endian), then the points in arkworks' uncompressed form, as many as the circuit needs, in
+    /// the order of [`Sizes`], then the contributions.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let vk = &self.key.vk;
-        let mut out = Vec::with_capacity(Sizes::of(&self.circuit)?.file());
+        let mut out = Vec::with_capacity(self.file_bytes()?);
         out.extend(MAGIC);
         out.extend(self.circuit.shape().id().to_be_bytes());
-        out.push(if self.development { DEVELOPMENT } else { 0 });
-        write(&mut out, &[vk.alpha_g1, self.key.beta_g1, self.key.delta_g1])?;
-        write(&mut out, &[vk.beta_g2, vk.gamma_g2, vk.delta_g2])?;
-        for points in [&vk.gamma_abc_g1, &self.key.a_query, &self.key.b_g1_query, &self.key.h_query, &self.key.l_query]
-        {
+        out.push(if self.made_alone { MADE_ALONE } else { 0 });
+        let count =
+            u16::try_from(self.contributions.len()).map_err(|_| Error::new("the key has too many contributions"))?;
+        out.extend(count.to_be_bytes());
+        let key = &self.key;
+        write(&mut out, &[key.vk.alpha_g1, key.beta_g1, key.delta_g1])?;
+        write(&mut out, &[key.vk.beta_g2, key.vk.gamma_g2, key.vk.delta_g2])?;
+        for points in [&key.vk.gamma_abc_g1, &key.a_query, &key.b_g1_query, &key.h_query, &key.l_query] {
             write(&mut out, points)?;
         }
-        write(&mut out, &self.key.b_g2_query)?;
+        write(&mut out, &key.b_g2_query)?;
+        for contribution in &self.contributions {
+            out.extend(contribution.to_bytes()?);
+        }
         Ok(out)
+    }
+
+    /// What names the part of the key that contributions leave as it is.
+    pub(crate) fn root(&self) -> Result<[u8; 32]> {
+        let key = &self.key;
+        let mut out = self.circuit.shape().id().to_be_bytes().to_vec();
+        write(&mut out, &[key.vk.alpha_g1, key.beta_g1])?;
+        write(&mut out, &[key.vk.beta_g2, key.vk.gamma_g2])?;
+        for points in [&key.vk.gamma_abc_g1, &key.a_query, &key.b_g1_query] {
+            write(&mut out, points)?;
+        }
+        write(&mut out, &key.b_g2_query)?;
+        Ok(keccak(&[MAGIC, &out]))
     }
 
     /// A key from its file; a sentence for anything else.
@@ -126,17 +189,19 @@ impl Key {
         let (header, mut points) =
             bytes.split_at_checked(HEADER).ok_or_else(|| Error::new("the key file ends in its header"))?;
         let (magic, rest) = header.split_at(MAGIC.len());
-        let [a, b, c, d, flags] = *rest else { return Err(Error::new("the key file ends in its header")) };
+        let [a, b, c, d, flags, high, low] = *rest else { return Err(Error::new("the key file ends in its header")) };
         if magic != MAGIC {
             return Err(Error::new("this is not a file of a decision key"));
         }
-        if flags > DEVELOPMENT {
-            return Err(Error::new(format!("the key file has the unknown flags {flags}")));
+        let count = usize::from(u16::from_be_bytes([high, low]));
+        if flags > MADE_ALONE || count > MAX_CONTRIBUTIONS || (flags == MADE_ALONE && count > 0) {
+            return Err(Error::new(format!("the key file has the flags {flags} and {count} contributions")));
         }
         let circuit = Circuit::new(Shape::from_id(u32::from_be_bytes([a, b, c, d]))?)?;
         let sizes = Sizes::of(&circuit)?;
-        if bytes.len() != sizes.file() {
-            let (shape, given, required) = (circuit.shape(), bytes.len(), sizes.file());
+        let required = sizes.file() + count * RECORD;
+        if bytes.len() != required {
+            let (shape, given) = (circuit.shape(), bytes.len());
             return Err(Error::new(format!(
                 "the key file of circuit {shape} has {required} bytes, {given} were given"
             )));
@@ -156,22 +221,34 @@ impl Key {
         let b_g2_query = read(points, sizes.values, G2_BYTES, check)?;
         let vk = VerifyingKey { alpha_g1, beta_g2, gamma_g2, delta_g2, gamma_abc_g1 };
         let key = ProvingKey { vk, beta_g1, delta_g1, a_query, b_g1_query, b_g2_query, h_query, l_query };
-        Ok(Self { circuit, key, development: flags == DEVELOPMENT })
+        let contributions = points.chunks_exact(RECORD).map(Contribution::from_bytes).collect::<Result<_>>()?;
+        let key = Self { circuit, key, made_alone: flags == MADE_ALONE, contributions, hash: keccak(&[bytes]) };
+        if check && key.to_bytes()? != bytes {
+            return Err(Error::new("the key file is not in its one encoding"));
+        }
+        let vk = &key.key.vk;
+        if vk.alpha_g1.is_zero() || vk.beta_g2.is_zero() || vk.gamma_g2.is_zero() || vk.delta_g2.is_zero() {
+            return Err(Error::new("α, β, γ or δ of the key file is the point at infinity"));
+        }
+        if !key.made_alone {
+            key.check_delta()?;
+        }
+        Ok(key)
     }
 }
 
 /// How many points a key has, which its circuit fixes.
-struct Sizes {
+pub(crate) struct Sizes {
     /// IC.
-    inputs: usize,
+    pub inputs: usize,
     /// A and B in G1, B in G2; L has those without the inputs.
-    values: usize,
+    pub values: usize,
     /// H.
-    quotient: usize,
+    pub quotient: usize,
 }
 
 impl Sizes {
-    fn of(circuit: &Circuit) -> Result<Self> {
+    pub fn of(circuit: &Circuit) -> Result<Self> {
         let inputs = circuit.shape().inputs() + 1;
         let domain = Radix2EvaluationDomain::<Fr>::new(circuit.constraints() + inputs)
             .ok_or_else(|| Error::new("the circuit is too large for the field"))?;
@@ -184,7 +261,13 @@ impl Sizes {
     }
 }
 
-fn system_rng() -> Result<ChaCha20Rng> {
+pub(crate) fn keccak(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hasher = Keccak256::new();
+    parts.iter().for_each(|part| hasher.update(part));
+    hasher.finalize().into()
+}
+
+pub(crate) fn system_rng() -> Result<ChaCha20Rng> {
     let mut seed = [0; 32];
     OsRng.try_fill_bytes(&mut seed).map_err(|error| Error::new(format!("the system gives no randomness: {error}")))?;
     Ok(ChaCha20Rng::from_seed(seed))

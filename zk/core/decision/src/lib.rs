@@ -7,15 +7,20 @@
 
 #[cfg(test)]
 mod attacks;
+mod ceremony;
+#[cfg(test)]
+mod ceremony_tests;
 mod circuit;
 #[cfg(test)]
 mod circuit_tests;
+mod contributions;
 mod error;
 mod gadgets;
 mod gram;
 mod groth16;
 mod krum_cosine;
 mod poseidon;
+mod powers;
 mod reference;
 mod shape;
 #[cfg(test)]
@@ -23,7 +28,9 @@ mod tampering;
 mod words;
 
 pub use circuit::Circuit;
+pub use contributions::{Contribution, MAX_CONTRIBUTIONS, MAX_NAME_BYTES};
 pub use error::{Error, Result};
 pub use gram::Witness;
 pub use groth16::{Key, MAX_KEY_BYTES, PROOF_BYTES};
+pub use powers::Powers;
 pub use shape::{Rule, Shape};

@@ -67,6 +67,10 @@ class Terms:
     max_strikes: int
     max_empty_rounds: int
     slash_bps: int
+    gram_verifier: str
+    gram_key: bytes
+    decision_verifier: str
+    decision_key: bytes
 
     @property
     def escrow(self) -> int:
@@ -91,6 +95,7 @@ class Job:
     submitted: int
     escrow: int
     carry: int
+    terms_hash: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +108,27 @@ class Trainer:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
+    """An aggregator's judgement of a round; the meaning of each field is at `Settlement` in IJobMarket.sol."""
+
     unopened: int
     selected: int
     weights: tuple[int, ...]
+    coefficients: tuple[int, ...]
     sum_cid: str
+    sum_commitment: bytes
     reference_cid: str
     reference_commitment: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RoundProof:
+    """What shows that a settlement follows from the submissions, as integers below 2^256 (docs/proofs-format.md)."""
+
+    commitments: tuple[int, ...]
+    sums: tuple[int, ...]
+    gram_hash: int
+    gram: tuple[int, ...]
+    decision: tuple[int, ...]
 
 
 def slots(mask: int) -> Iterator[int]:

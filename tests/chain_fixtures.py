@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -24,6 +24,8 @@ import solcx
 from eth_abi.abi import encode
 from eth_account.signers.local import LocalAccount
 from eth_utils.abi import function_signature_to_4byte_selector
+from eth_utils.crypto import keccak
+from web3.types import TxReceipt
 
 from marketplace.chain import guard
 from marketplace.chain.anvil import MNEMONIC, Anvil, dev_accounts, find_tool
@@ -33,19 +35,27 @@ from marketplace.chain.deploy import deploy
 from marketplace.chain.events import EventReader
 from marketplace.chain.market import Market
 from marketplace.chain.transactions import transact
-from marketplace.domain import ZERO_ADDRESS, Event, Rule, Settlement, Terms
+from marketplace.domain import ZERO_ADDRESS, Event, RoundProof, Rule, Settlement, Terms, slots
+from zk.statements import circuit_id
 
 PEOPLE = dev_accounts(10)
 KEY = b"\x07" * 32
+GRAM_KEY, DECISION_KEY = b"\x0a" * 32, b"\x0b" * 32
+STUB_CIRCUITS = (108, 208)
 
 
 @dataclass(frozen=True)
 class Chain:
-    """A market on a chain whose clock the test turns."""
+    """A market on a chain whose clock the test turns.
+
+    gram, decisions: verifiers that take any proof, until they are told not to; the latter by circuit.
+    """
 
     connection: Connection
     market: Market
     first_block: int
+    gram: str
+    decisions: Mapping[int, str]
 
     def forward(self, seconds: int) -> None:
         self.connection.request("evm_increaseTime", seconds)
@@ -134,13 +144,38 @@ class Proxy:
         self._server.server_close()
 
 
-def _on(connection: Connection) -> Chain:
+@cache
+def _code(name: str) -> bytes:
+    return bytes.fromhex(compile_sources([f"contracts/test/{name}.sol"])[name]["bytecode"][2:])
+
+
+def _created(connection: Connection, code: bytes) -> str:
+    address = transact(connection, PEOPLE[0], None, code, wait=20)["contractAddress"]
+    assert address
+    return address
+
+
+def new_contract(connection: Connection, name: str, arguments: bytes = b"") -> str:
+    """One of contracts/test; its address. arguments: the constructor's, encoded."""
+    return _created(connection, _code(name) + arguments)
+
+
+def chain_on(connection: Connection) -> Chain:
+    """A fresh market with verifiers that take any proof."""
     deployment = deploy(connection, PEOPLE[0])
-    return Chain(connection, Market(connection, deployment.market, receipt_within=20), deployment.block)
+    market = Market(connection, deployment.market, receipt_within=20)
+    gram = new_contract(connection, "StubGramVerifier", encode(["bytes32"], [GRAM_KEY]))
+    decisions = {
+        circuit: new_contract(
+            connection, "StubDecisionVerifier", encode(["uint256", "bytes32"], [circuit, DECISION_KEY])
+        )
+        for circuit in STUB_CIRCUITS
+    }
+    return Chain(connection, market, deployment.block, gram, decisions)
 
 
 @contextmanager
-def _untouched(chain: Chain) -> Iterator[Chain]:
+def untouched(chain: Chain) -> Iterator[Chain]:
     """The chain, and afterwards as it was before."""
     snapshot = chain.connection.request("evm_snapshot")
     yield chain
@@ -155,7 +190,7 @@ def anvil() -> Iterator[Anvil]:
 
 @pytest.fixture(scope="session")
 def _anvil_chain(anvil: Anvil) -> Chain:
-    return _on(Connection(anvil.url))
+    return chain_on(Connection(anvil.url))
 
 
 @pytest.fixture(scope="session")
@@ -166,18 +201,18 @@ def ganache_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def _ganache_chain(ganache_url: str) -> Chain:
-    return _on(Connection(ganache_url))
+    return chain_on(Connection(ganache_url))
 
 
 @pytest.fixture
 def chain(_anvil_chain: Chain) -> Iterator[Chain]:
-    with _untouched(_anvil_chain) as chain:
+    with untouched(_anvil_chain) as chain:
         yield chain
 
 
 @pytest.fixture(params=["anvil", pytest.param("ganache", marks=pytest.mark.ganache)])
 def any_chain(request: pytest.FixtureRequest) -> Iterator[Chain]:
-    with _untouched(request.getfixturevalue(f"_{request.param}_chain")) as chain:
+    with untouched(request.getfixturevalue(f"_{request.param}_chain")) as chain:
         yield chain
 
 
@@ -189,9 +224,13 @@ def proxy(chain: Chain) -> Iterator[Proxy]:
     between.close()
 
 
-@cache
-def _test_contract(name: str) -> dict[str, Any]:
-    return compile_sources([f"contracts/test/{name}.sol"])[name]
+def send(
+    connection: Connection, to: str, signature: str, *arguments: object, signer: LocalAccount = PEOPLE[0]
+) -> TxReceipt:
+    """Calls a function of any contract."""
+    types = signature[signature.index("(") + 1 : -1].split(",")
+    data = function_signature_to_4byte_selector(signature) + encode(types, arguments)
+    return transact(connection, signer, to, data, wait=20)
 
 
 @dataclass(frozen=True)
@@ -202,9 +241,7 @@ class Token:
     address: str
 
     def send(self, signature: str, *arguments: object, signer: LocalAccount = PEOPLE[0]) -> None:
-        types = signature[signature.index("(") + 1 : -1].split(",")
-        data = function_signature_to_4byte_selector(signature) + encode(types, arguments)
-        transact(self.connection, signer, self.address, data, wait=20)
+        send(self.connection, self.address, signature, *arguments, signer=signer)
 
 
 STUBBORN = """// SPDX-License-Identifier: Apache-2.0
@@ -233,10 +270,8 @@ def _stubborn() -> str:
 
 def new_token(chain: Chain, name: str = "PlainToken") -> Token:
     """One of contracts/test, or the StubbornToken."""
-    code = bytes.fromhex(_stubborn() if name == "StubbornToken" else _test_contract(name)["bytecode"][2:])
-    address = transact(chain.connection, PEOPLE[0], None, code, wait=20)["contractAddress"]
-    assert address
-    return Token(chain.connection, address)
+    code = bytes.fromhex(_stubborn()) if name == "StubbornToken" else _code(name)
+    return Token(chain.connection, _created(chain.connection, code))
 
 
 def terms(chain: Chain, **changes: Any) -> Terms:
@@ -260,12 +295,66 @@ def terms(chain: Chain, **changes: Any) -> Terms:
         "max_strikes": 2,
         "max_empty_rounds": 2,
         "slash_bps": 3000,
-    }
-    return Terms(**usual | changes)
+        "gram_verifier": chain.gram,
+        "gram_key": GRAM_KEY,
+        "decision_key": DECISION_KEY,
+    } | changes
+    circuit = circuit_id(usual["rule"], usual["max_trainers"])
+    return Terms(**{"decision_verifier": chain.decisions.get(circuit, ZERO_ADDRESS)} | usual)
 
 
-def settlement(selected: int, weights: tuple[int, ...], unopened: int = 0) -> Settlement:
-    return Settlement(unopened, selected, weights, "bafysum" if selected else "", "", bytes(32))
+def points(*parts: int) -> tuple[int, int]:
+    """The words of a made-up point, which no real verifier would take."""
+    return int.from_bytes(bytes([1, *parts])), 2
+
+
+def hash_of(words: tuple[int, ...]) -> bytes:
+    return keccak(b"".join(word.to_bytes(32) for word in words))
+
+
+def commitment(*parts: int) -> bytes:
+    """What submits that point."""
+    return hash_of(points(*parts))
+
+
+NO_PROOF = RoundProof((), (), 0, (), (0,) * 8)
+"""Of a round in which nothing is opened."""
+
+
+def settlement(
+    selected: int,
+    weights: tuple[int, ...],
+    unopened: int = 0,
+    *,
+    submitted: int,
+    round_: int = 1,
+    rule: Rule = Rule.KRUM_COSINE,
+    coefficients: tuple[int, ...] | None = None,
+) -> tuple[Settlement, RoundProof]:
+    """A judgement of submissions of `commitment(round_, slot)`, one chunk each, and a proof for the chains' verifiers.
+
+    coefficients: None for those of the rule.
+    """
+    opened = submitted & ~unopened
+    if not opened:
+        return Settlement(unopened, 0, (), (), "", bytes(32), "", bytes(32)), NO_PROOF
+    reference = rule is Rule.REFERENCE
+    if coefficients is None:
+        coefficients = (4096,) * selected.bit_count() if reference else ()
+    total = points(200, round_)
+    rows = points(201, round_) + points(202, round_) if reference else ()
+    judged = Settlement(
+        unopened=unopened,
+        selected=selected,
+        weights=weights,
+        coefficients=coefficients,
+        sum_cid="bafysum" if selected else "",
+        sum_commitment=hash_of(total),
+        reference_cid="bafyrows" if reference else "",
+        reference_commitment=hash_of(rows) if reference else bytes(32),
+    )
+    committed = tuple(word for slot in slots(opened) for word in points(round_, slot))
+    return judged, RoundProof(committed + rows, total, 5, tuple(range(16)), tuple(range(8)))
 
 
 OWNER, AGGREGATOR, TRAINERS = PEOPLE[1], PEOPLE[2], PEOPLE[3:6]
@@ -281,7 +370,3 @@ def running_job(chain: Chain, **changes: Any) -> int:
     market.start(OWNER, job_id)
     market.publish_key(AGGREGATOR, job_id, "bafykey")
     return job_id
-
-
-def commitment(*parts: int) -> bytes:
-    return bytes([1, *parts]).ljust(32, b"\0")

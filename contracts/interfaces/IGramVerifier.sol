@@ -37,6 +37,8 @@ interface IGramVerifier {
 
     /// @notice N, the entries of a chunk.
     function chunk() external view returns (uint256);
+    /// @notice keccak256 of the words N and [τ]₂.
+    function keyHash() external view returns (bytes32);
     /// @notice [τ]₂ in the order of EIP-197.
     function tau() external view returns (uint256, uint256, uint256, uint256);
 }

@@ -38,6 +38,13 @@ struct Terms {
     uint8 maxEmptyRounds;
     /// The part of the stake that ejection costs, in 1/10,000.
     uint16 slashBps;
+    /// The contract that checks Gram proofs, and the `keyHash` it has: its set-up.
+    address gramVerifier;
+    bytes32 gramKey;
+    /// The contract that checks decision proofs, and the `keyHash` it has: its verifying key. Its circuit is that of `rule` for
+    /// the least number of slots, 8, 16 or 32, that holds `maxTrainers`.
+    address decisionVerifier;
+    bytes32 decisionKey;
 }
 
 enum State {
@@ -83,6 +90,8 @@ struct Job {
     uint128 escrow;
     /// Slashed stakes waiting for the next pot.
     uint128 carry;
+    /// keccak256 of abi.encode(terms): every proof of this job is bound to it.
+    bytes32 termsHash;
 }
 
 struct Trainer {
@@ -94,7 +103,8 @@ struct Trainer {
     uint8 strikes;
 }
 
-/// @dev The aggregator's judgement of one round.
+/// @dev The aggregator's judgement of one round; what it says of opened submissions is proved. A submission that is not
+/// unopened is opened. Where nothing is opened, there is nothing to judge: every field but `unopened` is empty.
 struct Settlement {
     /// Submitted, but could not be opened: no pay, no strike. At most `maxFaulty` of them.
     uint32 unopened;
@@ -102,12 +112,28 @@ struct Settlement {
     uint32 selected;
     /// One for each selected slot, in ascending order of slot.
     uint96[] weights;
-    /// The sum of the selected updates, sealed to the job key.
+    /// Rule `reference`: how much of each selected update enters the sum, in 1/4096, by ascending slot; else empty: all of it.
+    uint16[] coefficients;
+    /// The sum of coefficient · update over the selected slots, sealed to the job key; empty where nothing is selected.
     string sumCid;
+    /// keccak256 of the points that commit to that sum.
+    bytes32 sumCommitment;
     /// Rule `reference`: the two reference rows, sealed to the owner; else empty.
     string referenceCid;
-    /// Rule `reference`: the commitment to the reference rows; else zero.
+    /// Rule `reference`: keccak256 of the points that commit to the reference rows, the first row's before the second's; else zero.
     bytes32 referenceCommitment;
+}
+
+/// @dev What shows that a settlement follows from the submissions (docs/proofs-format.md). Points are two words each. The
+/// words are not kept: auditors read them from the transaction. Empty where nothing is opened.
+struct RoundProof {
+    /// The c points of each opened slot in ascending order, then, under rule `reference`, of the two reference rows.
+    uint256[] commitments;
+    /// The c points that commit to the sum.
+    uint256[] sums;
+    uint256 gramHash;
+    uint256[] gram;
+    uint256[8] decision;
 }
 
 /// @title Escrow, order and pay of learning jobs
@@ -181,7 +207,19 @@ interface IJobMarket {
     error SelectedUnopened(uint256 jobId, uint32 selected, uint32 unopened);
     error TooManyUnopened(uint256 jobId, uint256 unopened, uint8 maxFaulty);
     error WeightCount(uint256 jobId, uint256 given, uint256 required);
+    error CoefficientCount(uint256 jobId, uint256 given, uint256 required);
+    error InvalidCoefficient(uint256 jobId, uint256 coefficient);
     error ReferenceRows(uint256 jobId, uint8 rule);
+    /// Every row and the sum have the same number of points, at least one. Counted in words.
+    error PointCount(uint256 jobId, uint256 given, uint256 required);
+    /// The points given for a slot are not those whose hash it submitted in this round.
+    error NotItsCommitment(uint256 jobId, uint8 slot, bytes32 hash);
+    /// The points of the sum or of the reference rows do not have the hash that the settlement names in the field `what`.
+    error WrongPoints(uint256 jobId, bytes32 what, bytes32 hash);
+    /// Nothing is opened, so nothing else may be stated.
+    error NothingOpened(uint256 jobId);
+    error GramProofRefused(uint256 jobId, uint16 round);
+    error DecisionProofRefused(uint256 jobId, uint16 round);
     error WrongPayment(uint256 sent, uint256 required);
     error FeeOnTransfer(address token, uint256 received, uint256 required);
     error NothingToWithdraw(address payee, address token);
@@ -190,7 +228,7 @@ interface IJobMarket {
     // ------------------------------------------------------------------ enrolling
 
     /// @notice Escrows rounds × (reward + fee) and opens the job.
-    /// @param t the terms; they never change.
+    /// @param t the terms; they never change. Nothing here looks into the two verifiers' code: who joins has to.
     /// @param encryptionKey the owner's X25519 public key; the job key is sealed to it.
     /// @param specCid CID of the job's full description: model, data schema, training, validation commitment.
     /// @return jobId from 1, in order of creation.
@@ -225,8 +263,10 @@ interface IJobMarket {
     /// @notice Commits to an update. Final; one per trainer and round; a commitment is taken once in a job.
     function submitUpdate(uint256 jobId, uint16 round, bytes32 commitment, string calldata cid) external;
 
-    /// @notice Judges the round, credits the pay and opens the next round or completes the job.
-    function settleRound(uint256 jobId, uint16 round, Settlement calldata settlement) external;
+    /// @notice Judges the round as the proof shows it, credits the pay and opens the next round or completes the job.
+    /// Words that encode no proof revert with the error of the verifier that they are for.
+    function settleRound(uint256 jobId, uint16 round, Settlement calldata settlement, RoundProof calldata proof)
+        external;
 
     /// @notice Past `submitBy` without any submission: the round's money goes back to the owner. Anyone.
     function skipRound(uint256 jobId) external;

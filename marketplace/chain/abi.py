@@ -1,4 +1,4 @@
-"""JobMarket's ABI, and values between it and the domain's types.
+"""The contracts' artifacts, JobMarket's ABI, and values between it and the domain's types.
 
 The names decide: a Solidity `struct Terms` is domain.Terms, its `enrolBy` the field `enrol_by`. So a field that is
 added on one side only is refused here, not read into the wrong place.
@@ -23,13 +23,16 @@ from eth_utils.abi import (
     get_abi_output_types,
 )
 from eth_utils.address import to_checksum_address
+from eth_utils.crypto import keccak
 
 from marketplace import domain
 from marketplace.errors import ChainError, InputError
 
 # An entry of an ABI, or one of its components: https://docs.soliditylang.org/en/latest/abi-spec.html#json
 Entry = Any
-_STRUCTS: dict[str, type] = {t.__name__: t for t in (domain.Terms, domain.Job, domain.Trainer, domain.Settlement)}
+_STRUCTS: dict[str, type] = {
+    t.__name__: t for t in (domain.Terms, domain.Job, domain.Trainer, domain.Settlement, domain.RoundProof)
+}
 _ENUMS: dict[str, type] = {"State": domain.State, "Reason": domain.Reason}
 
 
@@ -49,14 +52,14 @@ codec = _lenient_about_text()
 
 
 @cache
-def artifact() -> Entry:
-    """What the compiler made of JobMarket.sol: `abi` and `bytecode` (creation code, 0x…)."""
-    text = files("marketplace.chain").joinpath("artifacts", "JobMarket.json").read_text(encoding="utf-8")
+def artifact(name: str = "JobMarket") -> Entry:
+    """What the compiler made of a contract: its `abi`, `bytecode` (creation code, 0x…), `deployedBytecode` and more."""
+    text = files("marketplace.chain").joinpath("artifacts", f"{name}.json").read_text(encoding="utf-8")
     return json.loads(text)
 
 
 def element(kind: str, name: str) -> Entry:
-    """The function, event or error of this name."""
+    """JobMarket's function, event or error of this name."""
     (found,) = (e for e in artifact()["abi"] if e["type"] == kind and e["name"] == name)
     return found
 
@@ -77,7 +80,33 @@ def encode_call(function: str, arguments: Sequence[object]) -> bytes:
     """
     abi = element("function", function)
     plain = [_to_abi(component, value) for component, value in zip(abi["inputs"], arguments, strict=True)]
-    return function_abi_to_4byte_selector(abi) + encode(get_abi_input_types(abi), plain, function)
+    return selector(function) + encode(get_abi_input_types(abi), plain, function)
+
+
+def selector(function: str) -> bytes:
+    """The 4 bytes that call data of a JobMarket function begin with."""
+    return function_abi_to_4byte_selector(element("function", function))
+
+
+def decode_call(function: str, data: bytes) -> tuple[Any, ...]:
+    """The arguments of a JobMarket function's call data, as domain values.
+
+    Raises ChainError unless the data are, to the byte, what `encode_call` makes of these arguments: one list of
+    arguments has one encoding here, though the contract would take others.
+    """
+    abi = element("function", function)
+    what = f"call data that should be of {function}"
+    arguments = values(abi["inputs"], decode(get_abi_input_types(abi), data[4:], what))
+    if encode_call(function, arguments) != data:
+        raise ChainError(f"What was given as {what} is of another function, or has another form than Merit's.")
+    return arguments
+
+
+def terms_hash(terms: domain.Terms) -> bytes:
+    """keccak256(abi.encode(terms)), 32 bytes: `Job.termsHash`. Raises InputError for terms that do not fit."""
+    create = element("function", "createJob")
+    component, kind = create["inputs"][0], get_abi_input_types(create)[0]
+    return keccak(encode([kind], [_to_abi(component, terms)], "The hash of a job's terms"))
 
 
 def encode(types: Sequence[str], values: Sequence[object], what: str) -> bytes:

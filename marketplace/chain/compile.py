@@ -28,6 +28,7 @@ SOLC = ROOT / "scripts" / "solc" / f"solc-v{SOLC_VERSION}"
 SETTINGS: Mapping[str, object] = {
     "evmVersion": "shanghai",
     "optimizer": {"enabled": True, "runs": 200},
+    "viaIR": True,
     "metadata": {"bytecodeHash": "none"},
 }
 PRODUCTS = (
@@ -43,7 +44,8 @@ def compile_sources(paths: Sequence[str]) -> dict[str, dict[str, Any]]:
 
     paths: sources relative to the repository root, such as "contracts/JobMarket.sol"; imports are found in the
     repository and node_modules. An artifact has abi (list), bytecode and deployedBytecode (0x-hex), compiler,
-    evmVersion, and sources: the SHA-256 of the Keccak-256 hashes of all sources that went in, by path.
+    evmVersion, immutables (by variable: the byte offsets in deployedBytecode of the 32-byte words that construction
+    fills in) and sources: the SHA-256 of the Keccak-256 hashes of all sources that went in, by path.
 
     Raises InputError where the compiler is not installed, a source is missing, or a source does not compile.
     """
@@ -52,21 +54,32 @@ def compile_sources(paths: Sequence[str]) -> dict[str, dict[str, Any]]:
     missing = [path for path in paths if not (ROOT / path).is_file()]
     if missing:
         raise InputError(f"No such contract source in {ROOT}: {', '.join(missing)}.")
-    outputs = ["abi", "evm.bytecode.object", "evm.deployedBytecode.object", "metadata"]
+    deployed = ("object", "immutableReferences")
+    outputs = ["abi", "evm.bytecode.object", *(f"evm.deployedBytecode.{part}" for part in deployed), "metadata"]
+    selection = {path: {Path(path).stem: outputs} for path in paths}
     request = {
         "language": "Solidity",
         "sources": {path: {"content": (ROOT / path).read_text()} for path in paths},
-        "settings": {**SETTINGS, "outputSelection": {path: {Path(path).stem: outputs} for path in paths}},
+        "settings": {**SETTINGS, "outputSelection": {"*": {"": ["ast"]}, **selection}},
     }
     try:
         compiled = solcx.compile_standard(request, solc_binary=SOLC)
     except SolcError as error:
         raise InputError(f"The contracts do not compile: {error.message}") from error
-    return {Path(path).stem: _artifact(compiled["contracts"][path][Path(path).stem]) for path in paths}
+    variables = _variables([source["ast"] for source in compiled["sources"].values()])
+    return {Path(path).stem: _artifact(compiled["contracts"][path][Path(path).stem], variables) for path in paths}
 
 
-def _artifact(contract: Mapping[str, Any]) -> dict[str, Any]:
+def _variables(trees: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The names of the contracts' variables by their ids, which the compiler calls immutables by."""
+    contracts = [node for tree in trees for node in tree["nodes"] if node["nodeType"] == "ContractDefinition"]
+    members = [node for contract in contracts for node in contract["nodes"]]
+    return {str(node["id"]): node["name"] for node in members if node["nodeType"] == "VariableDeclaration"}
+
+
+def _artifact(contract: Mapping[str, Any], variables: Mapping[str, str]) -> dict[str, Any]:
     metadata = json.loads(contract["metadata"])
+    references = contract["evm"]["deployedBytecode"]["immutableReferences"]
     hashes = {path: source["keccak256"] for path, source in metadata["sources"].items()}
     return {
         "abi": contract["abi"],
@@ -74,6 +87,7 @@ def _artifact(contract: Mapping[str, Any]) -> dict[str, Any]:
         "deployedBytecode": "0x" + contract["evm"]["deployedBytecode"]["object"],
         "compiler": metadata["compiler"]["version"],
         "evmVersion": metadata["settings"]["evmVersion"],
+        "immutables": {variables[key]: [place["start"] for place in places] for key, places in references.items()},
         "sources": "0x" + hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest(),
     }
 

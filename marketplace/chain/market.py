@@ -5,22 +5,38 @@ events. All raise Reverted when the contract refuses (name and values of its err
 too little money or a chain that does not answer, InputError for a value that does not fit its Solidity type.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from eth_account.signers.local import LocalAccount
 from eth_utils.abi import function_signature_to_4byte_selector
 from eth_utils.address import to_checksum_address
+from eth_utils.hexadecimal import decode_hex
 from web3.types import TxReceipt
 
 from marketplace.chain import abi, events
-from marketplace.chain.connection import Connection
+from marketplace.chain.connection import Connection, Refused
 from marketplace.chain.transactions import lock_of, transact
-from marketplace.domain import ZERO_ADDRESS, Event, Job, JobCreated, Joined, Settlement, State, Terms, Trainer
+from marketplace.domain import (
+    ZERO_ADDRESS,
+    Event,
+    Job,
+    JobCreated,
+    Joined,
+    RoundProof,
+    RoundSettled,
+    Settlement,
+    State,
+    Terms,
+    Trainer,
+)
 from marketplace.errors import ChainError, InputError, NotFound, Reverted
 
 RECEIPT_WITHIN = 180.0  # seconds
 E = TypeVar("E", bound=Event)
+_Call = tuple[str, bytes]
+"""Whom a call went to, and its data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +111,31 @@ class Market:
             return self.connection.ask(lambda eth: eth.get_balance(who, block))  # type: ignore[arg-type]
         return self._token_read(token, "balanceOf(address)", who, block=block)
 
+    def round_proof(self, event: RoundSettled) -> RoundProof:
+        """The proof with which a round was settled: the contract does not keep it, the transaction's call data do.
+
+        Where another contract called the market, the node must be one that traces (debug_traceTransaction).
+        Raises ChainError when the call that the event is of is not to be had.
+        """
+        called = _called(self.connection.request("eth_getTransactionByHash", event.transaction))
+        if called is None:
+            raise ChainError(f"The node has no transaction {event.transaction}, in which a round was settled.")
+        # Else another contract called the market, or the market called one that called it back.
+        calls = [called] if self._settles(called) else self._traced(event.transaction)
+        unread: ChainError | None = None
+        for _, data in filter(self._settles, calls):
+            try:
+                job_id, round_, settlement, proof = abi.decode_call("settleRound", data)
+            except ChainError as error:  # it may be of another job, whose settlement shares the transaction
+                unread = error
+                continue
+            if (job_id, round_, settlement) == (event.job_id, event.round, event.settlement):
+                return cast(RoundProof, proof)
+        raise unread or ChainError(
+            f"Transaction {event.transaction} does not settle round {event.round} of job {event.job_id} as the event "
+            "of its settlement says: use another node."
+        )
+
     # ------------------------------------------------------------ enrolling
 
     def create_job(
@@ -132,8 +173,10 @@ class Market:
     def submit_update(self, signer: LocalAccount, job_id: int, round_: int, commitment: bytes, cid: str) -> Receipt:
         return self._send(signer, "submitUpdate", job_id, round_, commitment, cid)
 
-    def settle_round(self, signer: LocalAccount, job_id: int, round_: int, settlement: Settlement) -> Receipt:
-        return self._send(signer, "settleRound", job_id, round_, settlement)
+    def settle_round(
+        self, signer: LocalAccount, job_id: int, round_: int, settlement: Settlement, proof: RoundProof
+    ) -> Receipt:
+        return self._send(signer, "settleRound", job_id, round_, settlement, proof)
 
     def skip_round(self, signer: LocalAccount, job_id: int) -> Receipt:
         return self._send(signer, "skipRound", job_id)
@@ -152,6 +195,21 @@ class Market:
     def _read(self, function: str, *arguments: object, block: int | str = "latest") -> tuple[Any, ...]:
         data = abi.encode_call(function, arguments)
         return abi.decode_result(function, self.connection.call({"to": self.address, "data": "0x" + data.hex()}, block))
+
+    def _settles(self, call: _Call) -> bool:
+        to, data = call
+        return to == self.address and data[:4] == abi.selector("settleRound")
+
+    def _traced(self, transaction: str) -> list[_Call]:
+        """The calls that a transaction made of any contract, those that failed left out (geth's callTracer)."""
+        try:
+            trace = self.connection.request("debug_traceTransaction", transaction, {"tracer": "callTracer"})
+        except Refused as refusal:
+            raise ChainError(
+                f"Transaction {transaction} called the market through another contract, and this node shows no such "
+                "calls: use one that has debug_traceTransaction."
+            ) from refusal
+        return list(_calls(trace))
 
     def _send(self, signer: LocalAccount, function: str, *arguments: object, value: int = 0) -> Receipt:
         data = abi.encode_call(function, arguments)
@@ -211,6 +269,29 @@ class Market:
 def _token_call(signature: str, *arguments: object) -> bytes:
     types = signature[signature.index("(") + 1 : -1].split(",")
     return function_signature_to_4byte_selector(signature) + abi.encode(types, arguments, signature)
+
+
+def _called(frame: object) -> _Call | None:
+    """The call that a transaction or a tracer's frame is, both a node's JSON; None for what is none."""
+    if not isinstance(frame, dict):
+        return None
+    try:
+        return to_checksum_address(frame["to"]), decode_hex(frame["input"])
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def _calls(trace: object) -> Iterator[_Call]:
+    """Every successful CALL in a tracer's tree."""
+    frames = [trace]
+    while frames:
+        frame = frames.pop()
+        if not isinstance(frame, dict) or "error" in frame:
+            continue
+        if frame.get("type") == "CALL" and (called := _called(frame)):
+            yield called
+        within = frame.get("calls")
+        frames += within if isinstance(within, list) else []
 
 
 def _one(receipt: Receipt, kind: type[E]) -> E:

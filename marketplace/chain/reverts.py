@@ -1,7 +1,8 @@
 """What a revert means, in one sentence for a person.
 
 Solidity gives custom errors by selector with ABI-encoded values (https://docs.soliditylang.org/en/latest/abi-spec.html#errors).
-Known here: JobMarket's own, the two that the language has, and those of ERC-20 tokens (ERC-6093).
+Known here: those of JobMarket and the verifiers that it calls, the two that the language has, and those of ERC-20
+tokens (ERC-6093).
 """
 
 from collections.abc import Mapping
@@ -52,6 +53,23 @@ SENTENCES: Mapping[str, str] = {
     "TooManyUnopened": "The settlement of job {jobId} calls {unopened} submissions unopened, and {maxFaulty} may be.",
     "WeightCount": "The settlement of job {jobId} has {given} weights for {required} selected slots.",
     "ReferenceRows": "Reference rows are given exactly with the rule reference; job {jobId} has rule {rule}.",
+    "CoefficientCount": "The settlement of job {jobId} has {given} coefficients, and {required} are required.",
+    "InvalidCoefficient": "The settlement of job {jobId} has the coefficient {coefficient}, and 4096 is the largest.",
+    "PointCount": "The settlement of job {jobId} has {given} words of points where {required} are required.",
+    "NotItsCommitment": "The points given for slot {slot} hash to {hash}, which it did not submit in this round.",
+    "WrongPoints": "The points given for the {what} of job {jobId} hash to {hash}, which is not what is stated.",
+    "NothingOpened": "In job {jobId} nothing is opened in this round, so nothing but the unopened may be stated.",
+    "GramProofRefused": "The Gram proof of round {round} of job {jobId} does not hold.",
+    "DecisionProofRefused": "The decision proof of round {round} of job {jobId} does not hold.",
+    "WrongLength": "The verifier was given {given} words of {what}, and {required} are required.",
+    "WrongPositions": "The verifier does not take {positions} as a set of rows.",
+    "WrongChunk": "The verifier does not take chunks of {chunk} entries: give a power of two up to 2^28.",
+    "NotBelowOrder": "The verifier was given {value} as a scalar, which is not below the group's order.",
+    "Infinity": "The verifier was given a point at infinity where there can be none.",
+    "InvalidPoint": "The verifier was given two coordinates that are not a point of the curve.",
+    "NoInverse": "The verifier was given a multiple of the group's order where there can be none.",
+    "UnsafeKey": "With this verifying key anything could be proved: its gamma and delta are equal.",
+    "KeyNotStored": "The verifying key could not be stored.",
     "WrongPayment": "The call carried {sent} wei, and {required} are due.",
     "FeeOnTransfer": "The token {token} delivered {received} of {required} units: tokens that keep a fee are refused.",
     "NothingToWithdraw": "{payee} has no credit in {token}.",
@@ -69,6 +87,7 @@ SENTENCES: Mapping[str, str] = {
 }
 
 
+_CONTRACTS = ("JobMarket", "GramVerifier", "DecisionVerifier")
 _ROLES = ("Approver", "Receiver", "Sender", "Spender")
 
 
@@ -88,7 +107,8 @@ _FOREIGN = (
 @cache
 def declarations() -> Mapping[bytes, abi.Entry]:
     """Every error that is known, by selector."""
-    entries = [*(entry for entry in abi.artifact()["abi"] if entry["type"] == "error"), *_FOREIGN]
+    own = [entry for contract in _CONTRACTS for entry in abi.artifact(contract)["abi"] if entry["type"] == "error"]
+    entries = [*own, *_FOREIGN]
     return {function_abi_to_4byte_selector(entry): entry for entry in entries}
 
 
@@ -120,7 +140,7 @@ def _shown(component: abi.Entry, value: Any) -> Any:
             return "slots " + (", ".join(map(str, domain.slots(value))) or "(none)")
         case "bool":
             return "an" if value else "no"
-        case "bytes32" if component["name"] == "term":
+        case "bytes32" if component["name"] in ("term", "what"):
             return value.rstrip(b"\0").decode("ascii", "backslashreplace")
         case "bytes32":
             return "0x" + value.hex()

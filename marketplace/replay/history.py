@@ -1,7 +1,10 @@
 """What a replay yields: a job as its events and the rules make it, and where the two differ."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+
+from eth_utils.address import to_canonical_address
+from eth_utils.crypto import keccak
 
 from marketplace.domain import (
     ZERO_ADDRESS,
@@ -134,6 +137,7 @@ class JobHistory:
             submitted=self.submitted,
             escrow=self.escrow,
             carry=self.carry,
+            terms_hash=_terms_hash(self.terms),
         )
 
     def trainer(self, slot: int) -> Trainer | None:
@@ -162,3 +166,15 @@ class JobHistory:
             if trainer.operator == operator:
                 return None if isinstance(trainer.until, Left) else trainer.slot
         return None
+
+
+def _terms_hash(terms: Terms) -> bytes:
+    """keccak256(abi.encode(terms)): a word for each term, in their order."""
+    return keccak(b"".join(_word(getattr(terms, term.name)) for term in fields(terms)))
+
+
+def _word(value: int | str | bytes) -> bytes:
+    """An integer, an address or 32 bytes as a word of Solidity's ABI."""
+    if isinstance(value, int):
+        return value.to_bytes(32)
+    return value if isinstance(value, bytes) else to_canonical_address(value).rjust(32, b"\0")

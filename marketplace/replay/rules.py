@@ -30,6 +30,7 @@ from marketplace.domain import (
 from marketplace.replay.history import Enrolled, JobHistory, Round
 
 BPS = 10_000
+MAX_COEFFICIENT = 4096  # all of an update
 _KEYS = ("payee", "reason", "slot", "round")  # what tells events of one type from another
 
 
@@ -234,8 +235,16 @@ class Rules:
         history.must(
             event, bool(judged.sum_cid) == bool(selected), "CID of the sum", "where slots are selected", "else"
         )
-        wanted = terms.rule is Rule.REFERENCE
-        rows = bool(judged.reference_cid) == any(judged.reference_commitment) == wanted
+        opened = submitted & ~judged.unopened != 0
+        committed = any(judged.sum_commitment)
+        history.must(event, committed == opened, "commitment of the sum", "where submissions are opened", "else")
+        ruled = terms.rule is Rule.REFERENCE
+        coefficients, most = judged.coefficients, MAX_COEFFICIENT
+        wanted = selected if ruled else 0
+        history.must(event, len(coefficients) == wanted, "number of coefficients", wanted, len(coefficients))
+        largest = max(coefficients, default=0)
+        history.must(event, largest <= most, "coefficients", f"at most {most}", largest)
+        rows = bool(judged.reference_cid) == any(judged.reference_commitment) == (ruled and opened)
         history.must(event, rows, "reference rows", f"as the rule {terms.rule.label} has them", "else")
 
     def _skip(self, event: RoundSkipped) -> list[Due]:

@@ -17,7 +17,7 @@ from marketplace.chain.deploy import AddressBook, Deployment, deploy
 from marketplace.chain.events import EventReader
 from marketplace.chain.market import Market
 from marketplace.errors import ChainError, InputError, NotFound
-from tests.chain_fixtures import KEY, OWNER, PEOPLE, Chain, terms
+from tests.chain_fixtures import DECISION_KEY, GRAM_KEY, KEY, OWNER, PEOPLE, Chain, chain_on, terms
 
 pytest_plugins = ["tests.chain_fixtures"]
 PLACE = Deployment(market="0x5FbDB2315678afecb367f032d93F642f64180aa3", block=7, transaction="0x" + "ab" * 32)
@@ -44,6 +44,29 @@ def test_the_address_book_keeps_one_market_a_chain(tmp_path: Path) -> None:
     assert [p.name for p in book.path.parent.iterdir()] == ["markets.json"]
 
 
+def test_the_address_book_keeps_verifiers_by_chain_and_key(tmp_path: Path) -> None:
+    book = AddressBook(tmp_path / "markets.json")
+    assert book.verifier(31337, GRAM_KEY) is None
+    book.put_verifier(31337, GRAM_KEY, PEOPLE[1].address)
+    book.put_verifier(31337, DECISION_KEY, PEOPLE[2].address)
+    assert book.find(31337) is None
+    book.put(31337, PLACE)
+    book.put_verifier(31337, GRAM_KEY, PEOPLE[3].address)
+    assert (book.verifier(31337, GRAM_KEY), book.verifier(1, GRAM_KEY)) == (PEOPLE[3].address, None)
+    assert (book.verifier(31337, DECISION_KEY), book.find(31337)) == (PEOPLE[2].address, PLACE)
+
+
+def test_an_address_book_from_before_verifiers_still_reads(tmp_path: Path) -> None:
+    path = tmp_path / "markets.json"
+    path.write_text(json.dumps({"1": PLACE.model_dump(), "31337": PLACE.model_dump() | {"block": 8}}))
+    book = AddressBook(path)
+    assert book.find(1) == PLACE
+    book.put_verifier(1, GRAM_KEY, PEOPLE[1].address)
+    found = book.find(31337)
+    assert found is not None
+    assert (book.find(1), found.block, book.verifier(1, GRAM_KEY)) == (PLACE, 8, PEOPLE[1].address)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -57,6 +80,9 @@ def test_the_address_book_keeps_one_market_a_chain(tmp_path: Path) -> None:
         json.dumps({"1": PLACE.model_dump() | {"block": -1}}),
         json.dumps({"1": PLACE.model_dump() | {"transaction": "0x12"}}),
         json.dumps({"1": PLACE.model_dump() | {"more": 1}}),
+        json.dumps({"1": {"verifiers": {"0x12": PLACE.market}}}),
+        json.dumps({"1": {"verifiers": {"0x" + "ab" * 32: PLACE.market.lower()}}}),
+        json.dumps({"1": {"deployment": {}}}),
         "[" * 100_000,
     ],
 )
@@ -100,15 +126,14 @@ def test_a_chain_with_a_state_file_goes_on_where_it_stopped(tmp_path: Path) -> N
     state = tmp_path / "chain.json"
     with Anvil(state=state) as chain:
         connection = Connection(chain.url)
-        place = deploy(connection, PEOPLE[0])
-        market = Market(connection, place.market)
-        fixture = Chain(connection, market, place.block)
-        market.create_job(OWNER, terms(fixture), KEY, "bafy")
+        fixture = chain_on(connection)
+        place = fixture.market.address
+        fixture.market.create_job(OWNER, terms(fixture), KEY, "bafy")
         before = fixture.events()
     with Anvil(state=state) as chain:
         connection = Connection(chain.url)
-        assert Market(connection, place.market).job_count() == 1
-        assert EventReader(connection, place.market, place.block).read()[0] == before
+        assert Market(connection, place).job_count() == 1
+        assert EventReader(connection, place, fixture.first_block).read()[0] == before
 
 
 def test_an_anvil_dies_with_its_starter_even_when_that_is_killed() -> None:

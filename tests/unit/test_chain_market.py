@@ -29,7 +29,8 @@ def test_a_job_runs_from_escrow_to_withdrawal(any_chain: Chain) -> None:
     for round_ in (1, 2):
         for slot, trainer in enumerate(TRAINERS):
             market.submit_update(trainer, job_id, round_, commitment(round_, slot), f"bafy{round_}{slot}")
-        receipt = market.settle_round(AGGREGATOR, job_id, round_, settlement(0b011, (3, 1), unopened=0b100))
+        judged = settlement(0b011, (3, 1), 0b100, submitted=0b111, round_=round_)
+        receipt = market.settle_round(AGGREGATOR, job_id, round_, *judged)
         settled = receipt.events[0]
         assert isinstance(settled, RoundSettled)
         assert (settled.pot, settled.settlement.weights) == (1_000_000, (3, 1))
@@ -72,7 +73,7 @@ def test_each_refusal_is_one_sentence_with_its_values(any_chain: Chain) -> None:
     assert caught.value.name == "WrongState"
     assert caught.value.values == {"jobId": job_id, "actual": State.RUNNING, "required": State.OPEN}
     with pytest.raises(Reverted, match=f"{PEOPLE[7].address} is not the aggregator of job {job_id}"):
-        market.settle_round(PEOPLE[7], job_id, 1, settlement(1, (1,)))
+        market.settle_round(PEOPLE[7], job_id, 1, *settlement(1, (1,), submitted=1))
     with pytest.raises(Reverted, match=r"open until 2\d{3}-\d\d-\d\d \d\d:\d\d:\d\d UTC"):
         market.skip_round(PEOPLE[7], job_id)
     market.submit_update(TRAINERS[0], job_id, 1, commitment(1), "bafy")

@@ -2,7 +2,10 @@
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -23,12 +26,20 @@ from marketplace.domain import (
 )
 from marketplace.errors import Reverted
 from marketplace.replay import JobHistory, conservation, replay, tokens
-from tests.chain_fixtures import KEY, PEOPLE, Chain, Token, commitment, new_token, terms
+from tests.chain_fixtures import KEY, PEOPLE, Chain, Token, commitment, new_token, settlement, terms
 
 pytest_plugins = ["tests.chain_fixtures"]
 
 OWNER, AGGREGATOR, *TRAINERS = PEOPLE[1:8]
 STEPS = 45
+
+
+@contextmanager
+def suppress_into(refused: Counter[str]) -> Iterator[None]:
+    try:
+        yield
+    except Reverted as refusal:
+        refused[refusal.name] += 1
 
 
 class Play:
@@ -65,10 +76,8 @@ class Play:
                 break
             weights = self._opened() if job.state is State.OPEN else self._running(job)
             action = self.random.choices(list(weights), list(weights.values()))[0]
-            try:
+            with suppress_into(self.refused):
                 action(job)
-            except Reverted as refusal:
-                self.refused[refusal.name] += 1
 
     def _opened(self) -> dict[Callable[[Job], object], float]:
         return {self.join: 8, self.accept: 4, self.start: 3, self.leave: 1, self.cancel: 0.2, self.wait: 0.5}
@@ -107,12 +116,39 @@ class Play:
 
     def settle(self, job: Job) -> None:
         submitted = [*slots(job.submitted)]
-        unopened = {slot for slot in submitted if self.random.random() < 0.1}
+        likely = self.random.choice([0.05, 1]) if len(submitted) <= self.terms.max_faulty else 0.1
+        unopened = {slot for slot in submitted if self.random.random() < likely}
         selected = {slot for slot in submitted if slot not in unopened and self.random.random() < 0.7}
         weights = tuple(self.random.choice([0, 1, 2, 10**9 + 7, 2**96 - 1]) for _ in selected)
-        rows = ("bafyrows", b"\x05" * 32) if self.terms.rule is Rule.REFERENCE else ("", bytes(32))
-        judged = Settlement(mask_of(unopened), mask_of(selected), weights, "bafysum" if selected else "", *rows)
-        self.market.settle_round(AGGREGATOR, self.job_id, job.round, judged)
+        coefficients = tuple(self.random.choice([0, 1, 4095, 4096]) for _ in selected)
+        judged, proof = settlement(
+            mask_of(selected),
+            weights,
+            mask_of(unopened),
+            submitted=job.submitted,
+            round_=job.round,
+            rule=self.terms.rule,
+            coefficients=coefficients if self.terms.rule is Rule.REFERENCE else (),
+        )
+        with suppress_into(self.refused):
+            self.market.settle_round(AGGREGATOR, self.job_id, job.round, self._unsound(judged), proof)
+            return
+        self.market.settle_round(AGGREGATOR, self.job_id, job.round, judged, proof)
+
+    def _unsound(self, judged: Settlement) -> Settlement:
+        """What the contract must refuse, unless it is the same or else sound."""
+        changes: dict[str, Any] = self.random.choice(
+            [
+                {"coefficients": (*judged.coefficients, 1)},
+                {"coefficients": tuple(4097 for _ in judged.coefficients)},
+                {"sum_commitment": bytes(32)},
+                {"sum_commitment": b"\x05" * 32},
+                {"reference_cid": "bafyrows", "reference_commitment": b"\x05" * 32},
+                {"reference_cid": "", "reference_commitment": bytes(32)},
+                {"sum_cid": "" if judged.sum_cid else "bafysum"},
+            ]
+        )
+        return replace(judged, **changes)
 
     def skip(self, job: Job) -> None:
         self.market.skip_round(PEOPLE[9], self.job_id)
@@ -133,6 +169,11 @@ def seen_in(history: JobHistory) -> set[str]:
     seen |= {"skipped" for e in events if isinstance(e, RoundSkipped)}
     seen |= {"carried" for r in history.rounds if r.pot > history.terms.reward}
     seen |= {"rounding" for r in history.rounds if 0 < sum(r.pays.values()) < r.pot}
+    judged = [r.settled.settlement for r in history.rounds if r.settled]
+    seen |= {"nothing opened" for j in judged if not any(j.sum_commitment)}
+    seen |= {"nothing selected" for j in judged if any(j.sum_commitment) and not j.selected}
+    seen |= {"scaled down" for j in judged if j.coefficients and max(j.coefficients) < 4096}
+    seen |= {"reference rows" for j in judged if any(j.reference_commitment)}
     seen |= {"nobody paid" for r in history.rounds if r.settled and r.pot and not sum(r.pays.values())}
     if history.state is State.ABORTED and not history.key_published:
         seen.add("aborted without a key")
@@ -187,4 +228,7 @@ def test_random_jobs_replay_to_what_the_contract_holds(chain: Chain) -> None:
     assert strikes == {True, False}
     assert seen >= {"COMPLETED", "CANCELLED", "ABORTED", "ejected", "left running", "skipped", "carried"}
     assert seen >= {"rounding", "nobody paid", "aborted without a key"}
+    assert seen >= {"nothing opened", "nothing selected", "scaled down", "reference rows"}
+    assert refused.keys() >= {"CoefficientCount", "InvalidCoefficient", "WrongPoints", "ReferenceRows", "InvalidCid"}
+    assert refused.keys() >= {"NothingOpened", "TooManyUnopened"}
     assert len(refused) >= 10

@@ -32,7 +32,7 @@ from marketplace.domain import (
 )
 from marketplace.errors import AuditFailed
 from marketplace.replay import Finding, conservation, replay
-from tests.chain_fixtures import AGGREGATOR, KEY, OWNER, PEOPLE, Chain, _untouched, commitment, settlement, terms
+from tests.chain_fixtures import AGGREGATOR, KEY, OWNER, PEOPLE, Chain, commitment, settlement, terms, untouched
 
 pytest_plugins = ["tests.chain_fixtures"]
 
@@ -63,25 +63,25 @@ def started(chain: Chain, count: int, **changes: Any) -> int:
 
 @pytest.fixture(scope="module")
 def logs(_anvil_chain: Chain) -> Iterator[dict[str, Log]]:
-    """Jobs: completed after ejections, a skip and a carried pot; aborted; run empty; left by all; cancelled."""
-    with _untouched(_anvil_chain) as chain:
+    """Jobs: completed after ejections, a skip and a carried pot; aborted; empty; left by all; cancelled; unopened."""
+    with untouched(_anvil_chain) as chain:
         market = chain.market
         job = started(chain, 4, rounds=4)
         for round_ in (1, 2):
             submit(chain, job, round_, 0, 1, 2)
             chain.forward(601)
-            market.settle_round(AGGREGATOR, job, round_, settlement(0b011, (5, 2)))
+            market.settle_round(AGGREGATOR, job, round_, *settlement(0b011, (5, 2), submitted=0b111, round_=round_))
         chain.forward(601)
         market.skip_round(OWNER, job)
         submit(chain, job, 4, 0, 1)
-        market.settle_round(AGGREGATOR, job, 4, settlement(0b011, (1, 2)))
+        market.settle_round(AGGREGATOR, job, 4, *settlement(0b011, (1, 2), submitted=0b011, round_=4))
         market.reveal_validation(OWNER, job, "bafydata")
 
         aborted = started(chain, 4, max_missed=1)
         market.leave(TRAINERS[3], aborted)
         submit(chain, aborted, 1, 0, 2)
         chain.forward(601)
-        market.settle_round(AGGREGATOR, aborted, 1, settlement(0b101, (1, 1)))
+        market.settle_round(AGGREGATOR, aborted, 1, *settlement(0b101, (1, 1), submitted=0b101))
         submit(chain, aborted, 2, 0, 2)
         chain.forward(1201)
         market.abort(OWNER, aborted)
@@ -97,7 +97,16 @@ def logs(_anvil_chain: Chain) -> Iterator[dict[str, Log]]:
 
         cancelled = opened(chain, 2)
         market.cancel(OWNER, cancelled)
+        unopened = started(chain, 2, rule=Rule.REFERENCE)
+        submit(chain, unopened, 1, 0)
+        chain.forward(601)
+        market.settle_round(AGGREGATOR, unopened, 1, *settlement(0, (), 0b01, submitted=0b01))
+        submit(chain, unopened, 2, 0, 1)
+        judged = settlement(0b11, (1, 3), submitted=0b11, round_=2, rule=Rule.REFERENCE)
+        market.settle_round(AGGREGATOR, unopened, 2, *judged)
+
         jobs = {"completed": job, "aborted": aborted, "empty": empty, "deserted": deserted, "cancelled": cancelled}
+        jobs["unopened"] = unopened
         yield {name: chain.events(job_id) for name, job_id in jobs.items()}
 
 
@@ -170,7 +179,7 @@ def revealed_at(event: Event) -> Event:
     )
 
 
-ALL = ["completed", "aborted", "empty", "deserted", "cancelled"]
+ALL = ["completed", "aborted", "empty", "deserted", "cancelled", "unopened"]
 PAY, FEE, STAKE = {"reason": Reason.PAY}, {"reason": Reason.FEE}, {"reason": Reason.STAKE}
 REFUND, COMPENSATION, BOND = {"reason": Reason.REFUND}, {"reason": Reason.COMPENSATION}, {"reason": Reason.BOND}
 
@@ -203,6 +212,54 @@ CASES: dict[str, tuple[str, Any, list[str]]] = {
     ),
     "both selected and unopened": ("completed", resettle(0, unopened=0b010), ["slots both selected and unopened"]),
     "unopened without submission": ("completed", resettle(2, unopened=0b100), ["slots judged without a submission"]),
+    "coefficients under krum-cosine": (
+        "completed",
+        resettle(0, coefficients=(4096, 4096)),
+        ["number of coefficients"],
+    ),
+    "reference rows under krum-cosine": (
+        "completed",
+        resettle(1, reference_cid="bafyrows", reference_commitment=b"\x02" * 32),
+        ["reference rows"],
+    ),
+    "a sum without a commitment": ("completed", resettle(2, sum_commitment=bytes(32)), ["commitment of the sum"]),
+    "selected, and no sum": ("completed", resettle(0, sum_cid=""), ["CID of the sum"]),
+    "a sum where nothing was opened": (
+        "unopened",
+        resettle(0, sum_cid="bafysum", sum_commitment=b"\x02" * 32),
+        ["CID of the sum", "commitment of the sum"],
+    ),
+    "a commitment where nothing was opened": (
+        "unopened",
+        resettle(0, sum_commitment=b"\x02" * 32),
+        ["commitment of the sum"],
+    ),
+    "rows where nothing was opened": (
+        "unopened",
+        resettle(0, reference_cid="bafyrows", reference_commitment=b"\x02" * 32),
+        ["reference rows"],
+    ),
+    "a row commitment where nothing was opened": (
+        "unopened",
+        resettle(0, reference_commitment=b"\x02" * 32),
+        ["reference rows"],
+    ),
+    "a weight where nothing was opened": ("unopened", resettle(0, weights=(1,)), ["number of weights"]),
+    "a coefficient where nothing was opened": (
+        "unopened",
+        resettle(0, coefficients=(1,)),
+        ["number of coefficients"],
+    ),
+    "an opened submission called unopened": (
+        "unopened",
+        resettle(1, unopened=0b01),
+        ["slots both selected and unopened"],
+    ),
+    "the unopened called opened": (
+        "unopened",
+        resettle(0, unopened=0b00),
+        ["commitment of the sum", "reference rows"],
+    ),
     "another round settled": ("completed", change(RoundSettled, 0, round=2), ["settled round"]),
     "a smaller slash": ("completed", change(Ejected, 0, slashed=149_999), ["ejection of slot 3, slashed"]),
     "another reason to eject": ("completed", change(Ejected, 0, strikes=True), ["ejection of slot 3, strikes"]),
@@ -292,13 +349,14 @@ CASES: dict[str, tuple[str, Any, list[str]]] = {
 
 def test_logs_as_the_contract_wrote_them_are_clean(logs: dict[str, Log]) -> None:
     histories = {name: replay(log) for name, log in logs.items()}
-    assert [history.findings for history in histories.values()] == [[]] * 5
+    assert [history.findings for history in histories.values()] == [[]] * 6
     assert [history.state for history in histories.values()] == [
         State.COMPLETED,
         State.ABORTED,
         State.ABORTED,
         State.ABORTED,
         State.CANCELLED,
+        State.COMPLETED,
     ]
     compensations = [e.amount for e in logs["aborted"] if isinstance(e, Credited) and e.reason is Reason.COMPENSATION]
     assert compensations == [(900_000 + 150_000) // 2] * 2
@@ -358,7 +416,17 @@ def test_a_log_of_rubbish_gives_findings_and_never_fails(logs: dict[str, Log], d
             mixed[i] = replace(event, **fields)
         if isinstance(event, RoundSettled) and data.draw(st.booleans()):
             masks = st.integers(0, 2**32 - 1)
-            judged = Settlement(data.draw(masks), data.draw(masks), (1, 2), "bafy", "", b"\x01" * 32)
+            words = st.sampled_from([bytes(32), b"\x01" * 32])
+            judged = Settlement(
+                data.draw(masks),
+                data.draw(masks),
+                (1, 2),
+                data.draw(st.sampled_from([(), (1, 2**16 - 1)])),
+                data.draw(st.sampled_from(["", "bafy"])),
+                data.draw(words),
+                "",
+                data.draw(words),
+            )
             mixed[i] = replace(event, settlement=judged)
     history = replay([log[0], *mixed])
     assert history.findings or len(mixed) < len(log)
@@ -379,16 +447,51 @@ def test_terms_that_were_tampered_with_show_in_every_amount(logs: dict[str, Log]
         assert replay([replace(created, terms=replace(created.terms, **changes)), *log[1:]]).findings  # type: ignore[arg-type]
 
 
-def test_reference_rows_are_there_exactly_with_the_rule_reference(logs: dict[str, Log]) -> None:
+ROWS: dict[str, Any] = {"reference_cid": "bafyrows", "reference_commitment": b"\x02" * 32}
+
+
+def by_reference(log: Log) -> Log:
+    """The completed job's log, had its rule been `reference`."""
+    created = log[0]
+    assert isinstance(created, JobCreated)
+    ruled = [replace(created, terms=replace(created.terms, rule=Rule.REFERENCE)), *log[1:]]
+    for number in range(3):
+        ruled = resettle(number, coefficients=(4096, 0), **ROWS)(ruled)
+    return ruled
+
+
+def test_a_log_by_the_rule_reference_is_clean(logs: dict[str, Log]) -> None:
+    assert replay(by_reference(logs["completed"])).findings == []
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"reference_cid": ""}, ["reference rows"]),
+        ({"reference_commitment": bytes(32)}, ["reference rows"]),
+        ({"reference_cid": "", "reference_commitment": bytes(32)}, ["reference rows"]),
+        ({"coefficients": ()}, ["number of coefficients"]),
+        ({"coefficients": (1,)}, ["number of coefficients"]),
+        ({"coefficients": (1, 2, 3)}, ["number of coefficients"]),
+        ({"coefficients": (4097, 0)}, ["coefficients"]),
+        ({"coefficients": (0, 2**16 - 1)}, ["coefficients"]),
+        ({"coefficients": (1, 1, 4097)}, ["number of coefficients", "coefficients"]),
+    ],
+)
+def test_what_the_rule_reference_needs_is_held_against_each_settlement(
+    logs: dict[str, Log], values: dict[str, Any], expected: list[str]
+) -> None:
+    for number in range(3):
+        findings = replay(resettle(number, **values)(by_reference(logs["completed"]))).findings
+        assert [finding.what for finding in findings] == expected, [str(f) for f in findings]
+
+
+def test_a_log_under_another_rule_than_it_was_made_by_is_named(logs: dict[str, Log]) -> None:
     log = logs["completed"]
     created = log[0]
     assert isinstance(created, JobCreated)
     ruled = [replace(created, terms=replace(created.terms, rule=Rule.REFERENCE)), *log[1:]]
-    assert [f.what for f in replay(ruled).findings] == ["reference rows"] * 3
-    for number in range(3):
-        ruled = resettle(number, reference_cid="bafyrows", reference_commitment=b"\x02" * 32)(ruled)
-    assert replay(ruled).findings == []
-    assert [f.what for f in replay(resettle(1, reference_cid="")(ruled)).findings] == ["reference rows"]
+    assert [f.what for f in replay(ruled).findings] == ["number of coefficients", "reference rows"] * 3
 
 
 def test_an_outlier_spared_a_strike_shows_in_what_it_cost(logs: dict[str, Log]) -> None:

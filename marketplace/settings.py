@@ -22,6 +22,9 @@ class Settings(BaseSettings):
     key: str = Field(default="default", description="Name or address of the keystore to act with.")
     password: SecretStr | None = Field(default=None, description="The keystore's password; asked for when absent.")
     password_file: Path | None = Field(default=None, description="A file whose first line is the password.")
+    allow_development_setup: bool = Field(
+        default=False, description="Accept a development set-up, whose proofs can be forged, on a public chain too."
+    )
     rpc_timeout: float = Field(default=30.0, gt=0, description="Seconds before a request to the chain is given up.")
     storage_timeout: float = Field(default=60.0, gt=0, description="Seconds without a byte before storage is given up.")
     receipt_timeout: float = Field(default=180.0, gt=0, description="Seconds to wait for a transaction to be mined.")

@@ -5,6 +5,7 @@
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,8 @@ from trainer.config import DataSchema, ModelConfig, TrainingConfig, UpdateConfig
 MAX_FILE_BYTES = 256 * 1024
 MOST_STRIKES = 255
 MAX_VALIDATION_BYTES = 1 << 30
+MIN_CHUNK = 2**10
+MAX_DEFAULT_CHUNK = 2**17
 
 
 def _checked_address(value: object) -> object:
@@ -93,6 +96,11 @@ class MarketConfig(_Strict):
         default=2000, ge=0, le=10_000, description="Part of the stake that ejection costs, in 1/10,000."
     )
 
+    @property
+    def escrow(self) -> int:
+        """What creating the job takes from its owner, in the token's smallest unit."""
+        return self.rounds * (self.reward + self.fee)
+
     @model_validator(mode="after")
     def _consistent(self) -> "MarketConfig":
         if self.min_trainers > self.max_trainers:
@@ -102,6 +110,36 @@ class MarketConfig(_Strict):
         if self.rule == "reference" and self.aggregator is None:
             raise ValueError("rule 'reference' needs market.aggregator: the validation data are sealed to its key")
         return self
+
+
+class ProofsConfig(_Strict):
+    """The set-up that the job's rounds are proved with (docs/setups.md)."""
+
+    chunk: int | None = Field(
+        default=None,
+        ge=MIN_CHUNK,
+        le=2**20,
+        description="Entries of an update that share a commitment, a power of two: larger ones cost the prover, "
+        "smaller ones gas. By default the least one that holds the model, at most 131072.",
+    )
+    srs: Key | None = Field(
+        default=None,
+        description="Hash of the powers of τ, from `merit setup list`; by default made here, for development.",
+    )
+    key: Key | None = Field(
+        default=None,
+        description="Hash of the pay rule's key, from `merit setup list`; by default made here, for development.",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "ProofsConfig":
+        if self.chunk is not None and self.chunk & (self.chunk - 1):
+            raise ValueError(f"chunk is {self.chunk}, which is no power of two")
+        return self
+
+    def chunk_for(self, d: int) -> int:
+        """N for a model of d parameters."""
+        return self.chunk or min(MAX_DEFAULT_CHUNK, max(MIN_CHUNK, 1 << (d - 1).bit_length()))
 
 
 class JobFile(_Strict):
@@ -115,6 +153,7 @@ class JobFile(_Strict):
     update: UpdateConfig = Field(default=UpdateConfig(), description="How an update becomes integers.")
     server_rate: ServerRate = Field(default=ServerRate(), description="How far the model follows the mean update.")
     market: MarketConfig = Field(description="Money, deadlines, pay rule.")
+    proofs: ProofsConfig = Field(default=ProofsConfig(), description="The set-up of its proofs.")
 
 
 class ValidationConfig(_Strict):
@@ -123,6 +162,22 @@ class ValidationConfig(_Strict):
     commitment: Key = Field(description="keccak256 of the validation file (it holds its own salt).")
     sealed_cid: str = Field(max_length=100, description="The file, sealed to the aggregator.")
     samples: int = Field(ge=1)
+
+
+class PinnedFile(_Strict):
+    """A file that is fetched from storage, and used only if it has this hash."""
+
+    hash: Key = Field(description="keccak256 of the file.")
+    cid: str = Field(max_length=100)
+
+
+class ProofsSpec(_Strict):
+    """What a job's rounds are proved with; the contracts that verify are in its terms."""
+
+    chunk: int = Field(ge=MIN_CHUNK, le=2**20, description="N, the entries of a chunk.")
+    srs: PinnedFile = Field(description="Powers of τ, to commit.")
+    key: PinnedFile = Field(description="The proving key of the pay rule's circuit.")
+    development: bool = Field(description="One of them was made by a single party, who could forge proofs.")
 
 
 class Spec(_Strict):
@@ -137,10 +192,11 @@ class Spec(_Strict):
     update: UpdateConfig
     server_rate: ServerRate
     base_cid: str = Field(max_length=100, description="Model file of round 1's base, public.")
+    proofs: ProofsSpec
     validation: ValidationConfig | None
 
     @staticmethod
-    def of(job: JobFile, *, base_cid: str, validation: ValidationConfig | None) -> "Spec":
+    def of(job: JobFile, *, base_cid: str, proofs: ProofsSpec, validation: ValidationConfig | None) -> "Spec":
         """What a job file publishes."""
         return Spec(
             name=job.name,
@@ -151,6 +207,7 @@ class Spec(_Strict):
             update=job.update,
             server_rate=job.server_rate,
             base_cid=base_cid,
+            proofs=proofs,
             validation=validation,
         )
 
@@ -185,7 +242,17 @@ def read_job_file(path: Path) -> JobFile:
         raise InputError(f"{path}: {explain(error)}.") from error
 
 
-def terms_of(job: JobFile, *, rule: Rule, now: int) -> Terms:
+@dataclass(frozen=True, slots=True)
+class VerifierTerms:
+    """The contracts that check a job's proofs, and the hashes (32 bytes) of what they check with."""
+
+    gram_verifier: str
+    gram_key: bytes
+    decision_verifier: str
+    decision_key: bytes
+
+
+def terms_of(job: JobFile, *, rule: Rule, now: int, verifiers: VerifierTerms) -> Terms:
     """The on-chain terms of a job created at Unix time `now`."""
     market = job.market
     return Terms(
@@ -207,6 +274,10 @@ def terms_of(job: JobFile, *, rule: Rule, now: int) -> Terms:
         max_strikes=market.max_strikes or (3 if rule is Rule.REFERENCE else MOST_STRIKES),
         max_empty_rounds=market.max_empty_rounds,
         slash_bps=market.slash_bps,
+        gram_verifier=verifiers.gram_verifier,
+        gram_key=verifiers.gram_key,
+        decision_verifier=verifiers.decision_verifier,
+        decision_key=verifiers.decision_key,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from marketplace.spec import AggregatorConfig, JobFile, MarketConfig, ServerRate
+from marketplace.spec import AggregatorConfig, JobFile, MarketConfig, ProofsConfig, ServerRate
 from trainer.config import DataSchema, ModelConfig, TrainingConfig, UpdateConfig
 from trainer.models import architectures
 
@@ -22,6 +22,7 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("server_rate", ServerRate),
     ("market", MarketConfig),
     ("market.aggregator", AggregatorConfig),
+    ("proofs", ProofsConfig),
 ]
 
 

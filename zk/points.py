@@ -4,6 +4,7 @@ Encoding as in EIP-196 and EIP-197: a point of G1 is x ‖ y, one of G2 x₁ ‖
 word 32 bytes, big endian, less than the base field's modulus.
 """
 
+import sys
 from collections.abc import Iterable, Sequence
 
 from py_ecc.fields import optimized_bn128_FQ as FQ
@@ -45,6 +46,9 @@ __all__ = [
 
 PointG1 = Optimized_Point3D[FQ]
 PointG2 = Optimized_Point3D[FQ2]
+
+# py_ecc sets it to 100,000, at which nested JSON from outside would overflow the C stack before Python notices.
+sys.setrecursionlimit(2_000)
 
 _WINDOW = 4
 _MASK = (1 << _WINDOW) - 1

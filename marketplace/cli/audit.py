@@ -41,6 +41,7 @@ def audit(
         checks.add_row(check.name, mark, check.detail)
     findings = [f"[red]{finding}[/]" for finding in report.findings]
     verdict = "[bold green]audit: OK[/]" if report.ok else "[bold red]audit: FAILED[/]"
+    verdict += f" ({report.proofs} proofs checked)"
     if json:
         here = here.as_json()
     here.show(report_document(report), Group(checks, *findings, verdict))

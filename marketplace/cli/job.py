@@ -33,7 +33,7 @@ def create(
 ) -> None:
     """Create a job and put its money in escrow."""
     from marketplace.services.owner import create_job
-    from marketplace.services.trainer import read_data
+    from marketplace.services.validation import read_data
 
     here = session(context)
     job = read_job_file(existing(file))
@@ -175,7 +175,7 @@ def watch(
     """Follow a job as its owner: accuracy by round, and whether each round's reference rows are right."""
     from marketplace.services.node import JobFeed, fetch_spec
     from marketplace.services.owner import Watcher
-    from marketplace.services.trainer import read_data
+    from marketplace.services.validation import read_data
 
     here = session(context)
     node = here.node()

@@ -8,7 +8,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from marketplace.cli import aggregator, audit, chain, demo, job, key, pay, trainer
+from marketplace.cli import aggregator, audit, chain, demo, job, key, pay, setup, trainer, up
 from marketplace.cli.session import Session
 from marketplace.errors import InputError, MeritError
 from marketplace.settings import Settings
@@ -23,8 +23,10 @@ app.add_typer(key.app, name="key")
 app.add_typer(job.app, name="job")
 app.add_typer(trainer.app, name="trainer")
 app.add_typer(aggregator.app, name="aggregator")
+app.add_typer(setup.app, name="setup")
 app.command("deploy")(chain.deploy)
 app.command("chain")(chain.chain)
+app.command("up")(up.up)
 app.command("fund")(chain.fund)
 app.command("withdraw")(pay.withdraw)
 app.command("audit")(audit.audit)
@@ -41,6 +43,9 @@ def options(
     key: Annotated[str | None, typer.Option(help="Name or address of the key to act with.")] = None,
     password_file: Annotated[Path | None, typer.Option(help="File whose first line is the key's password.")] = None,
     poll: Annotated[float | None, typer.Option(help="Seconds between two looks at the chain.")] = None,
+    allow_development_setup: Annotated[
+        bool | None, typer.Option("--allow-development-setup", help="Even where the chain is public.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Options here stand before the command; each is also an environment variable, e.g. MERIT_RPC."""
@@ -52,6 +57,7 @@ def options(
         "key": key,
         "password_file": password_file,
         "poll": poll,
+        "allow_development_setup": allow_development_setup,
     }
     try:
         settings = Settings(**{name: value for name, value in given.items() if value is not None})

@@ -83,7 +83,8 @@ class Session:
         identity = self.identity() if acting else None
         market, first_block = self._market()
         events = EventReader(market.connection, market.address, first_block)
-        return Node(market, events, self.storage(), self.settings.home_folder, identity)
+        home, allowed = self.settings.home_folder, self.settings.allow_development_setup
+        return Node(market, events, self.storage(), home, identity, allow_development=allowed)
 
     def password(self, *, confirm: bool = False) -> str:
         """From MERIT_PASSWORD, --password-file or the terminal, in this order."""

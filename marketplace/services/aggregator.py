@@ -1,12 +1,13 @@
 """An aggregator: accepts a job, hands out the job key, and judges every round.
 
-It keeps no state of its own: the job key is derived from its keystore and the job, and a round is judged from what
-chain and storage hold. A settlement that was sent before the process was killed is found on the chain after a restart.
+The job key is derived from its keystore and the job, and a round is judged from what chain and storage hold. Once
+proved, a round's settlement is kept on disk: a process that is killed and started again sends the same proof, because a
+second proof of the same commitments would show more of the updates (zk.gram.prove).
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 
 import numpy as np
@@ -15,8 +16,20 @@ from aggregator import rules
 from aggregator.gram import gram, products
 from aggregator.reference import first_row, second_row
 from aggregator.sums import weighted_sum
-from marketplace.domain import ZERO_ADDRESS, Job, Rule, Settlement, State, UpdateSubmitted, mask_of, slots
-from marketplace.errors import CorruptContent, InputError, JobOver, NotFound, Reverted, StorageError
+from marketplace.chain import abi
+from marketplace.domain import (
+    ZERO_ADDRESS,
+    Job,
+    RoundProof,
+    Rule,
+    Settlement,
+    State,
+    UpdateSubmitted,
+    mask_of,
+    slots,
+)
+from marketplace.errors import ChainError, CorruptContent, InputError, JobOver, NotFound, Reverted, StorageError
+from marketplace.files import read_within, write_atomically
 from marketplace.keys.sealing import (
     Purpose,
     SealContext,
@@ -30,12 +43,15 @@ from marketplace.replay import JobHistory
 from marketplace.services.agent import Notice, Report, Step
 from marketplace.services.models import Models
 from marketplace.services.node import JobFeed, Node, fetch_opened, fetch_spec
+from marketplace.services.proofs import NO_PROOF, CommittedRow, committed, open_key, open_setup, prove_round
+from marketplace.services.rounds import proof_context
 from marketplace.services.validation import Validation, open_validation
 from marketplace.storage import put_bytes
-from zk.commitment import check, commit
-from zk.encoding import SALT_BYTES, Float32s, Int16s
+from zk import kzg
+from zk.encoding import Float32s, Int16s, commitment_hash
 from zk.files import max_update_file_bytes, pack_rows, pack_sum, unpack_update
 
+MAX_KEPT_BYTES = 1 << 22
 MISSING_PATIENCE = 2  # bytes that are not to be had are waited for during 1/MISSING_PATIENCE of the settling phase
 
 
@@ -58,9 +74,12 @@ class AggregatorAgent:
         history = self._feed.refresh()
         self._terms = history.created.terms
         self.spec = fetch_spec(node.storage, history.created)
-        self._models = Models(node, history.created, self.spec, cache=node.work(job_id))
+        self._setup = open_setup(node, history.created, self.spec)
+        self._key = open_key(node, history.created, self.spec, self._setup.verifiers)
+        self._folder = node.work(job_id)
+        self._models = Models(node, history.created, self.spec, self._setup.srs, cache=self._folder)
         self._validation: Validation | None = None
-        self._opened: dict[tuple[int, int], Int16s] = {}  # by round and slot, until the round is settled
+        self._opened: dict[tuple[int, int], CommittedRow] = {}  # by round and slot, until the round is settled
         if node.market.job(job_id).state.over:
             raise JobOver(f"Job {job_id} is over; `merit job list` shows jobs that are open.")
         if not usable_public_key(history.created.encryption_key):
@@ -146,28 +165,17 @@ class AggregatorAgent:
 
     def _settle(self, job: Job, now: int) -> Step:
         started = perf_counter()
-        history = self._feed.refresh()
-        rows, unopened, missing = self._open_all(job, history)
-        late = (job.settle_by - now) * MISSING_PATIENCE < self._terms.settle_window
-        if missing and not late:
+        work = self._folder / f"settlement-{job.round}"
+        if not (work / "call").exists() and not self._prepare(job, now, work):
             return Step.WAITING
-        unopened = unopened + missing
-        if len(unopened) > self._terms.max_faulty:
-            self._say(
-                "stuck",
-                f"Round {job.round} cannot be settled: {len(unopened)} submissions cannot be opened and the job allows "
-                f"{self._terms.max_faulty}.",
-                round=job.round,
-            )
-            return Step.WAITING
-        opened = perf_counter()
-        base = self._models.after(job.round - 1, history, self._job_key())
-        judgement = self.judge(rows, base, job.round)
-        judged = perf_counter()
-        settlement = self._publish(job.round, judgement, mask_of(unopened), history)
-        published = perf_counter()
+        prepared = perf_counter()
+        settlement, proof = self._prepared(job.round, work)
+        for name, cid in (("sum", settlement.sum_cid), ("reference", settlement.reference_cid)):
+            if cid:
+                with (work / name).open("rb") as sealed:
+                    self._node.storage.put(sealed)
         try:
-            receipt = self._node.market.settle_round(self._node.me.account, self._job_id, job.round, settlement)
+            receipt = self._node.market.settle_round(self._node.me.account, self._job_id, job.round, settlement, proof)
         except Reverted as error:
             if error.name in ("WrongRound", "WrongState", "SettlingClosed"):
                 return Step.WAITING
@@ -178,28 +186,68 @@ class AggregatorAgent:
             f"Settled round {job.round}: selected slots {list(slots(settlement.selected))}.",
             round=job.round,
             selected=list(slots(settlement.selected)),
-            unopened=unopened,
+            unopened=list(slots(settlement.unopened)),
             gas=receipt.gas_used,
-            seconds={
-                "open": opened - started,
-                "judge": judged - opened,
-                "publish": published - judged,
-                "settle": perf_counter() - published,
-            },
+            seconds={"prepare": prepared - started, "settle": perf_counter() - prepared},
         )
         return Step.WORKED
 
-    def _open_all(self, job: Job, history: JobHistory) -> tuple[list[Int16s | None], list[int], list[int]]:
+    def _prepare(self, job: Job, now: int, work: Path) -> bool:
+        """Opens, judges, proves and keeps the round's settlement; False where it cannot be settled, or not yet."""
+        started = perf_counter()
+        history = self._feed.refresh()
+        rows, unopened, missing = self._open_all(job, history)
+        late = (job.settle_by - now) * MISSING_PATIENCE < self._terms.settle_window
+        if missing and not late:
+            return False
+        unopened = unopened + missing
+        if len(unopened) > self._terms.max_faulty:
+            self._say(
+                "stuck",
+                f"Round {job.round} cannot be settled: {len(unopened)} submissions cannot be opened and the job allows "
+                f"{self._terms.max_faulty}.",
+                round=job.round,
+            )
+            return False
+        opened = perf_counter()
+        base = self._models.after(job.round - 1, history, self._job_key())
+        judgement = self.judge([row.row if row else None for row in rows], base, job.round)
+        judged = perf_counter()
+        settlement, proof = self._prove(job, rows, judgement, mask_of(unopened), history, work)
+        write_atomically(work / "call", abi.encode_call("settleRound", [self._job_id, job.round, settlement, proof]))
+        self._say(
+            "proved",
+            f"Proved round {job.round}.",
+            round=job.round,
+            seconds={"open": opened - started, "judge": judged - opened, "prove": perf_counter() - judged},
+        )
+        return True
+
+    def _prepared(self, round: int, work: Path) -> tuple[Settlement, RoundProof]:
+        """The settlement that was kept. Raises InputError for a damaged file."""
+        path = work / "call"
+        try:
+            job_id, number, settlement, proof = abi.decode_call("settleRound", read_within(path, MAX_KEPT_BYTES))
+        except ChainError as error:
+            raise InputError(
+                f"{path} is damaged: restore it; proving the round again would show more of it."
+            ) from error
+        if (job_id, number) != (self._job_id, round):
+            raise InputError(
+                f"{path} settles round {number} of job {job_id}: it was moved there; restore the right one."
+            )
+        return settlement, proof
+
+    def _open_all(self, job: Job, history: JobHistory) -> tuple[list[CommittedRow | None], list[int], list[int]]:
         """(rows by slot, slots that do not open, slots whose bytes are not to be had)."""
-        rows: list[Int16s | None] = [None] * self._terms.max_trainers
+        fresh: dict[int, CommittedRow] = {}
         unopened, missing = [], []
+        submissions = history.rounds[job.round - 1].submissions
         for slot in slots(job.submitted):
-            submission = history.rounds[job.round - 1].submissions[slot]
-            operator = history.holders[slot].operator
+            if (job.round, slot) in self._opened:
+                continue
             try:
-                if (job.round, slot) not in self._opened:
-                    self._opened[job.round, slot] = self._open(job.round, operator, submission)
-                rows[slot] = self._opened[job.round, slot]
+                fresh[slot] = self._fetch(job.round, history.holders[slot].operator, submissions[slot])
             except CorruptContent as error:
                 unopened.append(slot)
                 self._say("unopened", f"The update of slot {slot} does not open: {error}", round=job.round, slot=slot)
@@ -207,12 +255,31 @@ class AggregatorAgent:
                 # Who makes storage fail for its own update alone must not keep the round from being settled.
                 missing.append(slot)
                 self._say("missing", f"The update of slot {slot} cannot be had: {error}", round=job.round, slot=slot)
+        for slot, opens in zip(fresh, self._open_together(list(fresh.values())), strict=True):
+            if opens:
+                self._opened[job.round, slot] = fresh[slot]
+            else:
+                unopened.append(slot)
+                text = f"The update of slot {slot} does not open its commitment."
+                self._say("unopened", text, round=job.round, slot=slot)
+        rows = [self._opened.get((job.round, slot)) for slot in range(self._terms.max_trainers)]
         return rows, unopened, missing
 
-    def _open(self, round: int, operator: str, submission: UpdateSubmitted) -> Int16s:
-        """int16[d]. Raises NotFound, StorageError or CorruptContent."""
+    def _open_together(self, rows: Sequence[CommittedRow]) -> list[bool]:
+        return kzg.which_open(
+            self._setup.srs,
+            [row.row for row in rows],
+            [row.blinders for row in rows],
+            [row.commitment for row in rows],
+        )
+
+    def _fetch(self, round: int, operator: str, submission: UpdateSubmitted) -> CommittedRow:
+        """The update with the points that were submitted; whether it opens them is not looked at.
+
+        Raises NotFound, StorageError or CorruptContent.
+        """
         context = self._node.context(Purpose.UPDATE, job_id=self._job_id, round=round, party=operator)
-        bound = max_update_file_bytes(self._models.parameters)
+        bound = max_update_file_bytes(self._models.parameters, self._setup.chunks)
         data = fetch_opened(
             self._node.storage,
             submission.cid,
@@ -220,16 +287,19 @@ class AggregatorAgent:
             max_bytes=bound,
         )
         try:
-            update, salt = unpack_update(data, self._models.parameters)
+            row = CommittedRow(*unpack_update(data, self._models.parameters, self._setup.chunks))
         except ValueError as error:
             raise CorruptContent(f"{error}.") from error
-        if not check(submission.commitment, update, salt):
-            raise CorruptContent("It does not open its commitment.")
-        return update
+        if commitment_hash(row.commitment) != submission.commitment:
+            raise CorruptContent("Its points are not those whose hash was submitted.")
+        return row
 
     def judge(self, rows: Sequence[Int16s | None], base: Float32s, round: int) -> Judgement:
         """Runs the job's pay rule. rows: int16[d] or None, by slot; base: float32[d], the model before the round."""
         opened = [row is not None for row in rows]
+        if not any(opened):
+            none = (0,) * len(rows)
+            return Judgement(rules.Decision((False,) * len(rows), none, none), None, None)
         matrix = gram(rows)
         if self._terms.rule is Rule.KRUM_COSINE:
             decision = rules.krum_cosine(matrix, opened, self._terms.max_faulty)
@@ -246,29 +316,71 @@ class AggregatorAgent:
         decision = rules.reference(matrix, opened, along, products(rows, second))
         return Judgement(decision, total, (first, second))
 
-    def _publish(self, round: int, judgement: Judgement, unopened: int, history: JobHistory) -> Settlement:
-        """Seals and stores what the settlement names."""
-        selected = [slot for slot, inside in enumerate(judgement.decision.selected) if inside]
+    def _prove(
+        self,
+        job: Job,
+        rows: Sequence[CommittedRow | None],
+        judgement: Judgement,
+        unopened: int,
+        history: JobHistory,
+        work: Path,
+    ) -> tuple[Settlement, RoundProof]:
+        """Proves the judgement, and writes what is published of it, sealed, to the work folder."""
+        if not any(rows):
+            return Settlement(unopened, 0, (), (), "", bytes(32), "", bytes(32)), NO_PROOF
+        references = [committed(self._setup.srs, row) for row in judgement.reference_rows or ()]
+        proved = prove_round(
+            self._setup.srs,
+            self._key,
+            self._proof_context(job),
+            rule=self._terms.rule,
+            max_faulty=self._terms.max_faulty,
+            rows=rows,
+            references=references,
+            judged=judgement.decision,
+        )
+        c = self._setup.chunks
         sum_cid = reference_cid = ""
-        commitment = bytes(32)
+        reference_commitment = bytes(32)
         if judgement.total is not None:
-            context = self._context(Purpose.SUM, round)
-            sealed = seal_bytes_with_key(self._job_key(), pack_sum(judgement.total), context)
-            sum_cid = put_bytes(self._node.storage, sealed)
-        if judgement.reference_rows is not None:
-            salt = os.urandom(SALT_BYTES)
-            context = self._context(Purpose.REFERENCE, round)
-            first, second = judgement.reference_rows
-            sealed = seal_bytes_to(history.created.encryption_key, pack_rows(first, second, salt), context)
-            reference_cid = put_bytes(self._node.storage, sealed)
-            commitment = commit(np.stack([first, second]), salt)
-        return Settlement(
+            content = pack_sum(judgement.total, proved.sum_blinders, c)
+            sum_cid = self._keep(
+                work / "sum", seal_bytes_with_key(self._job_key(), content, self._context(Purpose.SUM, job.round))
+            )
+        if references:
+            first, second = references
+            content = pack_rows(first.row, second.row, first.blinders + second.blinders, c)
+            context = self._context(Purpose.REFERENCE, job.round)
+            reference_cid = self._keep(
+                work / "reference", seal_bytes_to(history.created.encryption_key, content, context)
+            )
+            reference_commitment = commitment_hash(first.commitment + second.commitment)
+        selected = [slot for slot, inside in enumerate(judgement.decision.selected) if inside]
+        clipped = self._terms.rule is Rule.REFERENCE
+        settlement = Settlement(
             unopened=unopened,
             selected=mask_of(selected),
             weights=tuple(judgement.decision.weights[slot] for slot in selected),
+            coefficients=tuple(judgement.decision.coefficients[slot] for slot in selected) if clipped else (),
             sum_cid=sum_cid,
+            sum_commitment=commitment_hash(proved.sums),
             reference_cid=reference_cid,
-            reference_commitment=commitment,
+            reference_commitment=reference_commitment,
+        )
+        return settlement, proved.proof
+
+    def _keep(self, path: Path, sealed: bytes) -> str:
+        """Writes sealed bytes to the work folder and to storage; their CID."""
+        write_atomically(path, sealed)
+        return put_bytes(self._node.storage, sealed)
+
+    def _proof_context(self, job: Job) -> bytes:
+        return proof_context(
+            chain_id=self._node.market.connection.chain_id,
+            market=self._node.market.address,
+            job_id=self._job_id,
+            round=job.round,
+            terms_hash=job.terms_hash,
         )
 
     def _say(self, kind: str, text: str, *, round: int = 0, **values: object) -> None:

@@ -1,32 +1,40 @@
 """An audit: everything about a job that chain and storage can show, checked without trusting whoever wrote it.
 
 It shares nothing with the parties' services but the definitions: the rules of the market (replay), the canonical files
-and the arithmetic of the model. With the job key it follows the models too; once the owner has revealed the validation
-data, it repeats the reference rows.
+and the arithmetic of the model. Both proofs of every round are checked in Python (services/rounds.py). With the job key
+it follows the models too, and, with the compiled core, that every sum opens its commitment; once the owner
+has revealed the validation data, it repeats the reference rows.
 """
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from marketplace.chain.verifiers import read_verifiers
 from marketplace.domain import Credited, Event, Rule, Settlement, Withdrawn
 from marketplace.errors import CorruptContent, MeritError, StorageError
 from marketplace.keys.sealing import MAX_JOB_KEY_BYTES, sealed_size
 from marketplace.replay import JobHistory, conservation, replay, tokens
 from marketplace.services.models import Models
 from marketplace.services.node import Node, fetch_spec
-from marketplace.services.owner import Reveal, rows_problem, unpack_committed_rows
-from marketplace.services.trainer import read_data
-from marketplace.services.validation import Validation, unpack_validation
+from marketplace.services.rounds import opened_slots, proof_context, proof_problem
+from marketplace.services.validation import Reveal, Validation, read_data, unpack_validation
 from marketplace.spec import MAX_FILE_BYTES, MAX_VALIDATION_BYTES, Spec, explain
 from marketplace.storage import get_bytes
 from trainer.data import normalise
 from trainer.models import build, count_parameters
+from zk.encoding import chunks
 from zk.files import max_model_file_bytes, max_rows_file_bytes, max_sum_file_bytes, max_update_file_bytes
+
+if TYPE_CHECKING:
+    from zk.setup import Srs
+
+PROOFS_A_ROUND = 2
+MAX_SETUP_BYTES = 1 << 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,9 @@ class Check:
     detail: str
 
 
+OnCheck = Callable[[Check], object]
+
+
 @dataclass(slots=True)
 class AuditReport:
     """findings: one sentence for each mismatch. accuracy: before round 1 and after each, where data were at hand."""
@@ -45,8 +56,11 @@ class AuditReport:
     job_id: int
     checks: list[Check] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
+    proofs: int = 0
+    """How many proofs were checked and hold."""
     accuracy: list[float] = field(default_factory=list)
     credits: dict[str, int] = field(default_factory=dict)
+    on_check: OnCheck | None = field(default=None, repr=False, compare=False)
 
     @property
     def ok(self) -> bool:
@@ -54,26 +68,41 @@ class AuditReport:
 
     def add(self, name: str, detail: str, problems: list[str]) -> None:
         """Enters a check and what it found."""
-        self.checks.append(Check(name, not problems, detail))
         self.findings += [f"{name}: {problem}" for problem in problems]
+        self._enter(Check(name, not problems, detail))
 
     def skip(self, name: str, why: str) -> None:
-        self.checks.append(Check(name, None, why))
+        self._enter(Check(name, None, why))
+
+    def _enter(self, check: Check) -> None:
+        self.checks.append(check)
+        if self.on_check is not None:
+            self.on_check(check)
 
 
 def report_document(report: AuditReport) -> dict[str, Any]:
     """The report for programs."""
-    return asdict(report) | {"ok": report.ok}
+    return asdict(replace(report, on_check=None)) | {"ok": report.ok}
 
 
-def audit_job(node: Node, job_id: int, *, job_key: bytes | None = None, validation: str | None = None) -> AuditReport:
-    """Audits a job as it stands at the chain's latest block. Raises NotFound where there is no such job."""
+def audit_job(
+    node: Node,
+    job_id: int,
+    *,
+    job_key: bytes | None = None,
+    validation: str | None = None,
+    on_check: OnCheck | None = None,
+) -> AuditReport:
+    """Audits a job as it stands at the chain's latest block. Raises NotFound where there is no such job.
+
+    on_check: told of each check as it is done.
+    """
     node.market.job(job_id)
     block = node.market.connection.ask(lambda eth: eth.block_number)
     everything, _ = node.events.read(to_block=block)
     own = [event for event in everything if event.job_id == job_id]
     history = replay(own)
-    report = AuditReport(job_id, credits=dict(history.credits))
+    report = AuditReport(job_id, credits=dict(history.credits), on_check=on_check)
     report.add("events", f"{len(own)} events obey the rules of the market", [str(f) for f in history.findings])
     report.add("state", "the contract's state is what the events make it", list(_state_problems(node, history)))
     report.add(
@@ -95,12 +124,14 @@ def audit_job(node: Node, job_id: int, *, job_key: bytes | None = None, validati
         return report
     report.add("description", f"{spec.name}: {spec.model.architecture} of {d:,} parameters", [])
     _check_content(report, node, history, spec, d)
+    _check_proofs(report, node, history, spec)
+    srs = _set_up(report, node, history, spec, d)
     revealed = _check_revealed(report, node, history, spec)
     data = revealed
     if data is None and validation is not None:
         data = Validation(normalise(read_data(validation, spec.data), spec.data), build(spec.model))
-    _check_models(report, node, history, spec, job_key, data)
-    _check_rows(report, node, history, spec, job_key, revealed)
+    _check_models(report, node, history, spec, srs, job_key, data)
+    _check_rows(report, node, history, spec, srs, job_key, revealed)
     return report
 
 
@@ -141,7 +172,7 @@ def _credit_problems(node: Node, events: list[Event], block: int) -> list[str]:
 def _check_content(report: AuditReport, node: Node, history: JobHistory, spec: Spec, d: int) -> None:
     """Fetches every file that the events name and holds it against its CID. What was called unopened may be missing."""
     problems, files = [], 0
-    for what, cid, bound, excused in _named_files(history, spec.base_cid, d):
+    for what, cid, bound, excused in _named_files(history, spec, d):
         files += 1
         try:
             node.storage.get(cid, _Nowhere(), max_bytes=bound)
@@ -151,9 +182,12 @@ def _check_content(report: AuditReport, node: Node, history: JobHistory, spec: S
     report.add("content", f"{files} files are in storage, each with the bytes of its content id", problems)
 
 
-def _named_files(history: JobHistory, base_cid: str, d: int) -> Iterator[tuple[str, str, int, bool]]:
+def _named_files(history: JobHistory, spec: Spec, d: int) -> Iterator[tuple[str, str, int, bool]]:
     """(what, cid, largest size in bytes, whether it may be missing)."""
-    yield "the base model", base_cid, max_model_file_bytes(d), False
+    c = chunks(d, spec.proofs.chunk)
+    yield "the base model", spec.base_cid, max_model_file_bytes(d), False
+    yield "the set-up", spec.proofs.srs.cid, MAX_SETUP_BYTES, False
+    yield "the key of the pay rule", spec.proofs.key.cid, MAX_SETUP_BYTES, False
     if history.key_published is not None:
         yield "the sealed job key", history.key_published.cid, MAX_JOB_KEY_BYTES, False
     for entry in history.rounds:
@@ -162,12 +196,12 @@ def _named_files(history: JobHistory, base_cid: str, d: int) -> Iterator[tuple[s
         for slot, submission in sorted(entry.submissions.items()):
             unopened = settlement is not None and bool(settlement.unopened >> slot & 1)
             what = f"the update of slot {slot} in round {number}"
-            yield what, submission.cid, sealed_size(max_update_file_bytes(d)), unopened
+            yield what, submission.cid, sealed_size(max_update_file_bytes(d, c)), unopened
         if settlement is not None and settlement.sum_cid:
-            yield f"the sum of round {number}", settlement.sum_cid, sealed_size(max_sum_file_bytes(d)), False
+            yield f"the sum of round {number}", settlement.sum_cid, sealed_size(max_sum_file_bytes(d, c)), False
         if settlement is not None and settlement.reference_cid:
             what = f"the reference rows of round {number}"
-            yield what, settlement.reference_cid, sealed_size(max_rows_file_bytes(d)), False
+            yield what, settlement.reference_cid, sealed_size(max_rows_file_bytes(d, c)), False
 
 
 class _Nowhere(BytesIO):
@@ -177,25 +211,96 @@ class _Nowhere(BytesIO):
         return len(data)
 
 
+# ---------------------------------------------------------------- proofs
+
+
+def _check_proofs(report: AuditReport, node: Node, history: JobHistory, spec: Spec) -> None:
+    """Both proofs of every round in which something was opened, with the verifiers that its terms name."""
+    connection, terms, job_id = node.market.connection, history.terms, history.created.job_id
+    try:
+        verifiers = read_verifiers(connection, terms)
+    except MeritError as error:
+        report.add("proofs", "the contracts that check the job's proofs", [str(error)])
+        return
+    problems = []
+    if verifiers.setup.chunk != spec.proofs.chunk:
+        problems.append(f"the contract's chunks have {verifiers.setup.chunk} entries, the spec's {spec.proofs.chunk}")
+    terms_hash = node.market.job(job_id).terms_hash
+    proved = [event for _, event in sorted(history.settled.items()) if opened_slots(event)]
+    for event in proved:
+        context = proof_context(
+            chain_id=connection.chain_id,
+            market=node.market.address,
+            job_id=job_id,
+            round=event.round,
+            terms_hash=terms_hash,
+        )
+        try:
+            problem = proof_problem(
+                event,
+                node.market.round_proof(event),
+                terms=terms,
+                submissions=history.rounds[event.round - 1].submissions,
+                verifiers=verifiers,
+                context=context,
+            )
+        except MeritError as error:
+            problem = str(error)
+        if problem:
+            problems.append(f"round {event.round}: {problem}")
+        else:
+            report.proofs += PROOFS_A_ROUND
+    empty = len(history.settled) - len(proved)
+    detail = f"{report.proofs} proofs of {len(proved)} rounds hold"
+    report.add("proofs", detail + (f"; in {empty} rounds nothing was opened" if empty else ""), problems)
+
+
+def _set_up(report: AuditReport, node: Node, history: JobHistory, spec: Spec, d: int) -> "Srs | None":
+    """The job's set-up, to open sums with; None, and said so, where it or the compiled core is not to be had."""
+    development = " (for development only: whoever made it could forge proofs)" if spec.proofs.development else ""
+    try:
+        from marketplace.services.proofs import open_setup  # noqa: PLC0415 (needs the compiled core)
+
+        node = replace(node, allow_development=True)  # an audit says what it finds
+        srs = open_setup(node, history.created, spec).srs
+    except ImportError:
+        report.skip(
+            "set-up", "the compiled core is not installed: sums are not held to their commitments" + development
+        )
+        return None
+    except MeritError as error:
+        report.add("set-up", "the set-up that the job pins", [str(error)])
+        return None
+    report.add("set-up", f"0x{srs.hash.hex()}, the one that the contract verifies with{development}", [])
+    return srs
+
+
 # ---------------------------------------------------------------- models
 
 
 def _check_models(
-    report: AuditReport, node: Node, history: JobHistory, spec: Spec, key: bytes | None, data: Validation | None
+    report: AuditReport,
+    node: Node,
+    history: JobHistory,
+    spec: Spec,
+    srs: "Srs | None",
+    key: bytes | None,
+    data: Validation | None,
 ) -> None:
     if key is None:
         report.skip("models", "the job key was not given: the sums stay sealed")
         return
     problems = []
     try:
-        models = Models(node, history.created, spec)
+        models = Models(node, history.created, spec, srs)
         for number in range(max(history.settled, default=0) + 1):
             model = models.after(number, history, key)
             if data is not None:
                 report.accuracy.append(data.evaluate(model)[1])
     except (CorruptContent, StorageError, ValueError) as error:
         problems.append(str(error))
-    detail = f"{len(history.settled)} sums open, and the model after each was rebuilt"
+    opening = "opens its commitment" if srs else "is there"
+    detail = f"the sum of each of {len(history.settled)} rounds {opening}, and the model after it was rebuilt"
     if report.accuracy:
         detail += "; accuracy " + ", ".join(f"{value:.1%}" for value in report.accuracy)
     report.add("models", detail, problems)
@@ -219,29 +324,40 @@ def _check_revealed(report: AuditReport, node: Node, history: JobHistory, spec: 
 
 
 def _check_rows(
-    report: AuditReport, node: Node, history: JobHistory, spec: Spec, key: bytes | None, data: Validation | None
+    report: AuditReport,
+    node: Node,
+    history: JobHistory,
+    spec: Spec,
+    srs: "Srs | None",
+    key: bytes | None,
+    data: Validation | None,
 ) -> None:
     if history.terms.rule is not Rule.REFERENCE:
         return
-    if key is None or data is None:
-        report.skip("reference rows", "they can be repeated with the job key and the revealed validation data only")
+    if key is None or data is None or srs is None:
+        why = "they can be repeated with the job key, the set-up and the revealed validation data only"
+        report.skip("reference rows", why)
         return
+    from marketplace.services.owner import rows_problem, unpack_committed_rows  # noqa: PLC0415 (likewise)
+
     problems = []
-    models = Models(node, history.created, spec)
+    models = Models(node, history.created, spec, srs)
     rows = _reveal(node, history).rows
-    for number, event in sorted(history.settled.items()):
+    judged = {number: event for number, event in sorted(history.settled.items()) if event.settlement.reference_cid}
+    bound = max_rows_file_bytes(models.parameters, models.chunks)
+    for number, event in judged.items():
         try:
             if number not in rows:
                 raise CorruptContent("the owner has not revealed them")
-            content = get_bytes(node.storage, rows[number], max_bytes=max_rows_file_bytes(models.parameters))
-            first, second, _ = unpack_committed_rows(content, models.parameters, event)
+            content = get_bytes(node.storage, rows[number], max_bytes=bound)
+            first, second, _ = unpack_committed_rows(content, models.parameters, event, srs)
             base, end = models.after(number - 1, history, key), models.after(number, history, key)
             problem = rows_problem(data, base, end, first, second)
         except (MeritError, ValueError) as error:
             problem = str(error)
         if problem:
             problems.append(f"round {number}: {problem}")
-    report.add("reference rows", f"the rows of {len(history.settled)} rounds follow from the validation data", problems)
+    report.add("reference rows", f"the rows of {len(judged)} rounds follow from the validation data", problems)
 
 
 def _reveal(node: Node, history: JobHistory) -> Reveal:

@@ -1,10 +1,11 @@
-"""The model before and after each round, rebuilt by anyone who has the job key.
+"""The model before and after each round, rebuilt by anyone who has the job key, from sums that open their commitments.
 
 model after round t = model before + rate_t × scale × sum / (unit × number selected), in float32, in a fixed order
 (aggregator.sums.next_model); a round that was skipped, or in which nothing was selected, leaves the model as it is.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,23 +20,32 @@ from marketplace.services.node import Node, fetch_opened
 from marketplace.spec import Spec
 from marketplace.storage import get_bytes
 from trainer.models import count_parameters
-from zk.encoding import LIMIT, Float32s, Int64s
+from zk.encoding import LIMIT, Float32s, Int64s, chunks, commitment_hash
 from zk.files import max_model_file_bytes, max_sum_file_bytes, pack_model, unpack_model, unpack_sum
+
+if TYPE_CHECKING:
+    from zk.setup import Srs
 
 
 class Models:
     """Follows a job's model forward, round by round, keeping the latest in memory and, where given, in a cache folder.
 
-    Costs one sum of 8·d bytes fetched per settled round; holds two vectors of d.
+    Costs one sum of 8·d bytes fetched and one commitment computed per settled round; holds two vectors of d.
+    srs: the job's set-up; None only for an auditor without the compiled core, who then does not learn whether the sums
+    open their commitments.
     """
 
-    def __init__(self, node: Node, created: JobCreated, spec: Spec, cache: Path | None = None) -> None:
+    def __init__(
+        self, node: Node, created: JobCreated, spec: Spec, srs: "Srs | None", cache: Path | None = None
+    ) -> None:
         self._node = node
+        self._srs = srs
         self._job_id = created.job_id
         self._unit = UNIT[created.terms.rule]
         self._spec = spec
         self._cache = cache
         self.parameters = count_parameters(spec.model)
+        self.chunks = chunks(self.parameters, spec.proofs.chunk)
         self._round = 0
         self._model = self.base()
 
@@ -82,7 +92,7 @@ class Models:
             return self._model
         party = history.accepted.aggregator
         context = self._node.context(Purpose.SUM, job_id=self._job_id, round=event.round, party=party)
-        max_bytes = max_sum_file_bytes(self.parameters)
+        max_bytes = max_sum_file_bytes(self.parameters, self.chunks)
         where = f"The sum of round {event.round} of job {self._job_id} ({settlement.sum_cid})"
         try:
             data = fetch_opened(
@@ -91,11 +101,16 @@ class Models:
                 lambda source, sink: open_with_key(job_key, source, sink, context, max_bytes),
                 max_bytes=max_bytes,
             )
-            total = unpack_sum(data, self.parameters, bound=selected * self._unit * LIMIT)
+            total, blinders = unpack_sum(data, self.parameters, self.chunks, bound=selected * self._unit * LIMIT)
+            opens = (
+                self._srs is None or commitment_hash(self._srs.commit_sum(total, blinders)) == settlement.sum_commitment
+            )
         except CorruptContent as error:
             raise CorruptContent(f"{where} cannot be opened: {error}") from error
         except ValueError as error:
             raise CorruptContent(f"{where} is not valid: {error}.") from error
+        if not opens:
+            raise CorruptContent(f"{where} does not open the commitment that the contract checked.")
         return self.step(self._model, total, round=event.round, selected=selected)
 
     # ---------------------------------------------------------------- cache: one file, named by what it follows from

@@ -25,6 +25,8 @@ class Node:
     storage: Storage
     home: Path
     identity: Identity | None = None
+    allow_development: bool = False
+    """Whether a development set-up is good enough on a public chain too."""
 
     @property
     def me(self) -> Identity:

@@ -5,26 +5,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict
-
 from aggregator.reference import agrees, first_row, second_row
 from marketplace.chain.market import Receipt
-from marketplace.domain import JobCreated, RoundSettled, Rule, slots
+from marketplace.domain import ZERO_ADDRESS, JobCreated, RoundSettled, Rule, slots
 from marketplace.errors import CorruptContent, InputError
 from marketplace.files import read_within, write_atomically
 from marketplace.keys.sealing import Purpose, open_sealed
 from marketplace.replay import JobHistory
 from marketplace.services.models import Models
 from marketplace.services.node import JobFeed, Node, fetch_opened, fetch_spec, job_key
-from marketplace.services.validation import Validation, pack_validation, publish_validation, unpack_validation
+from marketplace.services.proofs import JobSetups, open_setup
+from marketplace.services.validation import Reveal, Validation, pack_validation, publish_validation, unpack_validation
 from marketplace.spec import MAX_VALIDATION_BYTES, JobFile, Spec, terms_of
 from marketplace.storage import put_bytes
 from trainer.data import Dataset, normalise
 from trainer.models import build, check_fits, count_parameters, flatten, from_safetensors, load_flat, to_safetensors
-from zk.commitment import check
-from zk.encoding import Float32s, Int16s
+from zk import kzg
+from zk.encoding import BLINDER_BYTES, Float32s, Int16s, chunks, commitment_hash
 from zk.files import max_rows_file_bytes, pack_model, pack_rows, unpack_rows
+from zk.setup import Srs
+from zk.statements import circuit_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,8 @@ def create_job(node: Node, job: JobFile, validation: Dataset | None, base: bytes
 
     validation: the owner's held-out data; needed by rule `reference`, and then kept in the owner's home folder, because
     only with the same file can its rows be recomputed and the data be revealed. base: a safetensors file of round 1's
-    model. Raises InputError before anything is sent when the parts do not fit each other.
+    model. Deploys the contracts that check the job's proofs, unless some for its set-up are known here.
+    Raises InputError before anything is sent when the parts do not fit each other.
     """
     rule = _rule(job, validation)
     try:
@@ -52,12 +53,13 @@ def create_job(node: Node, job: JobFile, validation: Dataset | None, base: bytes
         weights = flatten(module) if base is None else from_safetensors(module, base)
     except ValueError as error:
         raise InputError(f"The base model does not fit the job's architecture: {error}.") from error
-    terms = terms_of(job, rule=rule, now=node.market.connection.now())
-    held = node.market.balance(terms.token, node.me.address)
-    if held < terms.escrow:
+    token, escrow = job.market.token or ZERO_ADDRESS, job.market.escrow
+    held = node.market.balance(token, node.me.address)
+    if held < escrow:
         raise InputError(
-            f"The job's escrow is {terms.escrow} smallest units, and {node.me.address} holds {held}: fund it first."
+            f"The job's escrow is {escrow} smallest units, and {node.me.address} holds {held}: fund it first."
         )
+    setups = JobSetups.choose(node, job.proofs, circuit_id(rule, job.market.max_trainers), len(weights))
     sealed = None
     content = b""
     if validation is not None and job.market.aggregator is not None:
@@ -67,8 +69,9 @@ def create_job(node: Node, job: JobFile, validation: Dataset | None, base: bytes
         write_atomically(_validation_path(node, sealed.commitment), content)
     # Published even where a seed makes it: other versions of torch may draw other numbers from the seed.
     base_cid = put_bytes(node.storage, pack_model(weights.numpy()))
-    spec = Spec.of(job, base_cid=base_cid, validation=sealed)
+    spec = Spec.of(job, base_cid=base_cid, proofs=setups.publish(node), validation=sealed)
     cid = put_bytes(node.storage, spec.to_bytes())
+    terms = terms_of(job, rule=rule, now=node.market.connection.now(), verifiers=setups.contracts(node))
     job_id, receipt = node.market.create_job(node.me.account, terms, node.me.encryption_key, cid)
     return Created(job_id=job_id, receipt=receipt, spec_cid=cid, escrow=terms.escrow)
 
@@ -96,7 +99,8 @@ def export_model(node: Node, job_id: int, key: bytes | None = None) -> FinalMode
     """Rebuilds the model from the settled sums."""
     history = JobFeed(node, job_id).refresh()
     spec = fetch_spec(node.storage, history.created)
-    models = Models(node, history.created, spec)
+    setup = open_setup(node, history.created, spec)
+    models = Models(node, history.created, spec, setup.srs)
     last = max(history.settled, default=0)
     vector = models.after(last, history, key or job_key(node, history)) if last else models.base()
     module = build(spec.model)
@@ -128,7 +132,8 @@ class Watcher:
         self._created = history.created
         self._spec = fetch_spec(node.storage, history.created)
         self._validation = _own_validation(node, history.created, self._spec, data)
-        self._models = Models(node, history.created, self._spec)
+        self._srs = open_setup(node, history.created, self._spec).srs
+        self._models = Models(node, history.created, self._spec, self._srs)
         self._seen = 0
 
     def news(self) -> Iterator[RoundCheck]:
@@ -146,9 +151,9 @@ class Watcher:
         base = self._models.after(round - 1, history, key)
         end = self._models.after(round, history, key)
         problem = ""
-        if self._created.terms.rule is Rule.REFERENCE:
+        if event.settlement.reference_cid:
             try:
-                first, second, _ = open_rows(self._node, history, event, self._models.parameters)
+                first, second, _ = open_rows(self._node, history, event, self._models.parameters, self._srs)
             except CorruptContent as error:
                 problem = str(error)
             else:
@@ -157,29 +162,35 @@ class Watcher:
         return RoundCheck(round, loss, accuracy, list(slots(event.settlement.selected)), problem)
 
 
-def open_rows(node: Node, history: JobHistory, event: RoundSettled, d: int) -> tuple[Int16s, Int16s, bytes]:
+def open_rows(node: Node, history: JobHistory, event: RoundSettled, d: int, srs: Srs) -> tuple[Int16s, Int16s, bytes]:
     """The owner opens a round's reference rows and checks them against their commitment. Raises CorruptContent."""
     party = history.accepted.aggregator if history.accepted else node.me.address
     context = node.context(Purpose.REFERENCE, job_id=event.job_id, round=event.round, party=party)
-    bound = max_rows_file_bytes(d)
+    bound = max_rows_file_bytes(d, chunks(d, srs.size))
     data = fetch_opened(
         node.storage,
         event.settlement.reference_cid,
         lambda source, sink: open_sealed(node.me.decryption_key, source, sink, context, bound),
         max_bytes=bound,
     )
-    return unpack_committed_rows(data, d, event)
+    return unpack_committed_rows(data, d, event, srs)
 
 
-def unpack_committed_rows(data: bytes, d: int, event: RoundSettled) -> tuple[Int16s, Int16s, bytes]:
-    """The rows of a plain rows file, if they open the round's commitment. Raises CorruptContent."""
+def unpack_committed_rows(data: bytes, d: int, event: RoundSettled, srs: Srs) -> tuple[Int16s, Int16s, bytes]:
+    """(first int16[d], second int16[d], blinders) of a plain rows file, if they open the round's commitment.
+
+    Raises CorruptContent.
+    """
+    c = chunks(d, srs.size)
     try:
-        first, second, salt = unpack_rows(data, d)
+        first, second, blinders = unpack_rows(data, d, c)
+        half = c * BLINDER_BYTES
+        points = kzg.commit(srs, first, blinders[:half]) + kzg.commit(srs, second, blinders[half:])
     except ValueError as error:
         raise CorruptContent(f"The reference rows of round {event.round} are not valid: {error}.") from error
-    if not check(event.settlement.reference_commitment, np.stack([first, second]), salt):
+    if commitment_hash(points) != event.settlement.reference_commitment:
         raise CorruptContent(f"The reference rows of round {event.round} do not open their commitment.")
-    return first, second, salt
+    return first, second, blinders
 
 
 def rows_problem(validation: Validation, base: Float32s, end: Float32s, first: Int16s, second: Int16s) -> str:
@@ -195,15 +206,6 @@ def rows_problem(validation: Validation, base: Float32s, end: Float32s, first: I
 # ---------------------------------------------------------------- revealing
 
 
-class Reveal(BaseModel):
-    """What the owner publishes at the end, so that every auditor can repeat the reference rows."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    validation_cid: str
-    rows: dict[int, str]  # round → CID of the plain rows file
-
-
 def reveal_validation(node: Node, job_id: int) -> Receipt:
     """Publishes the validation data and the opened reference rows of a job that is over."""
     history = JobFeed(node, job_id).refresh()
@@ -211,10 +213,13 @@ def reveal_validation(node: Node, job_id: int) -> Receipt:
     spec = fetch_spec(node.storage, created)
     content = _kept_validation(node, spec)
     d = count_parameters(spec.model)
+    setup = open_setup(node, created, spec)
     rows = {}
     for round, event in sorted(history.settled.items()):
-        first, second, salt = open_rows(node, history, event, d)
-        rows[round] = put_bytes(node.storage, pack_rows(first, second, salt))
+        if not event.settlement.reference_cid:
+            continue  # nothing was opened in it
+        first, second, blinders = open_rows(node, history, event, d, setup.srs)
+        rows[round] = put_bytes(node.storage, pack_rows(first, second, blinders, setup.chunks))
     document = Reveal(validation_cid=put_bytes(node.storage, content), rows=rows)
     body = json.dumps(document.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()
     return node.market.reveal_validation(node.me.account, job_id, put_bytes(node.storage, body))

@@ -5,7 +5,6 @@ whenever the process is killed, starting it again submits the same bytes or find
 """
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,16 +19,16 @@ from marketplace.keys.sealing import Purpose, seal_bytes_to
 from marketplace.services.agent import Notice, Report, Step
 from marketplace.services.models import Models
 from marketplace.services.node import JobFeed, Node, fetch_spec, job_key
+from marketplace.services.proofs import committed, open_setup
+from marketplace.services.validation import read_data
 from marketplace.spec import Spec
 from marketplace.storage import put_bytes
 from trainer import data as datasets
-from trainer.config import DataSchema
 from trainer.data import Dataset
 from trainer.models import build, flatten, load_flat
 from trainer.quantize import to_integers
 from trainer.train import Progress, train_round, warm_up
-from zk.commitment import commit
-from zk.encoding import SALT_BYTES, Float32s, Int16s
+from zk.encoding import Float32s, Int16s, commitment_hash
 from zk.files import pack_update
 
 LEAVE_MARGIN = 4  # without a base model, the trainer leaves when a 1/LEAVE_MARGIN of the submitting phase is left
@@ -63,10 +62,11 @@ class TrainerAgent:
             raise JobOver(f"Job {job_id} is over; `merit job list` shows jobs that are open.")
         self.spec = fetch_spec(node.storage, history.created)
         self._data = load_data(self.spec)
+        self._setup = open_setup(node, history.created, self.spec)
         self._module = build(self.spec.model)
         warm_up(self.spec.training)
         self._folder = node.work(job_id)
-        self._models = Models(node, history.created, self.spec, cache=self._folder)
+        self._models = Models(node, history.created, self.spec, self._setup.srs, cache=self._folder)
         self._slot: int | None = None
         self._told: set[object] = set()
 
@@ -143,7 +143,7 @@ class TrainerAgent:
             if error.name in ("AlreadySubmitted", "WrongRound", "SubmittingClosed", "WrongState", "NotTrainer"):
                 return Step.WAITING  # the chain has moved on, or an earlier process's transaction got there first
             if error.name == "CommitmentSeen":
-                # Somebody saw this commitment on its way and submitted it first: make another, with another salt.
+                # Somebody saw this commitment on its way and submitted it first: make another, with other blinders.
                 (work / "submission.json").unlink()
                 return Step.WORKED
             raise
@@ -155,14 +155,16 @@ class TrainerAgent:
         update = self._train(job, now)
         if update is None:
             return False
-        salt = os.urandom(SALT_BYTES)
+        made = committed(self._setup.srs, update)
         aggregator = self._feed.refresh().accepted
         if aggregator is None:
             raise NotFound(f"Job {self._job_id} is running but no aggregator is in its events; check the RPC address.")
         context = self._node.context(Purpose.UPDATE, job_id=self._job_id, round=job.round, party=self._node.me.address)
-        sealed = seal_bytes_to(aggregator.encryption_key, pack_update(update, salt), context)
+        content = pack_update(made.row, made.blinders, made.commitment, self._setup.chunks)
+        sealed = seal_bytes_to(aggregator.encryption_key, content, context)
         write_atomically(work / "sealed", sealed)
-        record = {"commitment": commit(update, salt).hex(), "cid": put_bytes(self._node.storage, sealed)}
+        cid = put_bytes(self._node.storage, sealed)
+        record = {"commitment": commitment_hash(made.commitment).hex(), "cid": cid}
         write_atomically(work / "submission.json", json.dumps(record).encode())
         return True
 
@@ -260,14 +262,6 @@ def _read_submission(path: Path) -> dict[str, str]:
         return {"commitment": str(record["commitment"]), "cid": str(record["cid"])}
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is damaged; delete its folder to train the round again.") from error
-
-
-def read_data(source: str, schema: DataSchema) -> Dataset:
-    """Data as they are in their source, checked against a job's schema. Raises InputError."""
-    try:
-        return datasets.read(source, schema)
-    except ValueError as error:
-        raise InputError(f"The data do not fit: {error}.") from error
 
 
 def data_loader(source: str) -> Callable[[Spec], Dataset]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from eth_utils.crypto import keccak
+from pydantic import BaseModel, ConfigDict
 
 from marketplace.domain import JobCreated
 from marketplace.errors import CorruptContent, InputError
@@ -16,6 +17,8 @@ from marketplace.keys.sealing import Purpose, open_sealed, seal_bytes_to
 from marketplace.services.node import Node, fetch_opened
 from marketplace.spec import MAX_VALIDATION_BYTES, Spec, ValidationConfig
 from marketplace.storage import put_bytes
+from trainer import data as datasets
+from trainer.config import DataSchema
 from trainer.data import Dataset, from_safetensors, normalise, to_safetensors
 from trainer.models import build, load_flat
 from trainer.train import evaluate, loss_gradient
@@ -38,6 +41,23 @@ class Validation:
         """(mean loss, accuracy in 0 … 1) of the model with these parameters."""
         load_flat(self.module, parameters)
         return evaluate(self.module, self.data)
+
+
+class Reveal(BaseModel):
+    """What the owner publishes at the end, so that every auditor can repeat the reference rows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    validation_cid: str
+    rows: dict[int, str]  # round → CID of the plain rows file
+
+
+def read_data(source: str, schema: DataSchema) -> Dataset:
+    """Data as they are in their source, checked against a job's schema. Raises InputError."""
+    try:
+        return datasets.read(source, schema)
+    except ValueError as error:
+        raise InputError(f"The data do not fit: {error}.") from error
 
 
 def pack_validation(data: Dataset) -> bytes:

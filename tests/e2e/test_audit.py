@@ -1,30 +1,55 @@
 """Attacks on what an audit reads: a lying RPC, damaged storage, a settlement that is not what it should be."""
 
 import json
-from collections.abc import Callable
-from dataclasses import replace
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from aggregator.reference import second_row
 from marketplace.chain.events import EventReader
-from marketplace.domain import Credited, Event, Reason, RoundSettled, UpdateSubmitted
-from marketplace.services.aggregator import AggregatorAgent, Judgement
+from marketplace.chain.verifiers import read_verifiers
+from marketplace.domain import Credited, Event, Reason, RoundProof, RoundSettled, UpdateSubmitted
 from marketplace.services.audit import AuditReport, audit_job
 from marketplace.services.node import JobFeed, Node, job_key
 from marketplace.services.owner import Watcher, reveal_validation
-from marketplace.storage import put_bytes
+from marketplace.services.rounds import proof_context, proof_problem
+from marketplace.storage import open_storage, put_bytes
+from tests.chain_fixtures import Chain, untouched
 from tests.jobs import Play, World, new_play
+from zk import files
 
 pytest_plugins = ["tests.chain_fixtures", "tests.jobs"]
 
 
+D = 2 * 4 + 4 + 4 * 2 + 2  # parameters of the small model
+
+
+@pytest.fixture(scope="module")
+def finished(_anvil_chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
+    """A job that is over, played once."""
+    with untouched(_anvil_chain) as chain:
+        folder = tmp_path_factory.mktemp("finished")
+        play = new_play(World(chain, folder, open_storage(f"folder:{folder / 'storage'}", timeout=5)))
+        play.finish()
+        yield play
+
+
 @pytest.fixture
-def done(world: World) -> Play:
-    play = new_play(world)
-    play.finish()
-    return play
+def done(finished: Play, tmp_path: Path) -> Iterator[Play]:
+    """The finished job on a chain and with storage of the test's own."""
+    shutil.copytree(finished.world.folder / "storage", tmp_path / "storage")
+    storage = open_storage(f"folder:{tmp_path / 'storage'}", timeout=5)
+    with untouched(finished.world.chain) as chain:
+        world = World(chain, tmp_path, storage)
+        yield replace(finished, world=world, owner=replace(finished.owner, storage=storage))
 
 
 class LyingEvents(EventReader):
@@ -140,33 +165,30 @@ def test_a_lost_description_is_named(done: Play) -> None:
 # ---------------------------------------------------------------- the settlement
 
 
-def test_a_sum_that_does_not_open_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = AggregatorAgent._publish
-
-    def garbled(self: AggregatorAgent, *args: object):  # type: ignore[no-untyped-def]
-        return replace(honest(self, *args), sum_cid=put_bytes(world.storage, b"not a sum"))  # type: ignore[arg-type]
-
+def test_a_sum_that_does_not_open_its_commitment_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The published file is whole and well formed, but not the sum that the contract checked."""
+    honest = files.pack_sum
+    off = np.eye(1, D, dtype=np.int64)[0]
+    monkeypatch.setattr(
+        "marketplace.services.aggregator.pack_sum", lambda total, blinders, c: honest(total + off, blinders, c)
+    )
     play = new_play(world, rounds=1)
-    monkeypatch.setattr(AggregatorAgent, "_publish", garbled)
     play.finish()
     key = job_key(play.owner, JobFeed(play.owner, play.job_id).refresh())
     report = audit_job(world.watcher("auditor"), play.job_id, job_key=key)
     assert wrong(report) == {"models"}
-    assert any("sum of round 1" in finding for finding in report.findings)
+    assert any("sum of round 1" in finding and "does not open" in finding for finding in report.findings)
 
 
 def test_reference_rows_that_do_not_follow_from_the_data_are_named(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = AggregatorAgent.judge
-
-    def biased(self: AggregatorAgent, *args: object):  # type: ignore[no-untyped-def]
-        judgement: Judgement = honest(self, *args)  # type: ignore[arg-type]
-        first, second = judgement.reference_rows
-        return replace(judgement, reference_rows=(first, np.roll(second, 1)))
+    def biased(*args: Any) -> tuple[Any, float]:
+        row, scale = second_row(*args)
+        return np.roll(row, 1), scale
 
     play = new_play(world)
-    monkeypatch.setattr(AggregatorAgent, "judge", biased)
+    monkeypatch.setattr("marketplace.services.aggregator.second_row", biased)
     play.finish()
     assert all("second reference row" in check.problem for check in Watcher(play.owner, play.job_id, None).news())
     reveal_validation(play.owner, play.job_id)
@@ -180,3 +202,86 @@ def test_other_validation_data_than_were_committed_to_are_named(done: Play) -> N
     cid = put_bytes(done.world.storage, json.dumps(document).encode())
     done.world.chain.market.reveal_validation(done.owner.me.account, done.job_id, cid)
     assert "validation" in wrong(audit_job(done.world.watcher("auditor"), done.job_id))
+
+
+# ---------------------------------------------------------------- the proofs, had a contract let them through
+
+
+def problem(play: Play, event: RoundSettled, proof: RoundProof, **changes: Any) -> str:
+    node = play.world.watcher("auditor")
+    history = JobFeed(node, play.job_id).refresh()
+    where: dict[str, Any] = {
+        "chain_id": node.market.connection.chain_id,
+        "market": node.market.address,
+        "job_id": play.job_id,
+        "round": event.round,
+        "terms_hash": node.market.job(play.job_id).terms_hash,
+    }
+    return proof_problem(
+        event,
+        proof,
+        terms=history.terms,
+        submissions=history.rounds[event.round - 1].submissions,
+        verifiers=read_verifiers(node.market.connection, history.terms),
+        context=proof_context(**where | changes),
+    )
+
+
+def test_every_change_to_a_settlement_or_its_proof_is_named(done: Play) -> None:
+    event = settled(done)
+    proof = done.world.chain.market.round_proof(event)
+    said = event.settlement
+    assert problem(done, event, proof) == ""
+    changed = {
+        "weights": replace(said, weights=(said.weights[0] + 1, *said.weights[1:])),
+        "coefficients": replace(said, coefficients=(said.coefficients[0] ^ 1, *said.coefficients[1:])),
+        "selected": replace(
+            said, selected=said.selected & ~1, weights=said.weights[1:], coefficients=said.coefficients[1:]
+        ),
+        "unopened": replace(said, unopened=1),
+        "sum": replace(said, sum_commitment=bytes(32)),
+        "reference": replace(said, reference_commitment=bytes(32)),
+    }
+    for name, settlement in changed.items():
+        assert problem(done, replace(event, settlement=settlement), proof), name
+    for field in fields(RoundProof):
+        value = getattr(proof, field.name)
+        for wrong_value in (value + 1,) if isinstance(value, int) else ((*value[:-1], value[-1] ^ 1), value[:-1], ()):
+            assert problem(done, event, replace(proof, **{field.name: wrong_value})), field.name
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [{"chain_id": 1}, {"market": "0x" + "11" * 20}, {"job_id": 9}, {"round": 2}, {"terms_hash": bytes(32)}],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_proof_made_for_elsewhere_is_named(done: Play, elsewhere: dict[str, Any]) -> None:
+    event = settled(done)
+    assert (
+        problem(done, event, done.world.chain.market.round_proof(event), **elsewhere) == "the Gram proof does not hold"
+    )
+
+
+WITHOUT_CORE = """
+import sys
+sys.modules["zk._core"] = None  # as if it were not installed
+from marketplace.cli.main import main
+main()
+"""
+
+
+def test_proofs_are_checked_where_the_compiled_core_is_not_installed(done: Play) -> None:
+    market = done.world.chain.market
+    environment = os.environ | {
+        "MERIT_RPC": market.connection.url,
+        "MERIT_MARKET": market.address,
+        "MERIT_STORAGE": f"folder:{done.world.folder / 'storage'}",
+        "MERIT_HOME": str(done.world.folder / "auditor"),
+    }
+    command = [sys.executable, "-c", WITHOUT_CORE, "--json", "audit", str(done.job_id)]
+    finished = subprocess.run(command, env=environment, capture_output=True, timeout=120, check=False)
+    assert finished.returncode == 0, finished.stderr.decode()
+    report = json.loads(finished.stdout)
+    assert report["proofs"] == 4
+    (set_up,) = (check for check in report["checks"] if check["name"] == "set-up")
+    assert set_up["ok"] is None

@@ -85,7 +85,7 @@ def test_processes_killed_in_any_phase_finish_the_job_with_one_submission_a_roun
     }
     news: queue.Queue[tuple[Process, dict[str, Any]]] = queue.Queue()
     judge = {**base, "MERIT_HOME": str(aggregator_home)}
-    deadly = ["accepted", "start", "key", "settled"]
+    deadly = ["accepted", "start", "key", "proved", "settled"]
     processes = [Process("aggregator", ["aggregator", "run", "--job", str(job_id)], judge, deadly, news)]
     for number, deadly in enumerate([["joined", "training", "submitted"], ["trained"]]):
         _, home = keep(world, f"trainer-{number}")

@@ -7,6 +7,7 @@ import pytest
 
 from marketplace.chain.market import Market
 from marketplace.domain import State
+from marketplace.services import aggregator
 from marketplace.services.agent import Step
 from marketplace.services.audit import audit_job
 from marketplace.services.node import JobFeed
@@ -67,11 +68,15 @@ def test_whoever_dies_around_a_transaction_goes_on(
 ) -> None:
     play = new_play(world)
     died = dies_around(monkeypatch, Market, call, before=before)
+    proved: list[None] = []
+    honest = aggregator.prove_round
+    monkeypatch.setattr(aggregator, "prove_round", lambda *a, **k: proved.append(None) or honest(*a, **k))
     assert finish_restarting(play) is State.COMPLETED
     assert died()
     history = JobFeed(play.owner, play.job_id).refresh()
     assert [sorted(entry.submissions) for entry in history.rounds] == [[0, 1, 2], [0, 1, 2]]
     assert len(history.enrolled) == 3
+    assert len(proved) == 2, "a second proof of the same commitments would show more of the updates"
     assert audit_job(world.watcher("auditor"), play.job_id).ok
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,11 @@ from marketplace.services.agent import Step
 from marketplace.services.aggregator import AggregatorAgent
 from marketplace.services.audit import audit_job
 from marketplace.services.node import JobFeed
+from marketplace.spec import MIN_CHUNK
 from marketplace.storage import put_bytes
 from tests.jobs import Play, World, new_play
-from zk.commitment import commit
+from zk import kzg, setup
+from zk.encoding import commitment_hash
 from zk.files import pack_update
 
 pytest_plugins = ["tests.chain_fixtures", "tests.jobs"]
@@ -72,22 +75,35 @@ def assert_only_the_attacker_lost(play: Play, history: Any, *, unopened: bool = 
     assert all(pay > 0 for pay in history.rounds[0].pays.values())
 
 
-SALT = b"\x05" * 32
+SETUP = setup.development(MIN_CHUNK, seed=b"any set-up: what is attacked is before it")
 UPDATE = np.arange(D, dtype=np.int16)
+BLINDERS = b"\x05" * 64
+POINTS = kzg.commit(SETUP, UPDATE, BLINDERS)
+COMMITMENT = commitment_hash(POINTS)
+FILE = pack_update(UPDATE, BLINDERS, POINTS, 1)
+
+
+def dishonest(play: Play, update: Any, points: bytes | None = None) -> tuple[bytes, str]:
+    """A submission of points that the update does not open: they commit to another, in the job's own set-up."""
+    srs = play.trainer(2)._setup.srs
+    if points is None:
+        points = kzg.commit(srs, UPDATE + 1, BLINDERS)
+    return commitment_hash(points), sealed(play, pack_update(update, BLINDERS, points, 1))
+
 
 ATTACKS = {
-    "another update than committed": lambda play: (commit(UPDATE + 1, SALT), sealed(play, pack_update(UPDATE, SALT))),
+    "another update than committed": lambda play: dishonest(play, UPDATE),
+    "another commitment than submitted": lambda play: (bytes([7] * 32), sealed(play, FILE)),
+    "points off the curve": lambda play: dishonest(play, UPDATE, b"\x01" * 64),
+    "the point at infinity": lambda play: dishonest(play, UPDATE, bytes(64)),
     "an update of another length": lambda play: (
-        commit(UPDATE[:-1], SALT),
-        sealed(play, pack_update(UPDATE[:-1], SALT)),
+        COMMITMENT,
+        sealed(play, pack_update(UPDATE[:-1], BLINDERS, POINTS, 1)),
     ),
-    "bytes that are no update": lambda play: (commit(UPDATE, SALT), sealed(play, b"\x80\x04K\x2a.")),
-    "sealed for another operator": lambda play: (
-        commit(UPDATE, SALT),
-        sealed(play, pack_update(UPDATE, SALT), party=play.trainers[0].me.address),
-    ),
-    "bytes that are not sealed": lambda play: (commit(UPDATE, SALT), put_bytes(play.world.storage, b"hello")),
-    "a CID that is none": lambda play: (commit(UPDATE, SALT), "../../etc/passwd"),
+    "bytes that are no update": lambda play: (COMMITMENT, sealed(play, b"\x80\x04K\x2a.")),
+    "sealed for another operator": lambda play: (COMMITMENT, sealed(play, FILE, party=play.trainers[0].me.address)),
+    "bytes that are not sealed": lambda play: (COMMITMENT, put_bytes(play.world.storage, b"hello")),
+    "a CID that is none": lambda play: (COMMITMENT, "../../etc/passwd"),
 }
 
 
@@ -103,7 +119,7 @@ def test_another_trainers_sealed_update_does_not_open_for_who_copies_its_cid(wor
     play = new_play(world)
     agents = play_until_submitting(play)
     victim = next(iter(JobFeed(play.owner, play.job_id).refresh().rounds[0].submissions.values()))
-    submit(play, commit(UPDATE, SALT), victim.cid)
+    submit(play, COMMITMENT, victim.cid)
     assert_only_the_attacker_lost(play, finish_round(play, agents))
 
 
@@ -120,7 +136,7 @@ def test_bytes_that_never_come_are_waited_for_and_then_left_out(world: World) ->
     play = new_play(world)
     agents = play_until_submitting(play)
     hidden = put_bytes(type(world.storage)(world.folder / "elsewhere"), b"nobody else has this")
-    submit(play, commit(UPDATE, SALT), hidden)
+    submit(play, COMMITMENT, hidden)
     history = finish_round(play, agents)
     assert "missing" in world.kinds("aggregator")
     assert_only_the_attacker_lost(play, history)
@@ -140,14 +156,14 @@ def test_storage_that_fails_on_one_update_does_not_cost_the_aggregator_its_bond(
         return int(honest(self, cid, sink, max_bytes=max_bytes))
 
     monkeypatch.setattr(type(world.storage), "get", get)
-    submit(play, commit(UPDATE, SALT), slow)
+    submit(play, COMMITMENT, slow)
     assert_only_the_attacker_lost(play, finish_round(play, agents))
 
 
 def test_more_unopened_than_the_job_allows_end_in_abort_and_the_audit_agrees(world: World) -> None:
     play = new_play(world, max_faulty=0)
     agents = play_until_submitting(play)
-    submit(play, commit(UPDATE, SALT), put_bytes(world.storage, b"hello"))
+    submit(play, COMMITMENT, put_bytes(world.storage, b"hello"))
     assert play.finish(agents[:3]) is State.ABORTED
     assert "stuck" in world.kinds("aggregator")
     assert audit_job(world.watcher("auditor"), play.job_id).ok
@@ -176,13 +192,15 @@ def test_when_the_sum_is_withheld_trainers_leave_with_their_stakes(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     play = new_play(world, rounds=3, max_missed=1)
-    publish = AggregatorAgent._publish
+    prepared = AggregatorAgent._prepared
 
-    def withheld(self: AggregatorAgent, *args: Any) -> Any:
+    def withheld(self: AggregatorAgent, round: int, work: Path) -> Any:
+        settlement, proof = prepared(self, round, work)
+        (work / "sum").write_bytes(b"something else")
         elsewhere = type(world.storage)(world.folder / "elsewhere")
-        return replace(publish(self, *args), sum_cid=put_bytes(elsewhere, b"kept back"))
+        return replace(settlement, sum_cid=put_bytes(elsewhere, b"kept back")), proof
 
-    monkeypatch.setattr(AggregatorAgent, "_publish", withheld)
+    monkeypatch.setattr(AggregatorAgent, "_prepared", withheld)
     agents = play.agents()
     market = world.chain.market
     for _ in range(100):

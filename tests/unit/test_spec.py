@@ -8,9 +8,25 @@ import yaml
 
 from marketplace.domain import ZERO_ADDRESS, Rule
 from marketplace.errors import CorruptContent, InputError
-from marketplace.spec import MAX_FILE_BYTES, MOST_STRIKES, JobFile, ServerRate, Spec, read_job_file, terms_of
+from marketplace.spec import (
+    MAX_FILE_BYTES,
+    MOST_STRIKES,
+    JobFile,
+    PinnedFile,
+    ProofsConfig,
+    ProofsSpec,
+    ServerRate,
+    Spec,
+    VerifierTerms,
+    read_job_file,
+    terms_of,
+)
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "digits.yaml"
+
+
+CID = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
+VERIFIERS = VerifierTerms(ZERO_ADDRESS, b"\x01" * 32, ZERO_ADDRESS, b"\x02" * 32)
 
 
 @pytest.fixture
@@ -19,11 +35,13 @@ def document() -> dict[str, object]:
 
 
 def spec_of(job: JobFile) -> Spec:
-    return Spec.of(job, base_cid="bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy", validation=None)
+    pinned = PinnedFile(hash="0x" + "5a" * 32, cid=CID)
+    proofs = ProofsSpec(chunk=1024, srs=pinned, key=pinned, development=True)
+    return Spec.of(job, base_cid=CID, proofs=proofs, validation=None)
 
 
 def test_the_example_is_a_job_file_and_its_terms_follow_from_it() -> None:
-    terms = terms_of(read_job_file(EXAMPLE), rule=Rule.KRUM_COSINE, now=1_000_000)
+    terms = terms_of(read_job_file(EXAMPLE), rule=Rule.KRUM_COSINE, now=1_000_000, verifiers=VERIFIERS)
     assert terms.reward == 6 * 10**17
     assert terms.escrow == 5 * (6 * 10**17 + 2 * 10**16)
     assert terms.enrol_by == 1_086_400
@@ -33,8 +51,8 @@ def test_the_example_is_a_job_file_and_its_terms_follow_from_it() -> None:
 
 def test_strikes_eject_by_default_only_under_the_rule_that_spares_the_honest() -> None:
     job = read_job_file(EXAMPLE)
-    assert terms_of(job, rule=Rule.REFERENCE, now=0).max_strikes == 3
-    assert terms_of(job, rule=Rule.KRUM_COSINE, now=0).max_strikes == MOST_STRIKES
+    assert terms_of(job, rule=Rule.REFERENCE, now=0, verifiers=VERIFIERS).max_strikes == 3
+    assert terms_of(job, rule=Rule.KRUM_COSINE, now=0, verifiers=VERIFIERS).max_strikes == MOST_STRIKES
 
 
 def test_a_spec_survives_its_bytes_and_has_one_encoding() -> None:
@@ -108,3 +126,16 @@ def test_the_server_rate_decays_by_repeated_products() -> None:
     rate = ServerRate(initial=0.3, decay=0.7)
     assert rate.at(1) == 0.3
     assert rate.at(4) == 0.3 * 0.7 * 0.7 * 0.7
+
+
+@pytest.mark.parametrize(
+    ("d", "chunk"), [(1, 1024), (1024, 1024), (1025, 2048), (13_802, 16_384), (2**17, 2**17), (2**17 + 1, 2**17)]
+)
+def test_a_chunk_holds_the_whole_model_up_to_a_size(d: int, chunk: int) -> None:
+    assert ProofsConfig().chunk_for(d) == chunk
+    assert ProofsConfig(chunk=2**14).chunk_for(d) == 2**14
+
+
+def test_a_chunk_that_is_no_power_of_two_is_refused() -> None:
+    with pytest.raises(ValueError, match="no power of two"):
+        ProofsConfig(chunk=3000)

@@ -157,3 +157,17 @@ def test_the_verifier_loads_no_compiled_core_no_prover_and_no_numpy() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )
     assert found.stdout.strip() == "['zk', 'zk.points', 'zk.transcript', 'zk.verifier']"
+
+
+def test_nested_json_does_not_crash_a_process_that_verifies() -> None:
+    code = """
+import json, zk.verifier
+try:
+    json.loads("[" * 10**6)
+except RecursionError:
+    print("refused")
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (found.returncode, found.stdout.strip()) == (0, "refused")

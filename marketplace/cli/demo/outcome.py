@@ -95,7 +95,8 @@ def outcome_tables(outcome: Outcome) -> Group:
     passed = sum(check["ok"] is True for check in checks)
     verdict = "[bold green]audit: OK[/]" if outcome.audit_ok else "[bold red]audit: FAILED[/]"
     wrong = [f"  {finding['where']}: {finding['what']}" for finding in outcome.audit.get("findings", [])]
-    return Group(accuracy, pay, gas, f"Time: {spent}.", *wrong, f"{verdict} ({passed} of {len(checks)} checks passed)")
+    verdict += f" ({passed} of {len(checks)} checks passed, {outcome.audit.get('proofs', 0)} proofs hold)"
+    return Group(accuracy, pay, gas, f"Time: {spent}.", *wrong, verdict)
 
 
 def picture(outcome: Outcome, path: Path) -> None:

@@ -42,6 +42,7 @@ from marketplace.errors import ChainError, MeritError
 from marketplace.files import write_atomically
 from marketplace.services.models import Models
 from marketplace.services.node import JobFeed, Node, fetch_spec, job_key
+from marketplace.services.proofs import open_setup
 from marketplace.storage import open_storage
 from trainer.data import Dataset
 from trainer.models import build, load_flat
@@ -314,7 +315,7 @@ def _accuracies(owner: Node, job_id: int, key: bytes, test: Dataset) -> list[flo
     """Test accuracy of the base model and after each round."""
     history = JobFeed(owner, job_id).refresh()
     spec = fetch_spec(owner.storage, history.created)
-    models = Models(owner, history.created, spec)
+    models = Models(owner, history.created, spec, open_setup(owner, history.created, spec).srs)
     module = build(spec.model)
     accuracies = []
     for round in range(max(history.settled, default=0) + 1):

@@ -1,0 +1,156 @@
+"""What the API takes and gives where a node acts, or shows what is on its machine. Conventions as in models.py."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from marketplace.api.models import Address, Amount, Hash, Model, RuleName, TrainerStatus
+
+
+class LocalFacts(Model):
+    """Of this machine; needs the token."""
+
+    folders: list[str] = Field(description="The folders whose data may be used.")
+    devices: list[str] = Field(examples=[["cuda", "cpu"]])
+    balance: Amount = Field(description="The node's own coin, wei.")
+
+
+class DataEntry(Model):
+    source: str = Field(description="What to give as `data`.")
+    kind: Literal["built-in", "file", "folder"]
+    bytes: int | None = None
+
+
+class Done(Model):
+    """A mined transaction."""
+
+    transaction: str
+    block: int
+    gas: int
+
+
+class JoinRequest(Model):
+    job_id: int = Field(ge=1, examples=[7])
+    data: str = Field(min_length=1, max_length=4096, examples=["digits", "/home/ann/data/scans"])
+    payee: Address | None = Field(default=None, description="Where pay and stake go; the node's own key by default.")
+    device: Literal["", "cuda", "mps", "cpu"] = Field(default="", description="The best there is by default.")
+    seed: int = Field(default=0, ge=0, lt=2**63)
+
+
+class LossPoint(Model):
+    round: int
+    done: float = Field(description="Part of the round's training that is done, 0 … 1.")
+    loss: float
+
+
+class RoundResult(Model):
+    round: int
+    loss: float
+    accuracy: float = Field(description="On the trainer's own data, 0 … 1.")
+    seconds: float
+
+
+class LocalTrainer(Model):
+    job_id: int
+    status: TrainerStatus
+    data: str
+    payee: str
+    device: str
+    seed: int
+    text: str = Field(description="What it did last.")
+    round: int
+    done: float | None = Field(description="Part of the round's training that is done; null when it is not training.")
+    problem: str | None
+    losses: list[LossPoint] = Field(description="The latest 500.")
+    results: list[RoundResult]
+
+
+class DataCheckRequest(Model):
+    job_id: int = Field(ge=1)
+    data: str = Field(min_length=1, max_length=4096)
+
+
+class DataSample(Model):
+    label: str
+    values: list[float] = Field(description="The sample's values in order, the first 4,096 of them.")
+
+
+class DataCheck(Model):
+    """samples and preview never leave this machine: they are shown to loopback with the token only."""
+
+    fits: bool
+    problem: str | None
+    samples: int
+    shape: list[int]
+    classes: dict[str, int] = Field(description="Samples by class.")
+    preview: list[DataSample]
+
+
+class WithdrawRequest(Model):
+    token: Address = Field(default="0x0000000000000000000000000000000000000000")
+
+
+class FundRequest(Model):
+    address: Address
+
+
+class JobRequest(Model):
+    """A job as its YAML says it: a document, or the YAML's text."""
+
+    document: dict[str, Any] | None = None
+    yaml: str | None = Field(default=None, max_length=262_144)
+
+
+class JobPreview(Model):
+    yaml: str = Field(description="The same job as a file for `merit job create`.")
+    parameters: int = Field(description="Of the model.")
+    escrow: Amount = Field(description="What creating the job takes: rounds × (reward + fee).")
+    escrow_text: str = Field(examples=["3.1 ether"])
+    token: str
+    rule: RuleName
+
+
+class PrepareRequest(JobRequest):
+    """owner: the wallet that will create the job. encryption_key: to seal the job key to; the node's by default."""
+
+    owner: Address
+    encryption_key: Hash | None = None
+    validation: str | None = Field(default=None, max_length=4096, description="The owner's held-out data.")
+
+
+class UnsignedCall(Model):
+    """A transaction for a wallet to send, in this order."""
+
+    text: str = Field(examples=["Create the job"])
+    to: str
+    data: str
+    value: Amount
+
+
+class PreparedJob(Model):
+    preview: JobPreview
+    spec_cid: str
+    calls: list[UnsignedCall]
+
+
+class CreateRequest(JobRequest):
+    """Creates the job with the node's own key."""
+
+    validation: str | None = Field(default=None, max_length=4096)
+
+
+class CreatedJob(Model):
+    job_id: int
+    transaction: str
+    spec_cid: str
+    escrow: Amount
+
+
+class Architecture(Model):
+    name: str
+    parameters: dict[str, Any] = Field(description="JSON Schema of its parameters.")
+
+
+class Stored(Model):
+    cid: str
+    bytes: int

@@ -1,0 +1,181 @@
+"""What the routes work with, and the thread that keeps the index current."""
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from marketplace.api.content import ContentDesk
+from marketplace.api.folders import Folders
+from marketplace.api.hub import Hub
+from marketplace.api.metrics import Metrics
+from marketplace.api.problems import Refusal
+from marketplace.api.trainers import TrainerPool
+from marketplace.domain import JobCreated
+from marketplace.errors import CorruptContent, MeritError
+from marketplace.keys.identity import Identity
+from marketplace.services.agent import Notice, Step, run
+from marketplace.services.index import Description, Index
+from marketplace.services.node import Node, fetch_spec
+from marketplace.spec import Spec
+
+log = logging.getLogger("merit.node")
+LOOKED_THROUGH = 1000  # jobs without a description at a time
+SPECS = 256  # descriptions that are kept in memory
+CLOCK_AFTER = 30.0  # seconds after which the chain's clock is read even without a block
+AGAIN_AFTER = 60.0  # seconds until a description that could not be had is asked for again
+
+
+class Slots:
+    """So many at a time, and nobody waits: who comes too much is refused."""
+
+    def __init__(self, name: str, count: int) -> None:
+        self._name = name
+        self._free = threading.BoundedSemaphore(count)
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Raises Refusal (429)."""
+        if not self._free.acquire(blocking=False):
+            raise Refusal(429, f"This node does no more {self._name} at a time: try again soon.", {"Retry-After": "5"})
+        try:
+            yield
+        finally:
+            self._free.release()
+
+
+@dataclass
+class NodeServices:
+    """node: for reading and short calls. aggregator: the one that runs in this process. local_rpc: the address of the
+    chain, where it is this process's own. dist: the built page."""
+
+    node: Node
+    index: Index
+    hub: Hub
+    trainers: TrainerPool
+    token: str
+    folders: Folders
+    version: str
+    aggregator: Identity | None = None
+    local_rpc: str | None = None
+    hosts: tuple[str, ...] = ()
+    dist: Path | None = None
+    problem: str = ""  # why the index does not follow the chain; "" while it does
+    audits: Slots = field(default_factory=lambda: Slots("audits", 2))
+    heavy: Slots = field(default_factory=lambda: Slots("checks of data and preparing of jobs", 2))
+    streams: Slots = field(default_factory=lambda: Slots("event streams", 64))
+    uploads: Slots = field(default_factory=lambda: Slots("transfers of content", 4))
+
+    offset: float = 0.0  # the chain's clock less this machine's, in seconds
+
+    def __post_init__(self) -> None:
+        market = self.node.market
+        self.metrics = Metrics(self.index, self.trainers)
+        self.content = ContentDesk(self.index, market.connection.chain_id, market.address)
+        self._specs: OrderedDict[str, Spec] = OrderedDict()
+
+    def now(self) -> int:
+        """The chain's time as last seen, carried on by this machine's clock: also while the chain is out of reach."""
+        return int(time.time() + self.offset)
+
+    def spec(self, created: JobCreated) -> Spec:
+        """A job's description, from memory where it was read before: a CID's content never changes.
+
+        Raises StorageError, CorruptContent.
+        """
+        known = self._specs.get(created.spec_cid)
+        if known is None:
+            known = fetch_spec(self.node.storage, created)
+            self._specs[created.spec_cid] = known
+            while len(self._specs) > SPECS:
+                self._specs.popitem(last=False)
+        return known
+
+
+class Follower:
+    """Keeps the index current: an agent of services.agent."""
+
+    def __init__(self, services: NodeServices, node: Node) -> None:
+        self._services = services
+        self._node = node
+        self._clock_read = float("-inf")
+        self._generation = services.index.generation
+
+    def step(self) -> Step:
+        services, connection = self._services, self._node.market.connection
+        head = connection.ask(lambda eth: eth.block_number)
+        if head != services.metrics.head or time.monotonic() > self._clock_read + CLOCK_AFTER:
+            services.offset = connection.now() - time.time()
+            self._clock_read = time.monotonic()
+        services.metrics.head = head
+        changed = services.index.update(self._node.events, connection)
+        services.problem = ""
+        if changed:
+            if services.index.generation != self._generation:
+                services.node.events.timestamp.cache_clear()  # it remembers times by height
+                self._generation = services.index.generation
+            services.hub.stir()
+        return Step.WORKED if changed else Step.WAITING
+
+    def report(self, notice: Notice) -> None:
+        if notice.kind == "trouble":
+            self._services.problem = notice.text
+            log.warning(notice.text)
+
+
+class Describer:
+    """Reads the descriptions of the jobs in the index, which storage may give late or never."""
+
+    def __init__(self, services: NodeServices, node: Node) -> None:
+        self._services = services
+        self._node = node
+        self._again: dict[int, float] = {}
+
+    def step(self) -> Step:
+        described = False
+        for created in self._services.index.undescribed(LOOKED_THROUGH):
+            if self._again.get(created.job_id, 0.0) > time.monotonic():
+                continue
+            found = self._description(created)
+            if found is None:
+                self._again[created.job_id] = time.monotonic() + AGAIN_AFTER
+                continue
+            self._services.index.describe(created.job_id, found)
+            described = True
+        if described:
+            self._services.hub.stir()
+        return Step.WAITING
+
+    def report(self, notice: Notice) -> None:
+        log.warning(notice.text)
+
+    def _description(self, created: JobCreated) -> Description | None:
+        """None where it may be had later."""
+        from trainer.models import count_parameters  # noqa: PLC0415 (torch takes seconds)
+
+        try:
+            spec = fetch_spec(self._node.storage, created)
+            d = count_parameters(spec.model)
+        except CorruptContent as error:
+            return Description(problem=str(error))
+        except MeritError:
+            return None
+        except ValueError as error:
+            return Description(problem=f"The model does not fit: {error}.")
+        return Description(spec.name, spec.model.architecture, d, spec.proofs.development)
+
+
+def keep_running(agent: Follower | Describer, services: NodeServices, poll: float, stop: threading.Event) -> None:
+    """Steps an agent until `stop` is set, whatever happens meanwhile."""
+    while not stop.is_set():
+        try:
+            run(agent, report=agent.report, poll=poll, patience=float("inf"), stop=stop)
+        except Exception as error:
+            if not stop.is_set():
+                log.exception("%s", type(agent).__name__)
+                services.problem = str(error) if isinstance(error, MeritError) else "The node's log says what is wrong."
+            stop.wait(max(poll, 5.0))

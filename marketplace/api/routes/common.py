@@ -1,0 +1,73 @@
+"""What routes share: the services behind them, and who may call."""
+
+import json
+from collections.abc import Callable, Coroutine
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import Depends, Path, Request, Response
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic_core import from_json
+
+from marketplace.api.forms import Done
+from marketplace.api.guard import require_loopback, require_token
+from marketplace.api.node import NodeServices
+from marketplace.chain.market import Receipt
+
+
+def _services(request: Request) -> NodeServices:
+    found: NodeServices = request.app.state.services
+    return found
+
+
+Services = Annotated[NodeServices, Depends(_services)]
+
+
+# It documents the token; guard.py checks it.
+_Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False, scheme_name="token"))]
+
+
+def _with_token(request: Request, services: Services, _: _Bearer) -> None:
+    require_token(request, services.token)
+
+
+def _on_this_machine(request: Request, services: Services, _: _Bearer) -> None:
+    require_loopback(request)
+    require_token(request, services.token)
+
+
+ACTS = Depends(_with_token)
+LOCAL = Depends(_on_this_machine)
+JobId = Annotated[int, Path(ge=1, lt=2**63, description="The job's number.", examples=[7])]
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The errors that a route documents. (`Problem` is in the schemas by the event streams, which may end in one.)"""
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
+def done(receipt: Receipt) -> Done:
+    return Done(transaction=receipt.transaction, block=receipt.block, gas=receipt.gas_used)
+
+
+class _Request(Request):
+    async def json(self) -> Any:
+        """Not the json module's: its recursion is bounded by a limit that py_ecc raises until nested brackets crash."""
+        try:
+            return from_json(await self.body(), allow_inf_nan=False)
+        except ValueError as error:
+            raise json.JSONDecodeError(str(error), "", 0) from error
+
+
+class Route(APIRoute):
+    """A route whose bodies strangers may write."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handler(request: Request) -> Response:
+            return await handle(_Request(request.scope, request.receive))
+
+        return handler

@@ -1,0 +1,251 @@
+"""The trainers that run in this node: one thread a job, and a record of what was asked, to go on after a restart."""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from marketplace.api.forms import LocalTrainer, LossPoint, RoundResult
+from marketplace.api.hub import Hub
+from marketplace.api.models import TrainerStatus
+from marketplace.chain.market import Receipt
+from marketplace.errors import InputError, MeritError, NotFound
+from marketplace.files import exclusive, read_within, write_atomically
+from marketplace.services.agent import Notice
+from marketplace.services.node import Node
+
+MOST = 8  # trainers at a time
+LOSSES = 500
+MAX_RECORD_BYTES = 1 << 20
+STOP_WITHIN = 60.0  # seconds that a round of training may take to end
+
+log = logging.getLogger("merit.trainers")
+
+
+class Wish(BaseModel):
+    """What the user asked for, as it is kept on disk."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    job_id: int
+    data: str
+    payee: str
+    device: str
+    seed: int
+    paused: bool = False
+    finished: bool = False
+
+
+_WISHES = TypeAdapter(list[Wish])
+
+
+@dataclass
+class _Running:
+    wish: Wish
+    stop: threading.Event = field(default_factory=threading.Event)
+    thread: threading.Thread | None = None
+    status: TrainerStatus = "starting"
+    last: Notice = field(default_factory=lambda: Notice("", ""))
+    problem: str | None = None
+    losses: deque[LossPoint] = field(default_factory=lambda: deque(maxlen=LOSSES))
+    results: list[RoundResult] = field(default_factory=list)
+
+
+class TrainerPool:
+    """open_node: a node with the acting identity and connections of its own, for each thread. path: of the record."""
+
+    def __init__(
+        self, open_node: Callable[[], Node], path: Path, hub: Hub, *, poll: float, patience: float = 3600.0
+    ) -> None:
+        self._open_node = open_node
+        self._path = path
+        self._hub = hub
+        self._poll = poll
+        self._patience = patience
+        self._lock = threading.RLock()
+        self._all: dict[int, _Running] = {}
+
+    # ---------------------------------------------------------------- what the user asks for
+
+    def resume_all(self) -> None:
+        """Goes on with what the record says. Raises InputError for a damaged record."""
+        if not self._path.exists():
+            return
+        try:
+            wishes = _WISHES.validate_json(read_within(self._path, MAX_RECORD_BYTES))
+        except ValidationError as error:
+            raise InputError(f"{self._path} is damaged: delete it, and join again; no work is lost.") from error
+        with self._lock:
+            for wish in wishes:
+                self._all[wish.job_id] = _Running(wish, status="finished" if wish.finished else "paused")
+                if not wish.paused and not wish.finished:
+                    self._start(self._all[wish.job_id])
+
+    def join(self, wish: Wish) -> LocalTrainer:
+        """Raises InputError when this node is already a trainer of the job, or has too many."""
+        with self._lock:
+            known = self._all.get(wish.job_id)
+            if known is not None and known.status not in ("finished", "failed"):
+                raise InputError(f"This node already takes part in job {wish.job_id}.")
+            if sum(entry.status in ("starting", "running") for entry in self._all.values()) >= MOST:
+                raise InputError(f"This node already runs {MOST} trainers: let one finish, or pause it.")
+            self._all[wish.job_id] = running = _Running(wish)
+            self._keep()
+            self._start(running)
+            return self._shown(running)
+
+    def pause(self, job_id: int) -> LocalTrainer:
+        running = self._found(job_id)
+        self._halt(running)
+        return self._wished(running, paused=True)
+
+    def resume(self, job_id: int) -> LocalTrainer:
+        running = self._found(job_id)
+        with self._lock:
+            if running.thread is None or not running.thread.is_alive():
+                self._start(running)
+        return self._wished(running, paused=False)
+
+    def leave(self, job_id: int) -> Receipt:
+        """Stops, gives the slot up on the chain and forgets the job. Raises Reverted, ChainError."""
+        running = self._found(job_id)
+        self._halt(running)
+        node = self._open_node()
+        try:
+            receipt = node.market.leave(node.me.account, job_id)
+        except MeritError:
+            self._wished(running, paused=True)
+            raise
+        with self._lock:
+            del self._all[job_id]
+            self._keep()
+        return receipt
+
+    def all(self) -> list[LocalTrainer]:
+        with self._lock:
+            return [self._shown(running) for _, running in sorted(self._all.items())]
+
+    def one(self, job_id: int) -> LocalTrainer:
+        """Raises NotFound."""
+        return self._shown(self._found(job_id))
+
+    def stop(self) -> None:
+        """Ends all threads, each after its step; the record stays, so that the next start goes on."""
+        with self._lock:
+            running = list(self._all.values())
+        for entry in running:
+            entry.stop.set()
+        for entry in running:
+            if entry.thread is not None:
+                entry.thread.join(STOP_WITHIN)
+
+    # ---------------------------------------------------------------- threads
+
+    def _start(self, running: _Running) -> None:
+        running.stop = threading.Event()
+        running.status, running.problem = "starting", None
+        name = f"trainer-{running.wish.job_id}"
+        running.thread = threading.Thread(target=self._run, args=(running, running.stop), name=name, daemon=True)
+        running.thread.start()
+
+    def _run(self, running: _Running, stop: threading.Event) -> None:
+        import torch  # noqa: PLC0415 (takes seconds)
+
+        from marketplace.services.agent import run  # noqa: PLC0415
+        from marketplace.services.trainer import Plan, TrainerAgent, data_loader  # noqa: PLC0415
+        from trainer.train import pick_device  # noqa: PLC0415
+
+        wish = running.wish
+        try:
+            node = self._open_node()
+            device = torch.device(wish.device) if wish.device else pick_device()
+            plan = Plan(wish.payee, device, wish.seed)
+            with exclusive(node.work(wish.job_id)):
+                agent = TrainerAgent(node, wish.job_id, data_loader(wish.data), plan, self._reporter(running))
+                running.status = "running"
+                run(agent, report=self._reporter(running), poll=self._poll, patience=self._patience, stop=stop)
+            if stop.is_set():
+                running.status = "paused"
+            else:
+                self._finish(running)
+        except MeritError as error:
+            if stop.is_set():  # it was in trouble when it was told to stop
+                running.status = "paused"
+            else:
+                self._fail(running, str(error))
+        except Exception:
+            log.exception("trainer of job %d", wish.job_id)
+            self._fail(running, "An unexpected error ended it: the node's log says more.")
+        self._hub.stir()
+
+    def _finish(self, running: _Running) -> None:
+        with self._lock:
+            running.wish = running.wish.model_copy(update={"finished": True})
+            running.status = "finished"
+            self._keep()
+
+    def _fail(self, running: _Running, problem: str) -> None:
+        running.status, running.problem = "failed", problem
+        self._hub.say(running.wish.job_id, Notice("failed", problem))
+
+    def _reporter(self, running: _Running) -> Callable[[Notice], None]:
+        def report(notice: Notice) -> None:
+            values = notice.values
+            with self._lock:
+                running.last = notice
+                if notice.kind == "training":
+                    point = {"done": values["done"], "loss": values["loss"]}
+                    running.losses.append(LossPoint.model_validate({"round": notice.round, **point}))
+                elif notice.kind == "trained":
+                    known = {name: values[name] for name in ("loss", "accuracy", "seconds")}
+                    running.results.append(RoundResult.model_validate({"round": notice.round, **known}))
+            self._hub.say(running.wish.job_id, notice)
+
+        return report
+
+    def _halt(self, running: _Running) -> None:
+        """Stops the thread. Raises InputError when its step does not end in time."""
+        running.stop.set()
+        if running.thread is not None:
+            running.thread.join(STOP_WITHIN)
+            if running.thread.is_alive():
+                raise InputError(f"The trainer of job {running.wish.job_id} is still training: it stops after this.")
+
+    # ---------------------------------------------------------------- records
+
+    def _found(self, job_id: int) -> _Running:
+        with self._lock:
+            if job_id not in self._all:
+                raise NotFound(f"This node does not take part in job {job_id}.")
+            return self._all[job_id]
+
+    def _wished(self, running: _Running, *, paused: bool) -> LocalTrainer:
+        with self._lock:
+            running.wish = running.wish.model_copy(update={"paused": paused})
+            self._keep()
+            return self._shown(running)
+
+    def _keep(self) -> None:
+        write_atomically(self._path, _WISHES.dump_json([running.wish for running in self._all.values()], indent=1))
+
+    def _shown(self, running: _Running) -> LocalTrainer:
+        done = running.last.values.get("done") if running.last.kind == "training" else None
+        wish = running.wish
+        return LocalTrainer(
+            job_id=wish.job_id,
+            status=running.status,
+            data=wish.data,
+            payee=wish.payee,
+            device=wish.device,
+            seed=wish.seed,
+            text=running.last.text,
+            round=running.last.round,
+            done=float(str(done)) if done is not None else None,
+            problem=running.problem,
+            losses=list(running.losses),
+            results=list(running.results),
+        )

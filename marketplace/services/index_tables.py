@@ -1,0 +1,170 @@
+"""The tables of a node's index (services/index.py), and how an event changes them."""
+
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter
+from sqlalchemy import BigInteger, Index, Integer, String, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from marketplace.domain import (
+    AggregationAccepted,
+    Credited,
+    Ejected,
+    Ended,
+    Event,
+    JobCreated,
+    Joined,
+    Left,
+    RoundOpened,
+    State,
+    UpdateSubmitted,
+    Withdrawn,
+)
+from marketplace.errors import NotFound
+
+_Id = BigInteger().with_variant(Integer, "sqlite")
+_HEX = ConfigDict(ser_json_bytes="hex", val_json_bytes="hex")
+_KINDS: list[Any] = Event.__subclasses__()
+_CODECS = {kind.__name__: TypeAdapter(kind | None, config=_HEX) for kind in _KINDS}
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Meta(Base):
+    __tablename__ = "meta"
+    key: Mapped[str] = mapped_column(String(32), primary_key=True)
+    value: Mapped[str] = mapped_column(String(200))
+
+
+class Block(Base):
+    """A block whose hash is known: one with events, or a checkpoint."""
+
+    __tablename__ = "blocks"
+    number: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=False)
+    hash: Mapped[str] = mapped_column(String(66))
+    checkpoint: Mapped[bool]
+
+
+class EventRow(Base):
+    """An event. round: the job's when it happened. data: all of it, as JSON."""
+
+    __tablename__ = "events"
+    seq: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    block: Mapped[int] = mapped_column(_Id, index=True)
+    log_index: Mapped[int]
+    job_id: Mapped[int] = mapped_column(_Id)
+    round: Mapped[int]
+    kind: Mapped[str] = mapped_column(String(40))
+    payee: Mapped[str | None] = mapped_column(String(42))
+    data: Mapped[str] = mapped_column(Text)
+    __table_args__ = (
+        Index("events_of_job", "job_id", "seq"),
+        Index("events_of_payee", "payee", "seq"),
+        Index("events_in_order", "block", "log_index", unique=True),
+        {"sqlite_autoincrement": True},
+    )
+
+    @property
+    def event(self) -> Event:
+        found: Event | None = _CODECS[self.kind].validate_json(self.data)
+        assert found is not None  # noqa: S101 (the codec's type has None only so that a configuration can be given)
+        return found
+
+
+class JobRow(Base):
+    """A job as lists show it: what its events say, field by field, and what its description adds."""
+
+    __tablename__ = "jobs"
+    job_id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=False)
+    created: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(10))
+    rule: Mapped[str] = mapped_column(String(20))
+    owner: Mapped[str] = mapped_column(String(42))
+    aggregator: Mapped[str | None] = mapped_column(String(42))
+    reward: Mapped[str] = mapped_column(String(39))  # padded with zeros, so that it sorts
+    enrol_by: Mapped[int] = mapped_column(_Id)
+    seats: Mapped[int] = mapped_column(default=0)
+    round: Mapped[int] = mapped_column(default=0)
+    submitted: Mapped[int] = mapped_column(default=0)
+    submit_by: Mapped[int | None] = mapped_column(_Id)
+    settle_by: Mapped[int | None] = mapped_column(_Id)
+    # From the description, which may be read later than the events, or never.
+    name: Mapped[str | None] = mapped_column(String(100))
+    search: Mapped[str] = mapped_column(String(100), default="")
+    architecture: Mapped[str | None] = mapped_column(String(200))
+    parameters: Mapped[int | None] = mapped_column(_Id)
+    development: Mapped[bool | None]
+    problem: Mapped[str | None] = mapped_column(Text)
+    __table_args__ = (
+        Index("jobs_by_state", "state", "job_id"),
+        Index("jobs_by_rule", "rule", "job_id"),
+        Index("jobs_by_owner", "owner", "job_id"),
+        Index("jobs_by_reward", "reward", "job_id"),
+        Index("jobs_by_enrolment", "enrol_by", "job_id"),
+    )
+
+    @property
+    def creation(self) -> JobCreated:
+        found = _CODECS["JobCreated"].validate_json(self.created)
+        if not isinstance(found, JobCreated):
+            raise NotFound(f"The index has no creation of job {self.job_id}: delete it, and it is built again.")
+        return found
+
+
+def event_row(event: Event, round: int) -> EventRow:
+    return EventRow(
+        block=event.block,
+        log_index=event.log_index,
+        job_id=event.job_id,
+        round=round,
+        kind=type(event).__name__,
+        payee=event.payee if isinstance(event, Credited | Withdrawn) else None,
+        data=_CODECS[type(event).__name__].dump_json(event).decode(),
+    )
+
+
+def fold(db: Session, event: Event) -> JobRow | None:
+    """Enters what an event says into its job's row, and returns the row; None for an event of no job."""
+    if isinstance(event, JobCreated):
+        row = _created(event)
+        db.add(row)
+        return row
+    row_or_none = db.get(JobRow, event.job_id) if event.job_id else None
+    if row_or_none is None:
+        return None
+    row = row_or_none
+    match event:
+        case AggregationAccepted():
+            row.aggregator = event.aggregator
+        case Joined():
+            row.seats += 1
+        case Left() | Ejected():
+            row.seats -= 1
+        case RoundOpened():
+            row.state = State.RUNNING.name.lower()
+            row.round, row.submitted = event.round, 0
+            row.submit_by, row.settle_by = event.submit_by, event.settle_by
+        case UpdateSubmitted():
+            row.submitted += 1
+        case Ended():
+            row.state = event.state.name.lower()
+            row.submit_by = row.settle_by = None
+    return row
+
+
+def _created(event: JobCreated) -> JobRow:
+    return JobRow(
+        job_id=event.job_id,
+        created=_CODECS["JobCreated"].dump_json(event).decode(),
+        state=State.OPEN.name.lower(),
+        rule=event.terms.rule.label,
+        owner=event.owner,
+        reward=f"{event.terms.reward:039}",
+        enrol_by=event.terms.enrol_by,
+        seats=0,
+        round=0,
+        submitted=0,
+        search="",
+    )

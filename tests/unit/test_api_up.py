@@ -1,0 +1,151 @@
+"""`merit up` as its user starts it: a whole market from one command, and its orderly end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from marketplace.chain.connection import Connection
+from marketplace.keys.keystore import Keystore
+from tests.jobs import World, blobs, job_file
+from trainer.data import write_npz
+
+pytest_plugins = ["tests.chain_fixtures", "tests.jobs"]
+
+PASSWORD = "up"
+
+
+@dataclass
+class Up:
+    process: "subprocess.Popen[str]"
+    facts: dict[str, Any]
+    log: Path
+
+    def __post_init__(self) -> None:
+        url, _, token = self.facts["url"].partition("/#token=")
+        self.web = httpx.Client(base_url=url, timeout=60, headers={"Authorization": f"Bearer {token}"})
+
+    def get(self, path: str) -> Any:
+        answer = self.web.get(path)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def post(self, path: str, document: dict[str, Any]) -> Any:
+        answer = self.web.post(path, json=document)
+        assert answer.is_success, answer.text
+        return answer.json() if answer.content else None
+
+    def until(self, path: str, holds: Any, within: float = 120.0) -> Any:
+        end = time.monotonic() + within
+        while time.monotonic() < end:
+            answer = self.web.get(path)
+            if answer.status_code == 200 and holds(answer.json()):
+                return answer.json()
+            time.sleep(0.1)
+        pytest.fail(f"{path} does not come to what is awaited: {self.log.read_text()[-3000:]}")
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+
+@contextmanager
+def merit_up(folder: Path, *options: str, before: tuple[str, ...] = (), stop: int = signal.SIGTERM) -> Iterator[Up]:
+    """Runs it until the block ends, and checks that it then ends by itself."""
+    keep = {name: value for name, value in os.environ.items() if not name.startswith("MERIT_")}
+    environment = keep | {"MERIT_HOME": str(folder / "home"), "MERIT_POLL": "0.1", "MERIT_PASSWORD": PASSWORD}
+    command = [sys.executable, "-m", "marketplace.cli.main", "--json", *before, "up", "--port", "0", *options]
+    log = folder / "log"
+    with log.open("a") as errors:
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True)
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()  # the server's address, or nothing when it has ended
+        assert line, log.read_text()
+        yield Up(process, json.loads(line), log)
+        process.send_signal(stop)
+        assert process.wait(60) == 0, log.read_text()[-3000:]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_one_command_gives_a_market_in_which_a_job_is_paid(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    write_npz(data / "mine.npz", blobs(60, 4))
+    with merit_up(tmp_path, "--chain-port", "0", "--data", str(data)) as up:
+        node = up.get("/api/node")
+        assert node["local"]
+        assert node["rpc"] == up.facts["rpc"]
+        assert node["aggregator"]["address"] != node["acts_as"]["address"]
+        job = job_file_for(node["aggregator"], min_trainers=1, max_trainers=1, max_faulty=0, rounds=1)
+        job_id = up.post("/api/jobs", {"document": job})["job_id"]
+        up.until(f"/api/jobs/{job_id}", lambda shown: shown["summary"]["aggregator"])
+        up.post("/api/trainers", {"job_id": job_id, "data": str(data / "mine.npz"), "device": "cpu"})
+        done = up.until(f"/api/jobs/{job_id}", lambda shown: shown["summary"]["state"] == "completed")
+        assert done["spec"]["proofs"]["development"]
+        assert up.get(f"/api/credits/{node['acts_as']['address']}")["tokens"][0]["withdrawable"] != "0"
+        up.post("/api/fund", {"address": "0x000000000000000000000000000000000000dEaD"})
+    assert all({"time", "level", "logger", "text"} <= set(line) for line in up.lines())
+    assert [line for line in up.lines() if line.get("path") == "/api/jobs"]
+    assert up.facts["url"].partition("#token=")[2] not in up.log.read_text()
+    # Started again, it is the same market with the same job.
+    with merit_up(tmp_path, "--chain-port", "0", stop=signal.SIGINT) as again:
+        assert again.facts["market"] == up.facts["market"]
+        again.until(f"/api/jobs/{job_id}", lambda shown: shown["summary"]["state"] == "completed")
+        assert again.facts["url"].partition("#")[2] == up.facts["url"].partition("#")[2]
+    with pytest.raises(Exception, match="does not answer"):
+        Connection(str(again.facts["rpc"]), timeout=1)
+
+
+def job_file_for(aggregator: dict[str, str], **market: Any) -> dict[str, Any]:
+    class Stand:
+        """What job_file asks of an aggregator's node."""
+
+        class me:
+            address = aggregator["address"]
+            encryption_key = bytes.fromhex(aggregator["encryption_key"][2:])
+
+    made: dict[str, Any] = job_file(Stand, **market).model_dump(mode="json", exclude_none=True)  # type: ignore[arg-type]
+    return made
+
+
+def test_a_node_joins_a_chain_that_is_there_with_its_key(world: World, tmp_path: Path) -> None:
+    identity = Keystore(tmp_path / "home" / "keys", scrypt_n=4096).create("default", PASSWORD)
+    before = ("--rpc", world.chain.connection.url, "--market", world.chain.market.address)
+    with merit_up(tmp_path, before=before) as up:
+        node = up.get("/api/node")
+        assert (node["market"], node["local"], node["rpc"]) == (world.chain.market.address, False, None)
+        assert node["acts_as"]["address"] == identity.address
+        assert node["aggregator"] is None
+        refused = up.web.post("/api/fund", json={"address": identity.address})
+        assert refused.status_code == 400
+
+
+def test_a_node_without_a_key_looks_on(world: World, tmp_path: Path) -> None:
+    before = ("--rpc", world.chain.connection.url, "--market", world.chain.market.address)
+    with merit_up(tmp_path, before=before) as up:
+        assert up.get("/api/node")["acts_as"] is None
+        answer = up.web.post("/api/withdraw", json={})
+        assert (answer.status_code, "needs a key" in answer.json()["detail"]) == (400, True)
+
+
+def test_a_taken_port_is_said_in_a_sentence(tmp_path: Path, world: World) -> None:
+    before = ("--rpc", world.chain.connection.url, "--market", world.chain.market.address)
+    with merit_up(tmp_path, before=before) as up:
+        port = up.facts["url"].split(":")[2].split("/")[0]
+        command = [sys.executable, "-m", "marketplace.cli.main", *before, "--home", str(tmp_path / "other"), "up"]
+        done = subprocess.run([*command, "--port", port], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 2
+        assert "cannot be listened on" in done.stderr
+        assert "Traceback" not in done.stderr

@@ -6,7 +6,7 @@ UV := build/uv/bin/uv
 ARGS ?=
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help setup demo docs test test-rust test-unit test-contracts test-e2e check bench bench-proofs format lock artifacts clean
+.PHONY: help setup demo page up docs test test-page test-rust test-unit test-contracts test-e2e check bench bench-proofs format lock artifacts clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -16,10 +16,18 @@ setup: $(VENV)/.ready node_modules/.ready ## install everything below this folde
 demo: setup ## a whole job, from escrow to audited payout; ARGS="--json FILE --rule krum-cosine ..."
 	$(BIN)/merit demo $(ARGS)
 
-test: test-unit test-rust test-contracts test-e2e ## every test, fast ones first
+page: frontend/dist/index.html ## build the page that `merit up` serves
+
+up: setup page ## a whole market on this machine, with its page; ARGS="--port 8080"
+	$(BIN)/merit up $(ARGS)
+
+test: test-unit test-rust test-page test-contracts test-e2e ## every test, fast ones first
+
+# A file's tests share its chains and jobs, so they stay with one of the two processes.
+PYTEST := $(BIN)/pytest -q -n 2 --dist loadfile
 
 test-unit: setup
-	$(BIN)/pytest -q tests/unit tests/soundness
+	$(PYTEST) tests/unit tests/soundness
 
 test-rust:
 	cd zk/core && cargo test -q --release --no-default-features --workspace
@@ -28,8 +36,11 @@ test-contracts: setup .venv-brownie/.ready
 	SOLCX_BINARY_PATH=scripts/solc .venv-brownie/bin/brownie compile # once, before two workers would
 	SOLCX_BINARY_PATH=scripts/solc .venv-brownie/bin/python -m pytest -c tests/contracts/pytest.ini -q tests/contracts
 
-test-e2e: setup
-	$(BIN)/pytest -q tests/faults tests/e2e
+test-page: page
+	cd frontend && npm run -s check
+
+test-e2e: setup page
+	$(PYTEST) tests/faults tests/e2e
 
 check: setup ## types, style, import arrows, artifacts against sources
 	$(BIN)/ruff check .
@@ -73,6 +84,7 @@ $(UV):
 	$(PYTHON) -m venv build/uv
 	build/uv/bin/python -m pip install -q --disable-pip-version-check uv==0.13.8
 
+PAGE := $(shell find frontend/src frontend/scripts frontend/public frontend/index.html frontend/vite.config.ts -path '*/generated' -prune -o -type f -print)
 CORE := $(shell find zk/core -name target -prune -o -type f -print)
 
 $(VENV)/.ready: requirements.lock pyproject.toml $(CORE) | $(UV)
@@ -84,6 +96,14 @@ $(VENV)/.ready: requirements.lock pyproject.toml $(CORE) | $(UV)
 .venv-brownie/.ready: requirements-brownie.lock | $(UV)
 	$(UV) venv -q --allow-existing --python $(PYTHON) .venv-brownie
 	$(UV) pip sync -q --compile-bytecode --python .venv-brownie/bin/python requirements-brownie.lock
+	touch $@
+
+frontend/node_modules/.ready: frontend/package.json frontend/package-lock.json
+	cd frontend && npm install --no-save --no-fund --no-audit --loglevel=error
+	touch $@
+
+frontend/dist/index.html: $(VENV)/.ready frontend/node_modules/.ready $(PAGE)
+	cd frontend && npm run -s build
 	touch $@
 
 node_modules/.ready: package.json package-lock.json

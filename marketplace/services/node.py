@@ -91,12 +91,17 @@ def fetch_spec(storage: Storage, created: JobCreated) -> Spec:
 
 
 def job_key(node: Node, history: JobHistory) -> bytes:
-    """The job key, opened from its published envelope with this identity. Raises NotFound, CorruptContent."""
+    """The job key, opened from its published envelope with this identity. Raises NotFound, CorruptContent.
+
+    An owner who signs in a wallet has its copy sealed to the key of a node.
+    """
     if history.key_published is None or history.accepted is None:
         raise NotFound(f"The job key of job {history.created.job_id} is not published: the job has not started.")
     data = get_bytes(node.storage, history.key_published.cid, max_bytes=MAX_JOB_KEY_BYTES)
     context = node.context(Purpose.JOB_KEY, job_id=history.created.job_id, party=history.accepted.aggregator)
-    return open_job_key(data, node.me.address, node.me.decryption_key, context)
+    created = history.created
+    recipient = created.owner if created.encryption_key == node.me.encryption_key else node.me.address
+    return open_job_key(data, recipient, node.me.decryption_key, context)
 
 
 def fetch_opened(

@@ -4,26 +4,23 @@ pragma solidity ^0.8.28;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
-import {IJobMarket, Job, Reason, Settlement, State, Terms, Trainer} from "./interfaces/IJobMarket.sol";
+import {IJobMarket, Job, Reason, RoundProof, Settlement, State, Terms, Trainer} from "./interfaces/IJobMarket.sol";
+import {Decision} from "./libraries/Decision.sol";
+import {RoundCheck, Submission} from "./libraries/RoundCheck.sol";
 import {Slots} from "./libraries/Slots.sol";
 import {TermsCheck} from "./libraries/TermsCheck.sol";
 
 /// @title The market; what each call does is said in IJobMarket
 /// @dev Every call validates, moves the state, emits, and only then receives or sends tokens. The calls that reach
 /// outside (createJob, acceptAggregation, join, withdraw) share a reentrancy guard, because a deposit is checked by
-/// the balance it adds; all others touch only this contract's storage.
+/// the balance it adds. Of the others only settleRound reaches outside: it asks the job's verifiers, as views and before
+/// anything changes.
 contract JobMarket is IJobMarket, ReentrancyGuard {
     using SafeERC20 for IERC20;
     using Slots for uint32;
 
     uint256 private constant MAX_CID_BYTES = 100;
     uint256 private constant BPS = 10_000;
-    uint8 private constant RULE_REFERENCE = 2;
-
-    struct Submission {
-        uint16 round; // 0 for a commitment that was not submitted
-        uint8 slot;
-    }
 
     uint256 public jobCount;
     mapping(address payee => mapping(address token => uint256 amount)) public credit;
@@ -52,6 +49,7 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         j.owner = msg.sender;
         j.state = State.Open;
         j.escrow = escrow;
+        j.termsHash = keccak256(abi.encode(t));
         emit JobCreated(jobId, msg.sender, t, encryptionKey, specCid);
 
         _receive(t.token, escrow);
@@ -164,7 +162,7 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         emit UpdateSubmitted(jobId, round, slot, commitment, cid);
     }
 
-    function settleRound(uint256 jobId, uint16 round, Settlement calldata s) external {
+    function settleRound(uint256 jobId, uint16 round, Settlement calldata s, RoundProof calldata proof) external {
         Job storage j = _jobIn(jobId, State.Running);
         Terms storage t = _terms[jobId];
         uint32 submitted = j.submitted;
@@ -173,11 +171,11 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         if (submitted == 0) revert NothingSubmitted(jobId, round);
         if (submitted != j.active && block.timestamp <= j.submitBy) revert SubmittingOpen(jobId, j.submitBy);
         if (block.timestamp > j.settleBy) revert SettlingClosed(jobId, j.settleBy);
-        _requireSound(jobId, t, submitted, s);
+        _requireShown(jobId, round, s, proof);
 
         bool last = round == t.rounds;
         (uint32 missing, uint32 struck) = _tally(jobId, submitted, submitted & ~s.selected & ~s.unopened);
-        uint128 slashed = _slash(t) * uint128((missing | struck).count());
+        uint128 slashed = missing | struck == 0 ? 0 : _slash(t) * uint128((missing | struck).count());
         // What the last round slashes joins its own pot, since there is no next one.
         uint128 pot = t.reward + j.carry + (last ? slashed : 0);
         j.carry = last ? 0 : slashed;
@@ -223,8 +221,8 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         uint128 share = pot / uint128(wronged.count());
         // What does not divide ends up with the owner.
         j.carry = pot - share * uint128(wronged.count());
-        for (; wronged != 0; wronged &= wronged - 1) {
-            _credit(jobId, _trainers[jobId][wronged.lowest()].payee, share, Reason.Compensation);
+        for (uint256 slot; wronged >> slot != 0; ++slot) {
+            if (wronged.has(slot)) _credit(jobId, _trainers[jobId][slot].payee, share, Reason.Compensation);
         }
         _close(jobId, State.Aborted);
     }
@@ -297,21 +295,46 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         return enough && j.aggregator != address(0);
     }
 
-    function _requireSound(uint256 jobId, Terms storage t, uint32 submitted, Settlement calldata s) private view {
+    /// @dev What is opened is judged as the proof shows it, and where nothing is, nothing is judged.
+    function _requireShown(uint256 jobId, uint16 round, Settlement calldata s, RoundProof calldata proof) private view {
+        Job storage j = _jobs[jobId];
+        Terms storage t = _terms[jobId];
+        uint32 opened = _opened(jobId, j.submitted, t.maxFaulty, s);
+        if (opened == 0) return RoundCheck.requireNothing(jobId, s, proof);
+        _requireSound(jobId, t, s);
+        RoundCheck.Round memory settled = RoundCheck.Round(jobId, j.termsHash, round, opened);
+        RoundCheck.requireProved(settled, t, _submissions[jobId], s, proof);
+    }
+
+    function _opened(uint256 jobId, uint32 submitted, uint8 maxFaulty, Settlement calldata s)
+        private
+        pure
+        returns (uint32)
+    {
         uint32 judged = s.unopened | s.selected;
         if (judged & ~submitted != 0) revert NotSubmitted(jobId, judged, submitted);
         if (s.selected & s.unopened != 0) revert SelectedUnopened(jobId, s.selected, s.unopened);
         uint256 unopened = s.unopened.count();
-        if (unopened > t.maxFaulty) revert TooManyUnopened(jobId, unopened, t.maxFaulty);
+        if (unopened > maxFaulty) revert TooManyUnopened(jobId, unopened, maxFaulty);
+        return submitted & ~s.unopened;
+    }
+
+    function _requireSound(uint256 jobId, Terms storage t, Settlement calldata s) private view {
         uint256 selected = s.selected.count();
+        bool byReference = t.rule == Decision.REFERENCE;
         if (s.weights.length != selected) revert WeightCount(jobId, s.weights.length, selected);
+        uint16[] calldata stated = s.coefficients;
+        uint256 coefficients = byReference ? selected : 0;
+        if (stated.length != coefficients) revert CoefficientCount(jobId, stated.length, coefficients);
+        for (uint256 i; i < coefficients; ++i) {
+            if (stated[i] > Decision.ONE) revert InvalidCoefficient(jobId, stated[i]);
+        }
         if (selected != 0) _requireCid(s.sumCid);
         else if (bytes(s.sumCid).length != 0) revert InvalidCid(bytes(s.sumCid).length);
-        bool wanted = t.rule == RULE_REFERENCE;
         bool hasRows = bytes(s.referenceCid).length != 0;
         bool hasCommitment = s.referenceCommitment != 0;
-        if (hasRows != wanted || hasCommitment != wanted) revert ReferenceRows(jobId, t.rule);
-        if (wanted) _requireCid(s.referenceCid);
+        if (hasRows != byReference || hasCommitment != byReference) revert ReferenceRows(jobId, t.rule);
+        if (byReference) _requireCid(s.referenceCid);
     }
 
     function _requireCid(string calldata cid) private pure {
@@ -351,9 +374,11 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
     /// @dev Counts the round for each active trainer and returns those that reached a limit, by which one.
     function _tally(uint256 jobId, uint32 submitted, uint32 outliers) private returns (uint32 missing, uint32 struck) {
         Terms storage t = _terms[jobId];
-        for (uint32 left = _jobs[jobId].active; left != 0; left &= left - 1) {
-            uint8 slot = left.lowest();
-            Trainer storage who = _trainers[jobId][slot];
+        uint32 active = _jobs[jobId].active;
+        mapping(uint256 slot => Trainer) storage trainers = _trainers[jobId];
+        for (uint256 slot; active >> slot != 0; ++slot) {
+            if (!active.has(slot)) continue;
+            Trainer storage who = trainers[slot];
             if (!submitted.has(slot)) {
                 if (++who.missed == t.maxMissed) missing = missing.with(slot);
                 continue;
@@ -364,16 +389,20 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
     }
 
     function _pay(uint256 jobId, uint128 pot, Settlement calldata s) private returns (uint128 paid) {
+        uint96[] calldata weights = s.weights;
         uint256 total;
-        for (uint256 i; i < s.weights.length; ++i) {
-            total += s.weights[i];
+        for (uint256 i; i < weights.length; ++i) {
+            total += weights[i];
         }
         if (total == 0) return 0;
-        uint32 left = s.selected;
-        for (uint256 i; left != 0; left &= left - 1) {
-            uint128 pay = uint128(uint256(pot) * s.weights[i++] / total);
+        mapping(uint256 slot => Trainer) storage trainers = _trainers[jobId];
+        uint32 selected = s.selected;
+        uint256 at;
+        for (uint256 slot; selected >> slot != 0; ++slot) {
+            if (!selected.has(slot)) continue;
+            uint128 pay = uint128(uint256(pot) * weights[at++] / total);
             paid += pay;
-            _credit(jobId, _trainers[jobId][left.lowest()].payee, pay, Reason.Pay);
+            _credit(jobId, trainers[slot].payee, pay, Reason.Pay);
         }
     }
 
@@ -387,8 +416,8 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         uint128 slashed = _slash(_terms[jobId]);
         uint128 rest = _terms[jobId].stake - slashed;
         _jobs[jobId].active &= ~slots;
-        for (; slots != 0; slots &= slots - 1) {
-            uint8 slot = slots.lowest();
+        for (uint8 slot; slots >> slot != 0; ++slot) {
+            if (!slots.has(slot)) continue;
             emit Ejected(jobId, slot, strikes, slashed);
             _credit(jobId, _trainers[jobId][slot].payee, rest, Reason.Stake);
         }
@@ -405,11 +434,13 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
     function _close(uint256 jobId, State state) private {
         Job storage j = _jobs[jobId];
         uint128 stake = _terms[jobId].stake;
-        for (uint32 left = j.active; left != 0; left &= left - 1) {
-            _credit(jobId, _trainers[jobId][left.lowest()].payee, stake, Reason.Stake);
+        uint32 active = j.active;
+        for (uint256 slot; active >> slot != 0; ++slot) {
+            if (active.has(slot)) _credit(jobId, _trainers[jobId][slot].payee, stake, Reason.Stake);
         }
         uint128 rest = j.escrow + j.carry;
-        (j.state, j.active, j.submitted, j.escrow, j.carry) = (state, 0, 0, 0, 0);
+        j.state = state;
+        (j.active, j.submitted, j.escrow, j.carry) = (0, 0, 0, 0);
         _credit(jobId, j.owner, rest, Reason.Refund);
         emit Ended(jobId, state);
     }

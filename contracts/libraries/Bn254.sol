@@ -109,9 +109,7 @@ library Bn254 {
         assembly ("memory-safe") {
             let term := add(sum, 0x40)
             let a := mload(scalars)
-            let p := mload(add(scalars, 0x20))
             let b := mload(add(scalars, 0x40))
-            let q := mload(add(scalars, 0x60))
             let end := add(points.offset, mul(points.length, 0x20))
             for { let at := points.offset } lt(at, end) { at := add(at, 0x40) } {
                 calldatacopy(term, at, 0x40)
@@ -119,8 +117,8 @@ library Bn254 {
                 finite := and(finite, iszero(iszero(or(mload(term), mload(add(sum, 0x60))))))
                 done := and(done, staticcall(gas(), 7, term, 0x60, term, 0x40))
                 done := and(done, staticcall(gas(), 6, sum, 0x80, sum, 0x40))
-                a := mulmod(a, p, ORDER)
-                b := mulmod(b, q, ORDER)
+                a := mulmod(a, mload(add(scalars, 0x20)), ORDER)
+                b := mulmod(b, mload(add(scalars, 0x60)), ORDER)
             }
         }
         if (!done) revert InvalidPoint();

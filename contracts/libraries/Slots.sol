@@ -7,9 +7,11 @@ library Slots {
     /// @return n how many slots are in the mask
     function count(uint32 mask) internal pure returns (uint256 n) {
         unchecked {
-            for (; mask != 0; mask &= mask - 1) {
-                ++n;
-            }
+            // Sums of 2, 4 and 8 bits side by side; then all four bytes' sums in the highest byte.
+            mask -= (mask >> 1) & 0x55555555;
+            mask = (mask & 0x33333333) + ((mask >> 2) & 0x33333333);
+            mask = (mask + (mask >> 4)) & 0x0f0f0f0f;
+            return (mask * 0x01010101) >> 24;
         }
     }
 
@@ -25,16 +27,11 @@ library Slots {
         return mask & ~(uint32(1) << uint32(slot));
     }
 
-    /// @return slot the lowest slot of the mask; 32 for the empty mask
-    function lowest(uint32 mask) internal pure returns (uint8 slot) {
-        unchecked {
-            // The bits below the lowest set one, counted; the empty mask gives all 32.
-            return uint8(count((mask & (~mask + 1)) - 1));
-        }
-    }
-
     /// @return slot the lowest slot that is not in the mask; 32 for the full mask
     function lowestFree(uint32 mask) internal pure returns (uint8 slot) {
-        return lowest(~mask);
+        unchecked {
+            // The bits below the lowest free one, counted.
+            return uint8(count(mask & ~(mask + 1)));
+        }
     }
 }

@@ -10,8 +10,8 @@ contract SlotsHarness {
     function all(uint32 mask, uint256 slot)
         external
         pure
-        returns (uint256 count, bool has, uint32 with, uint32 without, uint8 lowest, uint8 lowestFree)
+        returns (uint256 count, bool has, uint32 with, uint32 without, uint8 lowestFree)
     {
-        return (mask.count(), mask.has(slot), mask.with(slot), mask.without(slot), mask.lowest(), mask.lowestFree());
+        return (mask.count(), mask.has(slot), mask.with(slot), mask.without(slot), mask.lowestFree());
     }
 }

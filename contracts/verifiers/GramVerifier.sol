@@ -33,6 +33,7 @@ contract GramVerifier is IGramVerifier {
     uint256 private constant ROWS_AT_Z = 14;
 
     uint256 public immutable chunk;
+    bytes32 public immutable keyHash;
     uint256 private immutable _chunkInverse;
     uint256 private immutable _omega;
     uint256 private immutable _tau0;
@@ -59,6 +60,7 @@ contract GramVerifier is IGramVerifier {
         // The precompile refuses a point outside the subgroup, whatever it is paired with.
         Bn254.pairingIsOne(_pair(1, 2, tau_));
         chunk = chunk_;
+        keyHash = keccak256(abi.encodePacked(chunk_, tau_));
         _chunkInverse = Bn254.inverse(chunk_);
         _omega = Bn254.power(5, (P - 1) / chunk_);
         (_tau0, _tau1, _tau2, _tau3) = (tau_[0], tau_[1], tau_[2], tau_[3]);
@@ -180,22 +182,18 @@ contract GramVerifier is IGramVerifier {
         uint256[] calldata coefficients = statement.coefficients;
         Bn254.Scalars memory scalars = Bn254.Scalars(0, ch.v, 0, ch.rho);
         (uint256 re, uint256 se) = (1, 1);
-        for (uint256 position; position < SLOTS + 2;) {
+        for (uint256 left = statement.positions; left != 0; left >>= 1) {
             re = mulmod(re, ch.r, P);
             se = mulmod(se, ch.s, P);
-            if ((statement.positions >> position) & 1 == 1) {
-                scalars.a = addmod(re, mulmod(ch.vc, se, P), P);
-                scalars.b = 0;
-                if (position < SLOTS) {
-                    scalars.b = mulmod(ch.lambda, coefficients[0], P);
-                    coefficients = coefficients[1:];
-                }
-                if (!sum.addMultiples(points[:2 * c], scalars)) revert Bn254.Infinity();
-                points = points[2 * c:];
+            if (left & 1 == 0) continue;
+            scalars.a = addmod(re, mulmod(ch.vc, se, P), P);
+            scalars.b = 0;
+            if (coefficients.length != 0) {
+                scalars.b = mulmod(ch.lambda, coefficients[0], P);
+                coefficients = coefficients[1:];
             }
-            unchecked {
-                ++position;
-            }
+            if (!sum.addMultiples(points[:2 * c], scalars)) revert Bn254.Infinity();
+            points = points[2 * c:];
         }
         (scalars.a, scalars.b) = (0, P - ch.lambda);
         sum.addMultiples(statement.sums, scalars);

@@ -6,7 +6,7 @@ import brownie
 import pytest
 from brownie import JobMarket, PlainToken, accounts, web3
 from hypothesis import settings
-from world import ACCOUNTS, RICH, World, rpc
+from world import ACCOUNTS, RICH, Verifiers, World, rpc
 
 settings.register_profile("seeded", derandomize=True, database=None, deadline=None, print_blob=False)
 settings.load_profile("seeded")
@@ -35,7 +35,7 @@ def deployed(module_isolation, quick_requests):
     for account in accounts[:RICH]:
         token.mint(account, 10**30, {"from": account})
         token.approve(market, 2**256 - 1, {"from": account})
-    return market, token
+    return market, token, Verifiers()
 
 
 @pytest.fixture(params=["coin", "token"])

@@ -4,13 +4,21 @@ import json
 from pathlib import Path
 
 import pytest
-from brownie import JobMarket, web3
+from brownie import GramVerifier, JobMarket, accounts, web3
+from world import words_hash
 
 from marketplace.chain import compile as compiler
 from marketplace.errors import InputError
 
 ARTIFACT = Path(__file__).parents[2] / "marketplace" / "chain" / "artifacts" / "JobMarket.json"
 LARGEST_CODE = 24_576  # bytes, EIP-170
+GENERATOR = (
+    11559732032986387107991004021392285783925812861821192530917403151452391805634,
+    10857046999023057135944570762232829481370756359578518086990519993285655852781,
+    4082367875863433681332203403145435568316851327593401208105741076214120093531,
+    8495653923123431417604973247489272438418190587263600148770280649306958101930,
+)
+"""Of BN254's G2, in the order of EIP-197: [τ]₂ for τ = 1."""
 
 
 @pytest.fixture
@@ -30,7 +38,31 @@ def test_the_committed_artifact_is_the_contract_under_test(deployed, artifact):
     assert sorted(map(str, artifact["abi"])) == sorted(map(str, JobMarket.abi))
 
 
+def test_a_deployed_verifier_is_its_artifact_with_the_immutables_filled_in(module_isolation):
+    order = 21888242871839275222246405745257275088548364400416034343698204186575808495617
+    artifact = json.loads(ARTIFACT.with_name("GramVerifier.json").read_text())
+    tau = list(GENERATOR)
+    deployed = GramVerifier.deploy(8, tau, {"from": accounts[0]})
+    values = {
+        "chunk": 8,
+        "_chunkInverse": pow(8, -1, order),
+        "_omega": pow(5, (order - 1) // 8, order),
+        "keyHash": int(words_hash([8, *tau]), 16),
+        **{f"_tau{i}": word for i, word in enumerate(tau)},
+    }
+    code = bytearray.fromhex(artifact["deployedBytecode"][2:])
+    assert artifact["immutables"].keys() == values.keys()
+    for name, offsets in artifact["immutables"].items():
+        for at in offsets:
+            assert code[at : at + 32] == bytes(32)
+            code[at : at + 32] = values[name].to_bytes(32)
+    found = bytes(web3.eth.get_code(deployed.address))
+    assert without_metadata(bytes(code)) == without_metadata(found)
+    assert str(deployed.keyHash()) == words_hash([8, *tau])
+
+
 def test_the_code_fits_into_a_contract(artifact):
+    assert artifact["immutables"] == {}
     assert len(artifact["deployedBytecode"]) // 2 - 1 <= LARGEST_CODE
 
 

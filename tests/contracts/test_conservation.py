@@ -13,7 +13,7 @@ from brownie.test import given
 from hypothesis import settings
 from hypothesis import strategies as st
 from model import ABORTED, CANCELLED, COMPLETED, OPEN, RUNNING, Model, Refused
-from world import CID, KEY, USUAL, ZERO32, World, commitment, events, mask, move_to, now, settlement
+from world import CID, KEY, USUAL, World, commitment, events, mask, move_to, now
 
 OVER = (COMPLETED, CANCELLED, ABORTED)
 OPERATORS = range(4, 9)  # accounts that train; any of them may be in any job
@@ -41,11 +41,14 @@ TERMS = st.fixed_dictionaries(
 class Life:
     """The market and its model, driven together."""
 
-    def __init__(self, market, token):
+    def __init__(self, market, token, verifiers):
         self.market = market
         self.token = token
         self.model = Model()
-        self.kinds = {ZERO_ADDRESS: World(market, token, True), token.address: World(market, token, False)}
+        self.kinds = {
+            currency: World(market, token, verifiers, in_coin=currency == ZERO_ADDRESS)
+            for currency in (ZERO_ADDRESS, token.address)
+        }
         self.accepted = 0
 
     def call(self, name, sender, job, method, arguments, *model_arguments, deposit=0):
@@ -108,12 +111,14 @@ class Life:
         # Windows of different lengths: the jobs share one clock, and waiting for one is not to end the others.
         longer = 8 ** len(self.model.jobs)
         windows = {"enrolBy": now() + 100, "submitWindow": 20 * longer, "settleWindow": 40 * longer}
-        terms = {**USUAL, **terms, **windows, "token": token}
+        listed = self.kinds[token].terms(**terms, **windows)
+        terms = dict(zip(USUAL, listed, strict=True))
         escrow = terms["rounds"] * (terms["reward"] + terms["fee"])
         deposit = escrow if token == ZERO_ADDRESS else 0
-        arguments = (list(terms.values()), KEY, CID)
-        self.call("create", accounts[0], None, self.market.createJob, arguments, terms, deposit=deposit)
-        return self.model.jobs[len(self.model.jobs)]
+        self.call("create", accounts[0], None, self.market.createJob, (listed, KEY, CID), terms, deposit=deposit)
+        job = self.model.jobs[len(self.model.jobs)]
+        self.kinds[token].created[job.number] = listed
+        return job
 
     def accept(self, job, chance):
         payee = accounts[chance.choice(PAYEES)].address
@@ -154,13 +159,10 @@ class Life:
         selected = {slot for slot in judged if chance.random() < 0.75}
         selected -= unopened if chance.random() < 0.9 else set()
         weights = [chance.choice((0, 1, 7, 2**96 - 1)) for _ in selected]
-        reference = job.terms["rule"] == 2
-        words = settlement(
-            mask(*selected), weights, mask(*unopened),
-            rows=CID if reference else "", rows_commitment=commitment(1) if reference else ZERO32,
-        )  # fmt: skip
+        world = self.kinds[job.terms["token"]]
+        judged = world.judged(job.number, mask(*selected), mask(*unopened), **({"weights": weights} if weights else {}))
         sender = sender or accounts[chance.choice((1, 2))]
-        arguments = (job.number, job.round, words)
+        arguments = (job.number, job.round, *judged)
         self.call("settle", sender, job, self.market.settleRound, arguments, job.round, selected, weights, unopened)
 
     def skip(self, job, chance):
@@ -245,8 +247,8 @@ CALLS = {
 @given(terms=st.tuples(TERMS, TERMS, TERMS), seed=st.integers(0, 2**64))
 @settings(max_examples=25, derandomize=True, database=None, deadline=None)
 def test_no_sequence_of_calls_creates_loses_or_locks_money(deployed, terms, seed):
-    market, token = deployed
-    life, chance = Life(market, token), Random(seed)
+    token = deployed[1]
+    life, chance = Life(*deployed), Random(seed)
     jobs = [
         life.create(t, currency) for t, currency in zip(terms, (ZERO_ADDRESS, token.address, ZERO_ADDRESS), strict=True)
     ]

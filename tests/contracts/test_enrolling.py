@@ -2,6 +2,7 @@
 
 import pytest
 from brownie import ZERO_ADDRESS
+from brownie.exceptions import VirtualMachineError
 from world import (
     CANCELLED,
     CID,
@@ -11,6 +12,7 @@ from world import (
     RUNNING,
     USUAL,
     ZERO32,
+    commitment,
     credits,
     mask,
     move_to,
@@ -88,6 +90,43 @@ def test_a_token_without_code_is_refused(coin_world):
     account = coin_world.stranger.address
     with refuses("InvalidTerm", b"token", int(account, 16)):
         coin_world.create(token=account)
+
+
+@pytest.mark.parametrize("rule", [1, 2])
+@pytest.mark.parametrize(("trainers", "size"), [(1, 8), (8, 8), (9, 16), (16, 16), (17, 32), (32, 32)])
+def test_a_job_takes_the_least_circuit_of_its_rule_that_holds_its_trainers(coin_world, rule, trainers, size):
+    terms = {"rule": rule, "maxTrainers": trainers, "minTrainers": 1, "maxFaulty": 0}
+    stubs = coin_world.verifiers.decision
+    assert coin_world.create(**terms) == 1
+    for circuit, stub in stubs.items():
+        if circuit != 100 * rule + size:
+            other = {"decisionVerifier": stub.address, "decisionKey": stub.keyHash()}
+            with refuses("InvalidTerm", b"decisionVerifier", int(stub.address, 16)):
+                coin_world.create(**terms, **other)
+
+
+def test_a_job_names_the_set_ups_that_its_verifiers_have(coin_world):
+    for term in ("gramKey", "decisionKey"):
+        wrong = commitment("another key")
+        with refuses("InvalidTerm", term.encode(), int(wrong, 16)):
+            coin_world.create(**{term: wrong})
+    keys = coin_world.verifiers.terms(1, 4)
+    with refuses("InvalidTerm", b"gramKey", int(keys["decisionKey"], 16)):
+        coin_world.create(gramKey=keys["decisionKey"], decisionKey=keys["gramKey"])
+
+
+def test_a_verifier_without_code_is_refused_by_name(coin_world):
+    account = coin_world.stranger.address
+    for term in ("gramVerifier", "decisionVerifier"):
+        for nothing in (account, ZERO_ADDRESS):
+            with refuses("InvalidTerm", term.encode(), int(nothing, 16)):
+                coin_world.create(**{term: nothing})
+
+
+def test_a_contract_that_is_no_verifier_is_refused(coin_world):
+    for term in ("gramVerifier", "decisionVerifier"):
+        with pytest.raises(VirtualMachineError):
+            coin_world.create(**{term: coin_world.token.address})
 
 
 def test_all_that_a_job_can_ever_hold_fits_in_128_bits(coin_world):

@@ -16,7 +16,6 @@ from world import (
     move_to,
     now,
     refuses,
-    settlement,
 )
 
 ALL = mask(0, 1, 2, 3)
@@ -30,7 +29,7 @@ def test_a_round_is_settled_by_its_aggregator_alone(world):
     world.submit(job, 0, 1, 2, 3)
     for other in (world.owner, world.operator(0), world.fees, world.stranger):
         with refuses("NotAggregator", job, other):
-            world.market.settleRound(job, 1, settlement(ALL), {"from": other})
+            world.market.settleRound(job, 1, *world.judged(job, ALL), {"from": other})
 
 
 def test_a_settlement_names_the_running_round(world):
@@ -38,10 +37,10 @@ def test_a_settlement_names_the_running_round(world):
     world.submit(job, 0, 1, 2, 3)
     for wrong in (0, 2):
         with refuses("WrongRound", job, 1, wrong):
-            world.market.settleRound(job, wrong, settlement(ALL), {"from": world.aggregator})
+            world.market.settleRound(job, wrong, *world.judged(job, ALL), {"from": world.aggregator})
     world.settle(job, ALL)
     with refuses("WrongRound", job, 2, 1):
-        world.market.settleRound(job, 1, settlement(ALL), {"from": world.aggregator})
+        world.market.settleRound(job, 1, *world.judged(job, ALL), {"from": world.aggregator})
 
 
 def test_a_round_is_settled_once_all_have_submitted_or_the_time_is_over(world):
@@ -110,14 +109,32 @@ def test_each_selected_slot_has_one_weight(coin_world):
         coin_world.settle(job, weights=[1])
 
 
+def test_under_rule_reference_each_selected_slot_has_one_coefficient_and_else_none_has(coin_world):
+    whole, scaled = coin_world.running(rule=1), coin_world.running(rule=2)
+    for job, required, wrong in ((whole, 0, [1, 1]), (scaled, 2, []), (scaled, 2, [1]), (scaled, 2, [1, 1, 1])):
+        if not coin_world.market.job(job)["submitted"]:
+            coin_world.submit(job, 0, 1, 2, 3)
+        with refuses("CoefficientCount", job, len(wrong), required):
+            coin_world.settle(job, mask(0, 3), coefficients=wrong)
+
+
+def test_a_coefficient_takes_no_more_than_the_whole_update(coin_world):
+    job = coin_world.running(rule=2)
+    coin_world.submit(job, 0, 1, 2, 3)
+    for wrong in ([4097, 0], [0, 2**16 - 1]):
+        with refuses("InvalidCoefficient", job, max(wrong)):
+            coin_world.settle(job, mask(0, 3), coefficients=wrong)
+    coin_world.settle(job, mask(0, 3), coefficients=[4096, 0])
+
+
 def test_there_is_a_sum_exactly_where_something_is_selected(coin_world):
     job = coin_world.running()
     coin_world.submit(job, 0, 1, 2, 3)
     for cid in ("", LONG_CID):
         with refuses("InvalidCid", len(cid)):
-            coin_world.settle(job, ALL, sum_cid=cid)
+            coin_world.settle(job, ALL, sumCid=cid)
     with refuses("InvalidCid", len(CID)):
-        coin_world.settle(job, sum_cid=CID)
+        coin_world.settle(job, sumCid=CID)
     coin_world.settle(job)
 
 
@@ -126,16 +143,13 @@ def test_reference_rows_are_given_exactly_under_the_rule_reference(coin_world):
     for rule, job in by_rule.items():
         coin_world.submit(job, 0, 1, 2, 3)
         wrong = [(CID, ZERO32), ("", commitment(1)), (CID, commitment(1)) if rule == 1 else ("", ZERO32)]
-        for rows, rows_commitment in wrong:
+        for cid, given in wrong:
             with refuses("ReferenceRows", job, rule):
-                coin_world.settle(job, ALL, rows=rows, rows_commitment=rows_commitment)
+                coin_world.settle(job, ALL, referenceCid=cid, referenceCommitment=given)
     with refuses("InvalidCid", 101):
-        coin_world.settle(by_rule[2], ALL, rows=LONG_CID, rows_commitment=commitment(1))
+        coin_world.settle(by_rule[2], ALL, referenceCid=LONG_CID)
     coin_world.settle(by_rule[1], ALL)
-    coin_world.settle(by_rule[2], ALL, rows=CID, rows_commitment=commitment(1))
-    coin_world.submit(by_rule[2], 0, 1, 2, 3)
-    with refuses("ReferenceRows", by_rule[2], 2):
-        coin_world.settle(by_rule[2])
+    coin_world.settle(by_rule[2], ALL)
 
 
 # ------------------------------------------------------------------ pay
@@ -155,7 +169,7 @@ def test_pay_follows_the_weights_and_what_rounding_leaves_stays_in_escrow(world)
     assert (event["round"], event["submitted"], event["pot"]) == (1, ALL, 1000)
     unopened, selected, weights, *rest = event["settlement"]
     assert (unopened, selected, list(weights)) == (0, mask(0, 2, 3), [1, 0, 2])
-    assert [str(part) for part in rest] == [CID, "", ZERO32]
+    assert [str(part) for part in rest] == ["()", CID, commitment("sum"), "", ZERO32]
     opened = tx.events["RoundOpened"]
     assert (opened["round"], opened["submitBy"], opened["settleBy"]) == (2, now() + 100, now() + 150)
     held = world.market.job(job)
@@ -171,9 +185,9 @@ def test_the_largest_pot_is_divided_by_the_largest_weights(coin_world):
     assert [credits(tx).get((coin_world.payee(i), "Pay"), 0) for i in range(4)] == expected
 
 
-@pytest.mark.parametrize("judgement", [{}, {"selected": ALL, "weights": [0, 0, 0, 0]}])
+@pytest.mark.parametrize("judgement", [{}, {"selected": ALL, "weights": [0, 0, 0, 0]}, {"unopened": ALL}])
 def test_without_weight_the_pot_stays_with_the_owner_and_the_aggregator_is_paid(world, judgement):
-    job = world.running()
+    job = world.running(maxTrainers=8, maxFaulty=4)
     world.submit(job, 0, 1, 2, 3)
     tx = world.settle(job, **judgement)
     assert credits(tx) == {(world.fees, "Fee"): 100}

@@ -24,6 +24,5 @@ def test_masks_are_sets(slots, mask, slot):
         "has": slot in members,
         "with": sum(1 << i for i in members | {slot}),
         "without": sum(1 << i for i in members - {slot}),
-        "lowest": min(members, default=32),
         "lowestFree": min(set(range(32)) - members, default=32),
     }

@@ -2,7 +2,7 @@
 
 import pytest
 from brownie.exceptions import VirtualMachineError
-from world import CANCELLED, CID, COMPLETED, KEY, OPEN, RUNNING, World, commitment, mask, move_to, now, settlement
+from world import CANCELLED, CID, COMPLETED, KEY, OPEN, RUNNING, World, commitment, mask, move_to, now
 
 CALLS = ["accept", "join", "leave", "cancel", "start", "publish", "submit", "settle", "skip", "abort", "reveal"]
 ROLES = ["owner", "aggregator", "submitter", "member", "stranger"]
@@ -113,7 +113,7 @@ def answer_to(world, job, call, role):
         "start": (market.start,),
         "publish": (market.publishKey, CID),
         "submit": (market.submitUpdate, 1, commitment(10**6), CID),
-        "settle": (market.settleRound, 1, settlement(submitted)),
+        "settle": (market.settleRound, 1, *world.judged(job, submitted)),
         "skip": (market.skipRound,),
         "abort": (market.abort,),
         "reveal": (market.revealValidation, CID),

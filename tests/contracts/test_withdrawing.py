@@ -95,7 +95,7 @@ def test_a_payee_that_withdraws_again_while_it_is_paid_gets_nothing_more(coin_wo
 def odd(deployed, fn_isolation):
     """A world whose token can be made to misbehave; the market holds 5 of it from elsewhere."""
     token = OddToken.deploy({"from": accounts[0]})
-    world = World(deployed[0], token, in_coin=False)
+    world = World(deployed[0], token, deployed[2], in_coin=False)
     for account in (world.owner, world.aggregator, world.operator(0), world.operator(1)):
         token.mint(account, 10**9, {"from": account})
         token.approve(world.market, 2**256 - 1, {"from": account})
@@ -160,7 +160,7 @@ def test_without_allowance_or_balance_nobody_enrols(deployed, fn_isolation):
 def hooked(deployed, fn_isolation):
     """A world whose token tells an actor of each transfer before anything moves; the actor also trains and is paid."""
     token = HookedToken.deploy({"from": accounts[0]})
-    world = World(deployed[0], token, in_coin=False)
+    world = World(deployed[0], token, deployed[2], in_coin=False)
     world.actor = Actor.deploy({"from": accounts[0]})
     for account in (world.owner, world.aggregator, world.operator(0)):
         token.mint(account, 10**9, {"from": account})

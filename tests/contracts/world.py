@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from hashlib import sha256
 
 import pytest
-from brownie import ZERO_ADDRESS, accounts, chain, web3
+from brownie import ZERO_ADDRESS, StubDecisionVerifier, StubGramVerifier, accounts, chain, web3
 from brownie.exceptions import VirtualMachineError
+from eth_hash.auto import keccak
 
 ACCOUNTS = 80
 RICH = 12  # accounts that hold and have approved the ERC-20: the owner, the aggregator, trainers 0 … 7
@@ -14,6 +15,8 @@ KEY = "0x" + "11" * 32
 ZERO32 = "0x" + "00" * 32
 CID = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
 LONG_CID = "b" * 101
+GRAM_WORDS = 16  # of a proof for c = 1
+Y = 10  # where it has y
 
 NONE, OPEN, RUNNING, COMPLETED, CANCELLED, ABORTED = range(6)
 REASONS = ("Pay", "Fee", "Stake", "Bond", "Compensation", "Refund")
@@ -37,6 +40,10 @@ USUAL = {
     "maxStrikes": 2,
     "maxEmptyRounds": 2,
     "slashBps": 3000,
+    "gramVerifier": None,  # those four that fit the others: World.terms
+    "gramKey": None,
+    "decisionVerifier": None,
+    "decisionKey": None,
 }
 SLASH = 501 * 3000 // 10_000
 
@@ -63,8 +70,26 @@ def mask(*slots):
     return sum(1 << slot for slot in slots)
 
 
+def words_hash(words):
+    return "0x" + keccak(b"".join(word.to_bytes(32) for word in words)).hex()
+
+
+_points = {}
+
+
+def points(number):
+    """The words of the one point that an update commits with; a stub takes any words for a point."""
+    return [int.from_bytes(sha256(f"{number} {axis}".encode()).digest()) for axis in "xy"]
+
+
+def committed(words):
+    """The hash by which a settlement finds the words of these points again."""
+    _points[words_hash(words)] = words
+    return words_hash(words)
+
+
 def commitment(number):
-    return "0x" + sha256(str(number).encode()).hexdigest()
+    return committed(points(number))
 
 
 def _spelled(value):
@@ -83,13 +108,6 @@ def refuses(error, *values):
     assert caught.value.revert_msg == f"{error}: {', '.join(map(_spelled, values))}"
 
 
-def settlement(selected=0, weights=None, unopened=0, sum_cid=None, rows="", rows_commitment=ZERO32):
-    """A Settlement as a tuple; by default equal weights, and a sum where something is selected."""
-    weights = [1] * selected.bit_count() if weights is None else weights
-    sum_cid = (CID if selected else "") if sum_cid is None else sum_cid
-    return (unopened, selected, weights, sum_cid, rows, rows_commitment)
-
-
 def events(tx, name):
     return list(tx.events[name]) if name in tx.events else []
 
@@ -103,12 +121,54 @@ def credits(tx):
     return dict(found)
 
 
+class Verifiers:
+    """Stubs of a Gram verifier and of a decision verifier for each circuit, which find every proof valid."""
+
+    gram_key = commitment("gram key")
+
+    def __init__(self):
+        self.gram = StubGramVerifier.deploy(self.gram_key, {"from": accounts[0]})
+        self.decision = {
+            100 * rule + size: StubDecisionVerifier.deploy(
+                100 * rule + size, self.decision_key(100 * rule + size), {"from": accounts[0]}
+            )
+            for rule in (1, 2)
+            for size in (8, 16, 32)
+        }
+
+    @staticmethod
+    def decision_key(circuit):
+        return commitment(f"key of {circuit}")
+
+    def terms(self, rule, trainers):
+        """Those for a rule and a number of trainers; of some circuit where there is none for them."""
+        circuit = rule * 100 + next((size for size in (8, 16, 32) if size >= trainers), 32)
+        circuit = circuit if circuit in self.decision else 108
+        return {
+            "gramVerifier": self.gram.address,
+            "gramKey": self.gram_key,
+            "decisionVerifier": self.decision[circuit].address,
+            "decisionKey": self.decision_key(circuit),
+        }
+
+
+SETTLEMENT = (
+    "unopened", "selected", "weights", "coefficients", "sumCid", "sumCommitment", "referenceCid", "referenceCommitment",
+)  # fmt: skip
+PROOF = ("commitments", "sums", "gramHash", "gram", "decision")
+NOTHING = {
+    "weights": [], "coefficients": [], "sumCid": "", "sumCommitment": ZERO32, "referenceCid": "",
+    "referenceCommitment": ZERO32, "commitments": [], "sums": [], "gramHash": 0, "gram": [], "decision": [0] * 8,
+}  # fmt: skip
+
+
 class World:
     """A market with its parties. Trainer i works through `operator(i)` and is paid at `payee(i)`."""
 
-    def __init__(self, market, token, in_coin):
+    def __init__(self, market, token, verifiers, in_coin):
         self.market = market
         self.token = token
+        self.verifiers = verifiers
         self.in_coin = in_coin
         self.currency = ZERO_ADDRESS if in_coin else token.address
         self.owner, self.aggregator, self.fees, self.stranger = accounts[:4]
@@ -128,6 +188,7 @@ class World:
         terms = {**USUAL, "token": self.currency, **changes}
         if "enrolBy" not in changes:
             terms["enrolBy"] = now() + USUAL["enrolBy"]
+        terms |= self.verifiers.terms(terms["rule"], terms["maxTrainers"]) | changes
         return list(terms.values())
 
     def create(self, **changes):
@@ -177,9 +238,42 @@ class World:
             number = self.market.job(job)["round"]
             self.market.submitUpdate(job, number, commitment(self.commitments), CID, {"from": self.operator(i)})
 
-    def settle(self, job, *args, **kwargs):
+    def rows(self, job):
+        """The words that each slot committed to in the running round."""
+        event = web3.keccak(text="UpdateSubmitted(uint256,uint16,uint8,bytes32,string)").hex()
+        topics = [event, *("0x" + int(x).to_bytes(32).hex() for x in (job, self.market.job(job)["round"]))]
+        logs = web3.eth.get_logs({"address": self.market.address, "topics": topics, "fromBlock": 0})
+        return {int(log["topics"][3].hex(), 16): _points["0x" + bytes(log["data"][:32]).hex()] for log in logs}
+
+    def judged(self, job, selected=0, unopened=0, **changes):
+        """A Settlement and its RoundProof for the running round, as tuples.
+
+        By default equal weights, whole coefficients, and all that is needed for what is opened. changes: other fields.
+        """
+        opened = self.market.job(job)["submitted"] & ~unopened
+        by_reference = job in self.created and self.term(job, "rule") == 2
+        many = selected.bit_count()
+        fields = {**NOTHING, "unopened": unopened, "selected": selected}
+        if opened:
+            rows = self.rows(job)
+            flat = [word for slot in range(32) if opened >> slot & 1 for word in rows[slot]]
+            fields |= {
+                "weights": [1] * many, "sumCid": CID if selected else "", "sums": points("sum"),
+                "sumCommitment": commitment("sum"), "commitments": flat, "gramHash": 7,
+                "gram": list(range(GRAM_WORDS)), "decision": list(range(1, 9)),
+            }  # fmt: skip
+            if by_reference:
+                reference = points("v0") + points("u")
+                fields |= {"coefficients": [4096] * many, "referenceCid": CID, "commitments": flat + reference}
+                fields["referenceCommitment"] = words_hash(reference)
+        assert changes.keys() <= fields.keys()
+        fields |= changes
+        return tuple(fields[name] for name in SETTLEMENT), tuple(fields[name] for name in PROOF)
+
+    def settle(self, job, selected=0, unopened=0, **changes):
         number = self.market.job(job)["round"]
-        return self.market.settleRound(job, number, settlement(*args, **kwargs), {"from": self.aggregator})
+        judged = self.judged(job, selected, unopened, **changes)
+        return self.market.settleRound(job, number, *judged, {"from": self.aggregator})
 
     def past_submitting(self, job):
         move_to(self.market.job(job)["submitBy"] + 1)

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {Address} from "@openzeppelin/contracts/utils/Address.sol";
+import {IDecisionVerifier} from "../interfaces/IDecisionVerifier.sol";
+import {IGramVerifier} from "../interfaces/IGramVerifier.sol";
+import {IJobMarket, RoundProof, Settlement, Terms} from "../interfaces/IJobMarket.sol";
+import {Decision} from "./Decision.sol";
+import {Slots} from "./Slots.sol";
+
+// Points are hashed and passed on as bytes: an array the compiler would copy word by word.
+// solhint-disable no-inline-assembly
+
+/// @dev Where a commitment was submitted.
+struct Submission {
+    uint16 round; // 0 for a commitment that was not submitted
+    uint8 slot;
+}
+
+/// @title What a settlement has to show: docs/proofs-format.md, Settlement
+/// @dev The verifiers are called as views, by STATICCALL: whatever their code is, nothing changes before they have answered.
+library RoundCheck {
+    using Address for address;
+    using Slots for uint32;
+
+    uint256 private constant REFERENCE_BITS = 3 << 32;
+    uint256 private constant STATEMENT = 0xc0; // bytes of a statement before its arrays
+    uint256 private constant Y = 10; // where a Gram proof has y
+
+    /// @dev The round that is settled.
+    struct Round {
+        uint256 jobId;
+        bytes32 termsHash;
+        uint16 number;
+        uint32 opened;
+    }
+
+    /// @dev Reverts unless nothing is stated but which submissions are unopened.
+    function requireNothing(uint256 jobId, Settlement calldata s, RoundProof calldata p) internal pure {
+        uint256 stated = s.weights.length | s.coefficients.length | bytes(s.sumCid).length
+            | bytes(s.referenceCid).length | uint256(s.sumCommitment | s.referenceCommitment);
+        stated |= p.commitments.length | p.sums.length | p.gramHash | p.gram.length;
+        for (uint256 i; i < p.decision.length; ++i) {
+            stated |= p.decision[i];
+        }
+        if (stated != 0) revert IJobMarket.NothingOpened(jobId);
+    }
+
+    /// @dev Reverts unless the proofs show that the settlement follows from the opened submissions, of which there is one.
+    /// @param submissions those of the job
+    function requireProved(
+        Round memory round,
+        Terms storage t,
+        mapping(bytes32 commitment => Submission) storage submissions,
+        Settlement calldata s,
+        RoundProof calldata p
+    ) internal view {
+        Decision.Facts memory facts = Decision.Facts({
+            gramHash: p.gramHash,
+            r: 0,
+            s: 0,
+            y: 0,
+            opened: round.opened,
+            rule: t.rule,
+            maxTrainers: t.maxTrainers,
+            maxFaulty: t.maxFaulty
+        });
+        _requirePoints(round, facts.rule == Decision.REFERENCE, submissions, s, p);
+        bool valid;
+        bytes memory call = _gramCall(round, facts.rule == Decision.REFERENCE, s, p);
+        (valid, facts.r, facts.s) = abi.decode(t.gramVerifier.functionStaticCall(call), (bool, uint256, uint256));
+        if (!valid) revert IJobMarket.GramProofRefused(round.jobId, round.number);
+        facts.y = p.gram[Y];
+        if (!IDecisionVerifier(t.decisionVerifier).verify(Decision.inputs(facts, s), p.decision)) {
+            revert IJobMarket.DecisionProofRefused(round.jobId, round.number);
+        }
+    }
+
+    /// @dev Every point is one that its trainer submitted in this round, or that the settlement names.
+    function _requirePoints(
+        Round memory round,
+        bool byReference,
+        mapping(bytes32 commitment => Submission) storage submissions,
+        Settlement calldata s,
+        RoundProof calldata p
+    ) private view {
+        uint256[] calldata points = p.commitments;
+        uint256 width = p.sums.length;
+        if (width == 0 || width % 2 != 0) revert IJobMarket.PointCount(round.jobId, width, 2);
+        uint256 rows = round.opened.count() + (byReference ? 2 : 0);
+        if (points.length != rows * width) revert IJobMarket.PointCount(round.jobId, points.length, rows * width);
+
+        uint32 opened = round.opened;
+        for (uint8 slot; opened >> slot != 0; ++slot) {
+            if (!opened.has(slot)) continue;
+            bytes32 hash = keccak256(_bytes(points[:width]));
+            points = points[width:];
+            Submission storage submission = submissions[hash];
+            if (submission.round != round.number || submission.slot != slot) {
+                revert IJobMarket.NotItsCommitment(round.jobId, slot, hash);
+            }
+        }
+        if (byReference) _requireHash(round.jobId, "referenceCommitment", points, s.referenceCommitment);
+        _requireHash(round.jobId, "sumCommitment", p.sums, s.sumCommitment);
+    }
+
+    /// @dev The data of a call of `IGramVerifier.verify`, encoded here because the points are most of a round's data.
+    function _gramCall(Round memory round, bool byReference, Settlement calldata s, RoundProof calldata p)
+        private
+        view
+        returns (bytes memory)
+    {
+        uint256 rows = round.opened.count();
+        uint256 sumsAt = STATEMENT + 0x20 * (1 + p.commitments.length);
+        uint256 coefficientsAt = sumsAt + 0x20 * (1 + p.sums.length);
+        uint256 proofAt = 0x40 + coefficientsAt + 0x20 * (1 + rows);
+        bytes32 context =
+            keccak256(abi.encode(block.chainid, address(this), round.jobId, round.number, round.termsHash));
+        uint256 positions = round.opened | (byReference ? REFERENCE_BITS : 0);
+        bytes memory head = abi.encodeWithSelector(
+            IGramVerifier.verify.selector,
+            0x40,
+            proofAt,
+            context,
+            positions,
+            p.gramHash,
+            STATEMENT,
+            sumsAt,
+            coefficientsAt
+        );
+        return abi.encodePacked(
+            head,
+            p.commitments.length,
+            _bytes(p.commitments),
+            p.sums.length,
+            _bytes(p.sums),
+            rows,
+            _coefficients(rows, round.opened, byReference, s),
+            p.gram.length,
+            _bytes(p.gram)
+        );
+    }
+
+    /// @return every a coefficient for each opened slot, ascending
+    function _coefficients(uint256 rows, uint32 opened, bool byReference, Settlement calldata s)
+        private
+        pure
+        returns (uint256[] memory every)
+    {
+        every = new uint256[](rows);
+        uint16[] calldata stated = s.coefficients;
+        uint32 selected = s.selected;
+        uint256 row;
+        uint256 at;
+        for (uint256 slot; opened >> slot != 0; ++slot) {
+            if (selected.has(slot)) every[row] = byReference ? stated[at++] : 1;
+            if (opened.has(slot)) ++row;
+        }
+    }
+
+    function _requireHash(uint256 jobId, bytes32 what, uint256[] calldata points, bytes32 required) private pure {
+        bytes32 hash = keccak256(_bytes(points));
+        if (hash != required) revert IJobMarket.WrongPoints(jobId, what, hash);
+    }
+
+    function _bytes(uint256[] calldata words) private pure returns (bytes calldata data) {
+        assembly ("memory-safe") {
+            data.offset := words.offset
+            data.length := mul(words.length, 0x20)
+        }
+    }
+}

@@ -1,0 +1,31 @@
+/** What this page's node is, and whether this tab may act through it. */
+import { get } from "./api";
+import { setChainTime } from "./clock";
+import { type Resource, useResource } from "./resource";
+import { store, useStore } from "./store";
+import { token } from "./token";
+
+export const node = store<Awaited<ReturnType<typeof readNode>> | null>(null);
+
+async function readNode() {
+  const facts = await get("/api/node");
+  setChainTime(facts.now);
+  return facts;
+}
+
+/** Read once at the start, and again whenever the stream was away. */
+export function useNodeReader(): Resource<Awaited<ReturnType<typeof readNode>>> {
+  return useResource("node", async () => {
+    const facts = await readNode();
+    node.set(facts);
+    return facts;
+  });
+}
+
+export function useNode() {
+  return useStore(node);
+}
+
+export function useToken(): string | null {
+  return useStore(token);
+}

@@ -1,0 +1,271 @@
+/** A job's life: where it stands, its rounds as they happen, who was paid what, and what proves it. */
+import { useState } from "preact/hooks";
+import { get, type JobDetail, type LocalTrainer, type RoundSummary } from "../live/api";
+import { setChainTime, useNow } from "../live/clock";
+import { useToken } from "../live/node";
+import { ofJob, useResource } from "../live/resource";
+import { useUnit } from "../live/unit";
+import { Link } from "../router";
+import { percent } from "../text/amounts";
+import { elapsed, plainDuration } from "../text/time";
+import { Chart } from "../ui/chart";
+import { Amount, Bar, Countdown, Loaded, Notice, Reading, State, Term, Title, When } from "../ui/parts";
+import { Exits } from "./exits";
+import { Terms, Trainers } from "./job-facts";
+import { Round } from "./round";
+
+export function Job({ jobId }: { jobId: number }) {
+  const job = useResource(
+    `job ${jobId}`,
+    async () => {
+      const found = await get("/api/jobs/{job_id}", { job_id: jobId });
+      setChainTime(found.now);
+      return found;
+    },
+    ofJob(jobId),
+  );
+  return (
+    <Loaded from={job} lines={8}>
+      {(detail) => <Detail detail={detail} reload={job.reload} />}
+    </Loaded>
+  );
+}
+
+function Detail({ detail, reload }: { detail: JobDetail; reload: () => void }) {
+  const { summary, terms, spec } = detail;
+  const jobId = summary.job_id;
+  const unit = useUnit(terms.token);
+  const token = useToken();
+  const rounds = useResource(
+    `rounds ${jobId}`,
+    () => get("/api/jobs/{job_id}/rounds", { job_id: jobId }),
+    ofJob(jobId),
+  );
+  const trainers = useResource(
+    `trainers ${jobId}`,
+    () => get("/api/jobs/{job_id}/trainers", { job_id: jobId }),
+    ofJob(jobId),
+  );
+  const own = useResource(
+    token ? `own ${jobId}` : null,
+    () => get("/api/trainers"),
+    (news) => news.type === "training",
+  );
+  const mine = own.data?.find((trainer) => trainer.job_id === jobId);
+  const [chosen, setChosen] = useState<number | null>(null);
+  const latest = summary.round || null;
+  const shown = chosen ?? latest;
+  return (
+    <>
+      <header class="page-head">
+        <p class="crumb">
+          <Link to="/">Market</Link> / Job <span class="number">{jobId}</span>
+        </p>
+        <Title>{summary.name ?? `Job ${jobId}`}</Title>
+        <p class="lead">
+          <State state={summary.state} />
+          {spec?.description && <span>{spec.description}</span>}
+        </p>
+        <p class="actions">
+          {summary.state === "open" && !mine && (
+            <Link to={`/job/${jobId}/join`} class="button">
+              Join as a trainer
+            </Link>
+          )}
+          {mine && (
+            <Link to={`/job/${jobId}/join`} class="button">
+              Your trainer
+            </Link>
+          )}
+          <Link to={`/audit/${jobId}`} class="button quiet">
+            Audit this job
+          </Link>
+        </p>
+      </header>
+      {detail.findings.length > 0 && (
+        <Notice kind="bad">
+          <p>This job's events break the market's rules. Do not rely on it before you have audited it.</p>
+          <ul>
+            {detail.findings.map((finding) => (
+              <li key={finding}>{finding}</li>
+            ))}
+          </ul>
+        </Notice>
+      )}
+      {summary.problem && <Notice kind="warn">The description cannot be read: {summary.problem}</Notice>}
+      <dl class="readings">
+        <Reading
+          label="Round"
+          note={`${plainDuration(terms.submit_window)} to submit, ${plainDuration(terms.settle_window)} to settle`}
+        >
+          <span class="number">
+            {summary.round} <small>of {terms.rounds}</small>
+          </span>
+        </Reading>
+        <Reading label="Seats taken" note={`starts with ${terms.min_trainers}, or when full`}>
+          <span class="number">
+            {summary.seats_taken} <small>of {terms.max_trainers}</small>
+          </span>
+        </Reading>
+        <Reading
+          label="Reward a round"
+          note={
+            <>
+              divided by <Term word="weight" />
+            </>
+          }
+        >
+          <Amount value={terms.reward} unit={unit} />
+        </Reading>
+        <Phase detail={detail} />
+      </dl>
+      <Exits detail={detail} after={reload} />
+      <section>
+        <h2>Rounds</h2>
+        <Loaded from={rounds} lines={2}>
+          {(list) => (
+            <>
+              <Timeline detail={detail} rounds={list} shown={shown} choose={setChosen} />
+              {shown !== null && list.some((entry) => entry.round === shown) && (
+                <Round key={shown} jobId={jobId} number={shown} terms={terms} unit={unit} mine={mine} />
+              )}
+              {list.length > 0 && <Progress rounds={list} mine={mine} total={terms.rounds} />}
+            </>
+          )}
+        </Loaded>
+      </section>
+      <section>
+        <h2>Trainers</h2>
+        <Loaded from={trainers} lines={3}>
+          {(list) => <Trainers list={list} unit={unit} detail={detail} />}
+        </Loaded>
+      </section>
+      <Terms detail={detail} unit={unit} />
+    </>
+  );
+}
+
+function Phase({ detail }: { detail: JobDetail }) {
+  const { summary, terms } = detail;
+  const now = useNow();
+  if (summary.state === "open")
+    return (
+      <Reading
+        label="Enrolment ends in"
+        note={summary.aggregator ? "an aggregator is there" : "waits for an aggregator"}
+      >
+        <Countdown to={terms.enrol_by} past="over" />
+      </Reading>
+    );
+  if (summary.state !== "running" || summary.submit_by == null || summary.settle_by == null)
+    return <Reading label="Ended">{summary.state}</Reading>;
+  const all = summary.submitted === summary.seats_taken;
+  const settling = all || now > summary.submit_by;
+  const part = settling
+    ? elapsed(summary.settle_by, terms.settle_window, now)
+    : elapsed(summary.submit_by, terms.submit_window, now);
+  return (
+    <Reading
+      label={settling ? "To settle" : "To submit"}
+      note={
+        <>
+          <Bar part={part} label={settling ? "Settling phase" : "Submitting phase"} />
+          {summary.submitted} of {summary.seats_taken} submitted
+        </>
+      }
+    >
+      <Countdown to={settling ? summary.settle_by : summary.submit_by} past="deadline passed" />
+    </Reading>
+  );
+}
+
+type TimelineProps = {
+  detail: JobDetail;
+  rounds: RoundSummary[];
+  shown: number | null;
+  choose: (round: number) => void;
+};
+
+function Timeline({ detail, rounds, shown, choose }: TimelineProps) {
+  const { summary, terms } = detail;
+  const coming = Math.max(0, Math.min(terms.rounds - rounds.length, 60));
+  const ended = !["open", "running"].includes(summary.state);
+  return (
+    <ol class="timeline" aria-label="The job's life">
+      <li class="milestone">
+        <span>Opened</span>
+        <When unix={summary.created_at} />
+      </li>
+      {rounds.map((entry) => (
+        <li key={entry.round}>
+          <button
+            type="button"
+            class={`round round-${entry.status}`}
+            aria-pressed={entry.round === shown}
+            onClick={() => choose(entry.round)}
+          >
+            <span class="number">{entry.round}</span>
+            <small>
+              {entry.status === "settled" ? `${entry.selected.length}/${entry.submitted.length}` : entry.status}
+            </small>
+            <span class="visually-hidden">
+              {entry.status === "settled"
+                ? `settled, ${entry.selected.length} of ${entry.submitted.length} selected`
+                : ""}
+            </span>
+          </button>
+        </li>
+      ))}
+      {!ended &&
+        Array.from({ length: coming }, (_, at) => (
+          <li key={`coming ${rounds.length + at + 1}`} class="round coming number">
+            {rounds.length + at + 1}
+          </li>
+        ))}
+      {ended && (
+        <li class="milestone">
+          <span>{summary.state}</span>
+        </li>
+      )}
+    </ol>
+  );
+}
+
+function Progress({ rounds, mine, total }: { rounds: RoundSummary[]; mine: LocalTrainer | undefined; total: number }) {
+  const settled = rounds.filter((entry) => entry.status === "settled");
+  if (mine && mine.results.length > 0)
+    return (
+      <Chart
+        title="This node's trainer, on its own data"
+        xLabel="round"
+        xRange={[1, total]}
+        left={(value) => percent(value, 0)}
+        right={(value) => value.toPrecision(2)}
+        lines={[
+          { name: "accuracy (left)", kind: 1, points: mine.results.map((r) => ({ x: r.round, y: r.accuracy })) },
+          {
+            name: "loss (right)",
+            kind: 2,
+            axis: "right",
+            points: mine.results.map((r) => ({ x: r.round, y: r.loss })),
+          },
+        ]}
+      />
+    );
+  if (settled.length === 0) return null;
+  return (
+    <>
+      <Chart
+        title="Updates by round"
+        xLabel="round"
+        xRange={[1, total]}
+        left={(value) => (Number.isInteger(value) ? value.toString() : "")}
+        lines={[
+          { name: "submitted", kind: 2, points: settled.map((r) => ({ x: r.round, y: r.submitted.length })) },
+          { name: "selected", kind: 1, points: settled.map((r) => ({ x: r.round, y: r.selected.length })) },
+        ]}
+      />
+      <p class="muted">Models are sealed to the job's parties: accuracy is shown where this node trains in the job.</p>
+    </>
+  );
+}

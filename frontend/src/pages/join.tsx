@@ -1,0 +1,325 @@
+/** Joining in three steps, then watching one's own trainer. The data never leave the node's machine. */
+import { useState } from "preact/hooks";
+import type { Hex } from "viem";
+import { ApiError, type DataCheck, get, type JobDetail, post } from "../live/api";
+import { setChainTime } from "../live/clock";
+import { useNode, useToken } from "../live/node";
+import { ofJob, useResource } from "../live/resource";
+import { useUnit } from "../live/unit";
+import { Link } from "../router";
+import { bytesText, count, formatAmount, parseAmount, percent, ZERO_ADDRESS } from "../text/amounts";
+import { plainDuration } from "../text/time";
+import { NoToken } from "../ui/no-token";
+import { Amount, Empty, Hex as HexView, Loaded, Notice, Skeleton, Term, Title } from "../ui/parts";
+import { Preview } from "../ui/preview";
+import { Progress, useTransaction, WalletChooser } from "../ui/wallet";
+import { useWallet } from "../wallet/wallet";
+import { Trainer } from "./trainer";
+
+export function Join({ jobId }: { jobId: number }) {
+  const token = useToken();
+  const job = useResource(
+    `job ${jobId}`,
+    async () => {
+      const found = await get("/api/jobs/{job_id}", { job_id: jobId });
+      setChainTime(found.now);
+      return found;
+    },
+    ofJob(jobId),
+  );
+  const own = useResource(
+    token ? `own ${jobId}` : null,
+    () => get("/api/trainers"),
+    (news) => news.type === "training" || news.type === "chain",
+  );
+  const mine = own.data?.find((trainer) => trainer.job_id === jobId);
+  return (
+    <>
+      <header class="page-head">
+        <p class="crumb">
+          <Link to="/">Market</Link> / <Link to={`/job/${jobId}`}>Job {jobId}</Link> / {mine ? "Your trainer" : "Join"}
+        </p>
+        <Title>{mine ? "Your trainer" : "Join as a trainer"}</Title>
+      </header>
+      <Loaded from={job} lines={6}>
+        {(detail) =>
+          !token ? (
+            <NoToken />
+          ) : own.data === undefined && own.loading ? (
+            <Skeleton lines={4} />
+          ) : mine ? (
+            <Trainer trainer={mine} detail={detail} reload={own.reload} />
+          ) : (
+            <Loaded from={own}>{() => <Steps detail={detail} reload={own.reload} />}</Loaded>
+          )
+        }
+      </Loaded>
+    </>
+  );
+}
+
+// ---------------------------------------------------------------- the three steps
+
+type Go = { detail: JobDetail; reload: () => void };
+
+function Steps({ detail, reload }: Go) {
+  const { terms, summary } = detail;
+  const unit = useUnit(terms.token);
+  const wallet = useWallet();
+  const node = useNode();
+  const [byWallet, setByWallet] = useState<boolean | null>(null);
+  const [data, setData] = useState<string | null>(null);
+  const payee = byWallet ? (wallet?.account ?? null) : (node?.acts_as?.address ?? null);
+  if (summary.state !== "open")
+    return (
+      <Empty title={`Job ${summary.job_id} is ${summary.state}: nobody can join any more.`}>
+        <Link to="/">Find a job that is open</Link>
+      </Empty>
+    );
+  if (!node?.acts_as)
+    return (
+      <Notice kind="warn">
+        This node has no key to train with: make one with <code>merit key new</code>, then start it again.
+      </Notice>
+    );
+  return (
+    <ol class="steps">
+      <li class={payee && byWallet !== null ? "done" : ""}>
+        <h2>Where your pay goes</h2>
+        <p>
+          Your node signs the work with its own key, the <Term word="operator" />. Pay and stake are credited to the{" "}
+          <Term word="payee" />, which can be a wallet that the node does not hold.
+        </p>
+        <fieldset class="choice">
+          <legend class="visually-hidden">Payee</legend>
+          <label>
+            <input type="radio" name="payee" checked={byWallet === true} onChange={() => setByWallet(true)} />
+            <span>My browser wallet</span>
+          </label>
+          <label>
+            <input type="radio" name="payee" checked={byWallet === false} onChange={() => setByWallet(false)} />
+            <span>
+              The node's own key, <HexView value={node.acts_as.address} what="node's address" />
+            </span>
+          </label>
+        </fieldset>
+        {byWallet && <WalletChooser purpose="or let the node's own key be paid" />}
+      </li>
+      <li class={data ? "done" : ""}>
+        <h2>Your data</h2>
+        <p>
+          A file or folder on the node's machine. It is checked here against what the job asks for
+          {detail.spec && (
+            <>
+              : {detail.spec.data.kind}, shape {detail.spec.data.shape.join(" × ")}, {detail.spec.data.classes} classes
+            </>
+          )}
+          . Nothing of it leaves the machine.
+        </p>
+        <DataStep jobId={summary.job_id} shape={detail.spec?.data.shape ?? []} chosen={setData} />
+      </li>
+      <li>
+        <h2>Stake and go</h2>
+        <p>
+          The node deposits a <Term word="stake" /> of <Amount value={terms.stake} unit={unit} exact />. You get it back
+          at the end; {terms.max_missed} missed submissions in a row cost {percent(terms.slash_bps / 10_000, 0)} of it.
+          Each round gives {plainDuration(terms.submit_window)} to train and submit.
+        </p>
+        <Stake detail={detail} payee={byWallet === null ? null : payee} data={data} reload={reload} />
+      </li>
+    </ol>
+  );
+}
+
+function DataStep({
+  jobId,
+  shape,
+  chosen,
+}: {
+  jobId: number;
+  shape: number[];
+  chosen: (source: string | null) => void;
+}) {
+  const entries = useResource("data", () => get("/api/data"));
+  const [source, setSource] = useState("");
+  const [found, setFound] = useState<DataCheck | null>(null);
+  const [problem, setProblem] = useState<string | null>(null);
+  const [looking, setLooking] = useState(false);
+  const change = (value: string) => {
+    setSource(value);
+    setFound(null);
+    setProblem(null);
+    chosen(null);
+  };
+  const check = async (event: Event) => {
+    event.preventDefault();
+    setLooking(true);
+    setProblem(null);
+    try {
+      const result = await post("/api/data/check", { job_id: jobId, data: source.trim() });
+      setFound(result);
+      chosen(result.fits ? source.trim() : null);
+    } catch (error) {
+      setProblem(error instanceof ApiError ? error.detail : String(error));
+    }
+    setLooking(false);
+  };
+  return (
+    <form onSubmit={check}>
+      <Loaded from={entries} lines={1}>
+        {(list) => (
+          <label>
+            Data source
+            <input
+              list="sources"
+              value={source}
+              required
+              placeholder="digits, or a path on the node's machine"
+              onInput={(event) => change(event.currentTarget.value)}
+            />
+            <datalist id="sources">
+              {list.map((entry) => (
+                <option key={entry.source} value={entry.source}>
+                  {entry.kind}
+                  {entry.bytes ? `, ${bytesText(entry.bytes)}` : ""}
+                </option>
+              ))}
+            </datalist>
+          </label>
+        )}
+      </Loaded>
+      <p class="hint">
+        The node reads only folders that were allowed with <code>merit up --data FOLDER</code>; <code>digits</code> is
+        built in.
+      </p>
+      <button type="submit" disabled={looking || !source.trim()}>
+        {looking ? "Checks…" : "Check the data"}
+      </button>
+      {problem && <Notice kind="bad">{problem}</Notice>}
+      {found && !found.fits && <Notice kind="bad">The data do not fit this job. {found.problem}</Notice>}
+      {found?.fits && (
+        <>
+          <Notice kind="good">
+            The data fit: {count(found.samples)} samples of shape {found.shape.join(" × ")} in{" "}
+            {Object.keys(found.classes).length} classes.
+          </Notice>
+          <Preview found={found} shape={shape} />
+        </>
+      )}
+    </form>
+  );
+}
+
+function Stake({ detail, payee, data, reload }: Go & { payee: string | null; data: string | null }) {
+  const { terms, summary } = detail;
+  const unit = useUnit(terms.token);
+  const local = useResource("local", () => get("/api/local"));
+  const [device, setDevice] = useState("");
+  const [problem, setProblem] = useState<string | null>(null);
+  const [joining, setJoining] = useState(false);
+  const coin = terms.token === ZERO_ADDRESS;
+  const short = coin && local.data !== undefined && BigInt(local.data.balance) <= BigInt(terms.stake);
+  const join = async () => {
+    setJoining(true);
+    setProblem(null);
+    try {
+      await post("/api/trainers", {
+        job_id: summary.job_id,
+        data: data ?? "",
+        payee,
+        device: device as "" | "cuda" | "mps" | "cpu",
+        seed: 0,
+      });
+      reload();
+    } catch (error) {
+      setProblem(error instanceof ApiError ? error.detail : String(error));
+    }
+    setJoining(false);
+  };
+  return (
+    <>
+      <Loaded from={local} lines={2}>
+        {(facts) => (
+          <>
+            <label class="inline">
+              Train on
+              <select value={device} onChange={(event) => setDevice(event.currentTarget.value)}>
+                <option value="">the best there is ({facts.devices[0]})</option>
+                {facts.devices.map((name) => (
+                  <option key={name} value={name}>
+                    {name === "cpu" ? "CPU" : name === "cuda" ? "GPU (CUDA)" : "GPU (MPS)"}
+                  </option>
+                ))}
+              </select>
+            </label>
+            <p>
+              The node's key holds <Amount value={facts.balance} />.
+            </p>
+          </>
+        )}
+      </Loaded>
+      {short && <TopUp stake={BigInt(terms.stake)} after={local.reload} />}
+      <button type="button" onClick={join} disabled={!payee || !data || joining}>
+        {joining ? "Joins…" : `Deposit ${formatAmount(terms.stake, unit)} and train`}
+      </button>
+      {(!payee || !data) && (
+        <p class="hint">{!payee ? "First choose where your pay goes." : "First check your data."}</p>
+      )}
+      {problem && <Notice kind="bad">{problem}</Notice>}
+    </>
+  );
+}
+
+/** The node's key needs the stake and gas: from the wallet, or from the local chain for nothing. */
+function TopUp({ stake, after }: { stake: bigint; after: () => void }) {
+  const node = useNode();
+  const wallet = useWallet();
+  const { step, run, busy } = useTransaction();
+  const [amount, setAmount] = useState("");
+  const [problem, setProblem] = useState<string | null>(null);
+  const me = node?.acts_as?.address;
+  if (!node || !me) return null;
+  const wei = parseAmount(amount);
+  const send = async () => {
+    if (wei === null) return;
+    const last = await run({ to: me as Hex, data: "0x", value: wei });
+    if (last.at === "done") after();
+  };
+  const fund = async () => {
+    try {
+      await post("/api/fund", { address: me });
+      after();
+    } catch (error) {
+      setProblem(error instanceof ApiError ? error.detail : String(error));
+    }
+  };
+  return (
+    <Notice kind="warn">
+      <p>The node's key needs {formatAmount(stake)} for the stake, and some coin for the gas of each round.</p>
+      {node.local && (
+        <button type="button" onClick={fund}>
+          Get free coin of this local chain
+        </button>
+      )}
+      {wallet && (
+        <div class="actions">
+          <label class="inline">
+            Send from your wallet
+            <input
+              inputMode="decimal"
+              value={amount}
+              placeholder="0.2"
+              onInput={(event) => setAmount(event.currentTarget.value)}
+            />{" "}
+            ether
+          </label>
+          <button type="button" class="quiet" onClick={send} disabled={busy || !wei}>
+            Send
+          </button>
+        </div>
+      )}
+      {problem && <p>{problem}</p>}
+      <Progress step={step} what="The node's key has it." />
+    </Notice>
+  );
+}

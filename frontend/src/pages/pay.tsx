@@ -1,0 +1,238 @@
+/** What a payee was credited, by job and round; taking it; and why it was this much. */
+
+import { useState } from "preact/hooks";
+import { encodeFunctionData, type Hex, isAddress } from "viem";
+import { marketAbi } from "../generated/market";
+import { ApiError, type CreditFacts, get, type PayeeCredits, post } from "../live/api";
+import { useNode, useToken } from "../live/node";
+import { useResource } from "../live/resource";
+import { useUnit } from "../live/unit";
+import { go, Link } from "../router";
+import { ZERO_ADDRESS } from "../text/amounts";
+import { Amount, Empty, Hex as HexView, Loaded, Notice, Table, Term, Title, Transaction, When } from "../ui/parts";
+import { Progress, useTransaction, WalletChooser } from "../ui/wallet";
+import { useWallet } from "../wallet/wallet";
+import { JudgedTable, useRound, Why } from "./round";
+
+const REASONS: Record<CreditFacts["reason"], string> = {
+  pay: "pay of a round",
+  fee: "aggregator's fee",
+  stake: "stake back",
+  bond: "bond back",
+  compensation: "compensation from the aggregator's bond",
+  refund: "escrow back to the owner",
+};
+
+const same = (a: string | undefined, b: string) => a?.toLowerCase() === b.toLowerCase();
+
+export function Pay({ payee }: { payee: string | null }) {
+  const wallet = useWallet();
+  const node = useNode();
+  const token = useToken();
+  const [typed, setTyped] = useState("");
+  const shown = payee ?? wallet?.account ?? (token ? (node?.acts_as?.address ?? null) : null);
+  const look = (event: Event) => {
+    event.preventDefault();
+    if (isAddress(typed.trim(), { strict: false })) go(`/pay/${typed.trim()}`);
+  };
+  return (
+    <>
+      <header class="page-head">
+        <Title>
+          {payee && !same(wallet?.account, payee) && !same(node?.acts_as?.address, payee) ? "Pay" : "My pay"}
+        </Title>
+        <p class="lead">
+          What the contract owes an address. A <Term word="credit" /> waits until its <Term word="payee" /> withdraws
+          it.
+        </p>
+      </header>
+      <div class="columns">
+        <WalletChooser purpose="or look at any address" />
+        <form onSubmit={look} class="inline-form">
+          <label>
+            Any address
+            <input
+              value={typed}
+              placeholder="0x…"
+              onInput={(event) => setTyped(event.currentTarget.value)}
+              aria-invalid={typed !== "" && !isAddress(typed.trim(), { strict: false }) ? true : undefined}
+            />
+          </label>
+          <button type="submit" class="quiet">
+            Show
+          </button>
+        </form>
+      </div>
+      {shown ? <Credits key={shown} payee={shown} /> : <Empty title="Connect a wallet, or give an address." />}
+    </>
+  );
+}
+
+function Credits({ payee }: { payee: string }) {
+  const credits = useResource(
+    `credits ${payee}`,
+    () => get("/api/credits/{payee}", { payee }),
+    (news) => news.type === "chain" && ["Credited", "Withdrawn"].includes(news.news.kind),
+  );
+  return (
+    <Loaded from={credits} lines={5}>
+      {(found) => (
+        <>
+          <p class="muted">
+            <HexView value={found.payee} what="payee" />
+          </p>
+          <div class="readings">
+            {found.tokens.map((token) => (
+              <Held key={token.token} payee={found.payee} token={token} after={credits.reload} />
+            ))}
+          </div>
+          <h2>Credits</h2>
+          <History list={found.credits} payee={found.payee} />
+        </>
+      )}
+    </Loaded>
+  );
+}
+
+function Held({ payee, token, after }: { payee: string; token: PayeeCredits["tokens"][number]; after: () => void }) {
+  const unit = useUnit(token.token);
+  const wallet = useWallet();
+  const node = useNode();
+  const held = useToken();
+  const { step, run, busy } = useTransaction();
+  const [problem, setProblem] = useState<string | null>(null);
+  const [hash, setHash] = useState<string | null>(null);
+  const [sending, setSending] = useState(false);
+  const none = BigInt(token.withdrawable) === 0n;
+  const mine = same(wallet?.account, payee);
+  const nodes = held !== null && same(node?.acts_as?.address, payee);
+  const byWallet = async () => {
+    if (!node) return;
+    const data = encodeFunctionData({ abi: marketAbi, functionName: "withdraw", args: [token.token as Hex] });
+    const last = await run({ to: node.market as Hex, data, value: 0n });
+    if (last.at === "done") after();
+  };
+  const byNode = async () => {
+    setSending(true);
+    setProblem(null);
+    try {
+      setHash((await post("/api/withdraw", { token: token.token })).transaction);
+      after();
+    } catch (error) {
+      setProblem(error instanceof ApiError ? error.detail : String(error));
+    }
+    setSending(false);
+  };
+  return (
+    <section class="reading" aria-label={`Credit in ${unit.symbol}`}>
+      <p class="label">To withdraw{token.token === ZERO_ADDRESS ? "" : `, ${unit.symbol}`}</p>
+      <p class="value">
+        <Amount value={token.withdrawable} unit={unit} />
+      </p>
+      <p class="note">
+        <Amount value={token.credited} unit={unit} /> credited, <Amount value={token.withdrawn} unit={unit} /> withdrawn
+      </p>
+      {mine && (
+        <button type="button" onClick={byWallet} disabled={busy || none}>
+          Withdraw
+        </button>
+      )}
+      {nodes && !mine && (
+        <button type="button" onClick={byNode} disabled={sending || none}>
+          {sending ? "Withdraws…" : "Withdraw with the node's key"}
+        </button>
+      )}
+      {!mine && !nodes && !none && <p class="hint">Only this address itself can withdraw: connect it as a wallet.</p>}
+      <Progress step={step} what="Withdrawn." />
+      {problem && <Notice kind="bad">{problem}</Notice>}
+      {hash && (
+        <Notice kind="good">
+          Withdrawn. <Transaction hash={hash} />
+        </Notice>
+      )}
+    </section>
+  );
+}
+
+function History({ list, payee }: { list: CreditFacts[]; payee: string }) {
+  const [asked, setAsked] = useState<string | null>(null);
+  if (list.length === 0)
+    return (
+      <Empty title="Nothing was credited to this address yet.">
+        <Link to="/">Look for a job to join</Link>
+      </Empty>
+    );
+  const keyed = list.map((credit, at) => ({ credit, key: `${credit.transaction} ${at}` }));
+  const chosen = keyed.find((each) => each.key === asked)?.credit;
+  return (
+    <>
+      <Table label="Credits" head={["When", "Job", "Round", "For", "Amount", "Transaction", ""]} right={[4]}>
+        {keyed.map(({ credit, key }) => (
+          <tr key={key}>
+            <td>
+              <When unix={credit.timestamp} />
+            </td>
+            <td class="number">
+              <Link to={`/job/${credit.job_id}`}>{credit.job_id}</Link>
+            </td>
+            <td class="number">{credit.round || "—"}</td>
+            <td>{REASONS[credit.reason]}</td>
+            <td class="right">
+              <Money credit={credit} />
+            </td>
+            <td>
+              <Transaction hash={credit.transaction} />
+            </td>
+            <td>
+              {credit.reason === "pay" && (
+                <button
+                  type="button"
+                  class="quiet small"
+                  aria-expanded={asked === key}
+                  onClick={() => setAsked(asked === key ? null : key)}
+                >
+                  Why this pay?
+                </button>
+              )}
+            </td>
+          </tr>
+        ))}
+      </Table>
+      {chosen && <WhyPay key={asked} credit={chosen} payee={payee} />}
+    </>
+  );
+}
+
+function Money({ credit }: { credit: CreditFacts }) {
+  return <Amount value={credit.amount} unit={useUnit(credit.token)} />;
+}
+
+/** The judgement of the round: one's own weight among the others'. */
+function WhyPay({ credit, payee }: { credit: CreditFacts; payee: string }) {
+  const round = useRound(credit.job_id, credit.round);
+  const job = useResource(`job ${credit.job_id}`, () => get("/api/jobs/{job_id}", { job_id: credit.job_id }));
+  const unit = useUnit(credit.token);
+  return (
+    <article class="panel" aria-label="Why this pay">
+      <h3>
+        Job {credit.job_id}, round {credit.round}
+      </h3>
+      <Loaded from={job} lines={1}>
+        {(detail) => (
+          <Loaded from={round} lines={4}>
+            {(found) => (
+              <>
+                {found.judged
+                  .filter((entry) => same(entry.payee, payee))
+                  .map((entry) => (
+                    <Why key={entry.slot} detail={found} slot={entry.slot} rule={detail.terms.rule} unit={unit} />
+                  ))}
+                <JudgedTable detail={found} terms={detail.terms} unit={unit} />
+              </>
+            )}
+          </Loaded>
+        )}
+      </Loaded>
+    </article>
+  );
+}

@@ -1,0 +1,225 @@
+/** A trainer of this node: its training as it happens, its next deadline, its pay; pause and leave. */
+import { useState } from "preact/hooks";
+import { ApiError, get, type JobDetail, type LocalTrainer, post } from "../live/api";
+import { useNode, useToken } from "../live/node";
+import { ofJob, useResource } from "../live/resource";
+import { useUnit } from "../live/unit";
+import { Link } from "../router";
+import { percent } from "../text/amounts";
+import { Chart } from "../ui/chart";
+import { NoToken } from "../ui/no-token";
+import { Amount, Bar, Countdown, Empty, Loaded, Notice, Payee, Reading, State, Title, Transaction } from "../ui/parts";
+
+const STATUS: Record<LocalTrainer["status"], string> = {
+  starting: "is starting",
+  running: "is running",
+  paused: "is paused",
+  finished: "is finished",
+  failed: "has stopped",
+};
+
+export function Trainer({ trainer, detail, reload }: { trainer: LocalTrainer; detail: JobDetail; reload: () => void }) {
+  const { summary, terms } = detail;
+  const unit = useUnit(terms.token);
+  const [asking, setAsking] = useState(false);
+  const [problem, setProblem] = useState<string | null>(null);
+  const [done, setDone] = useState<string | null>(null);
+  const [working, setWorking] = useState(false);
+  const act = async (what: "pause" | "resume" | "leave") => {
+    setWorking(true);
+    setProblem(null);
+    try {
+      if (what === "leave")
+        setDone((await post("/api/trainers/{job_id}/leave", undefined, { job_id: trainer.job_id })).transaction);
+      else await post(`/api/trainers/{job_id}/${what}`, undefined, { job_id: trainer.job_id });
+      reload();
+    } catch (error) {
+      setProblem(error instanceof ApiError ? error.detail : String(error));
+    }
+    setAsking(false);
+    setWorking(false);
+  };
+  const seats = useResource(
+    `trainers ${trainer.job_id}`,
+    () => get("/api/jobs/{job_id}/trainers", { job_id: trainer.job_id }),
+    ofJob(trainer.job_id),
+  );
+  const node = useNode();
+  const seat = seats.data?.filter((each) => each.operator === node?.acts_as?.address).at(-1);
+  const going = trainer.status === "running" || trainer.status === "starting";
+  return (
+    <>
+      <p class="lead">
+        <State state={trainer.status} /> Your trainer of{" "}
+        <Link to={`/job/${trainer.job_id}`}>{summary.name ?? `job ${trainer.job_id}`}</Link> {STATUS[trainer.status]}.{" "}
+        <span role="status">{trainer.text}</span>
+      </p>
+      {trainer.problem && <Notice kind="bad">{trainer.problem}</Notice>}
+      <dl class="readings">
+        <Reading
+          label="Round"
+          note={
+            trainer.done !== null ? (
+              <Bar part={trainer.done} label="Training of this round" />
+            ) : going ? (
+              "waits"
+            ) : (
+              trainer.status
+            )
+          }
+        >
+          <span class="number">
+            {summary.round} <small>of {summary.rounds}</small>
+          </span>
+        </Reading>
+        <Reading
+          label="Next deadline"
+          note={summary.state === "running" ? "to submit this round's update" : "no round is running"}
+        >
+          {summary.state === "running" && summary.submit_by != null ? (
+            <Countdown to={summary.submit_by} past="closed" />
+          ) : (
+            summary.state
+          )}
+        </Reading>
+        <Reading
+          label="Earned"
+          note={
+            <>
+              goes to <Payee value={trainer.payee} />
+            </>
+          }
+        >
+          {seat ? <Amount value={seat.pay} unit={unit} /> : "—"}
+        </Reading>
+        <Reading label="Missed, strikes" note={`${terms.max_missed} missed in a row cost the seat`}>
+          <span class="number">{seat ? `${seat.missed}, ${seat.strikes}` : "—"}</span>
+        </Reading>
+      </dl>
+      <Curves trainer={trainer} rounds={summary.rounds} />
+      <p class="muted">
+        Data: <code>{trainer.data}</code>. Trains on {trainer.device || "the best device there is"}.
+      </p>
+      <div class="actions">
+        {going && (
+          <button type="button" class="quiet" onClick={() => act("pause")} disabled={working}>
+            Pause
+          </button>
+        )}
+        {(trainer.status === "paused" || trainer.status === "failed") && (
+          <button type="button" onClick={() => act("resume")} disabled={working}>
+            Go on
+          </button>
+        )}
+        {trainer.status !== "finished" && (
+          <button type="button" class="quiet" onClick={() => setAsking(true)} disabled={working}>
+            Leave the job
+          </button>
+        )}
+        {trainer.status === "finished" && (
+          <Link to={`/pay/${trainer.payee}`} class="button">
+            See your pay
+          </Link>
+        )}
+      </div>
+      {trainer.status === "paused" && summary.state === "running" && (
+        <Notice kind="warn">
+          A paused trainer misses its deadlines: {terms.max_missed} in a row cost the seat and a part of the stake.
+        </Notice>
+      )}
+      {asking && <Confirm working={working} yes={() => act("leave")} no={() => setAsking(false)} />}
+      {problem && <Notice kind="bad">{problem}</Notice>}
+      {done && (
+        <Notice kind="good">
+          You have left; the stake was credited. <Transaction hash={done} />
+        </Notice>
+      )}
+    </>
+  );
+}
+
+function Confirm({ yes, no, working }: { yes: () => void; no: () => void; working: boolean }) {
+  return (
+    <Notice kind="warn">
+      <p>
+        Leaving gives your seat up for good, and the stake back. It is possible until this round's update is submitted.
+      </p>
+      <div class="actions">
+        <button type="button" onClick={yes} disabled={working}>
+          {working ? "Leaves…" : "Leave"}
+        </button>
+        <button type="button" class="quiet" onClick={no}>
+          Stay
+        </button>
+      </div>
+    </Notice>
+  );
+}
+
+function Curves({ trainer, rounds }: { trainer: LocalTrainer; rounds: number }) {
+  if (trainer.losses.length < 2) return null;
+  const points = trainer.losses.map((point) => ({ x: point.round - 1 + point.done, y: point.loss }));
+  const lines = [{ name: "training loss (left)", kind: 1 as const, points }];
+  const accuracy = trainer.results.map((result) => ({ x: result.round, y: result.accuracy }));
+  return (
+    <Chart
+      title="On your own data"
+      xLabel="round"
+      xRange={[Math.floor(points[0]?.x ?? 0), rounds]}
+      left={(value) => value.toPrecision(2)}
+      right={(value) => percent(value, 0)}
+      lines={[...lines, { name: "accuracy (right)", kind: 2, axis: "right", points: accuracy }]}
+    />
+  );
+}
+
+/** All of this node's trainers. */
+export function Trainers() {
+  const token = useToken();
+  const own = useResource(
+    token ? "own" : null,
+    () => get("/api/trainers"),
+    (news) => news.type === "training",
+  );
+  return (
+    <>
+      <header class="page-head">
+        <Title>This node's trainers</Title>
+      </header>
+      {!token ? (
+        <NoToken />
+      ) : (
+        <Loaded from={own}>
+          {(list) =>
+            list.length === 0 ? (
+              <Empty title="This node does not take part in any job.">
+                <Link to="/" class="button">
+                  Find a job
+                </Link>
+              </Empty>
+            ) : (
+              <ul class="jobs">
+                {list.map((trainer) => (
+                  <li class="job" key={trainer.job_id}>
+                    <div class="job-name">
+                      <h2>
+                        <Link to={`/job/${trainer.job_id}/join`}>Job {trainer.job_id}</Link>
+                      </h2>
+                      <p class="muted">{trainer.problem ?? trainer.text}</p>
+                    </div>
+                    <div class="job-state">
+                      <State state={trainer.status} />
+                      {trainer.done !== null && (
+                        <Bar part={trainer.done} label={`Training of round ${trainer.round}`} />
+                      )}
+                    </div>
+                  </li>
+                ))}
+              </ul>
+            )
+          }
+        </Loaded>
+      )}
+    </>
+  );
+}

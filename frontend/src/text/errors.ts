@@ -1,0 +1,120 @@
+/** What went wrong, in one sentence for a person: what, why, and what to do where something can be done. */
+import type { Abi } from "viem";
+import { marketAbi } from "../generated/market";
+import { formatAmount, shortHex, ZERO_ADDRESS } from "./amounts";
+import { exactDate } from "./time";
+
+type MarketError = Extract<(typeof marketAbi)[number], { type: "error" }>;
+export type ErrorName = MarketError["name"];
+type Values = Record<string, unknown>;
+type Sentence = (values: Values) => string;
+
+const STATES = ["unknown", "open", "running", "completed", "cancelled", "aborted"];
+const state = (value: unknown) => STATES[Number(value)] ?? `in state ${value}`;
+const when = (value: unknown) => exactDate(Number(value));
+const who = (value: unknown) => shortHex(String(value));
+const token = (value: unknown) => (value === ZERO_ADDRESS ? "the chain's coin" : `token ${who(value)}`);
+
+function word(value: unknown): string {
+  const bytes = String(value).slice(2).match(/../g) ?? [];
+  return bytes
+    .map((hex) => String.fromCharCode(Number.parseInt(hex, 16)))
+    .join("")
+    .replace(/\0+$/, "");
+}
+
+/** One sentence for each error that the market can revert with. */
+export const SENTENCES: Record<ErrorName, Sentence> = {
+  AddressEmptyCode: (v) => `There is no contract at ${who(v.target)}; check the address.`,
+  AggregatorTaken: (v) => `Job ${v.jobId} already has an aggregator, ${who(v.aggregator)}.`,
+  AlreadyJoined: (v) => `${who(v.operator)} already has a seat in job ${v.jobId}.`,
+  AlreadySubmitted: (v) => `Seat ${v.slot} has already submitted in round ${v.round}, and a submission is final.`,
+  CoefficientCount: (v) => `The settlement has ${v.given} coefficients where ${v.required} are required.`,
+  CoinTransferFailed: (v) => `${who(v.payee)} did not accept the payment of ${formatAmount(String(v.amount))}.`,
+  CommitmentSeen: (v) => `This update has been submitted in job ${v.jobId} before; each counts once.`,
+  DecisionProofRefused: (v) => `The proof of who was selected in round ${v.round} of job ${v.jobId} does not hold.`,
+  EnrolmentClosed: (v) => `Enrolment in job ${v.jobId} closed on ${when(v.enrolBy)}; look for a job that is open.`,
+  FailedCall: () => "A call within the transaction failed and gave no reason.",
+  FeeOnTransfer: (v) =>
+    `The token kept a part of the transfer (${v.received} of ${v.required} arrived); such tokens are refused.`,
+  GramProofRefused: (v) => `The proof of how the updates of round ${v.round} of job ${v.jobId} compare does not hold.`,
+  InvalidCid: (v) => `A content id of ${v.length} bytes was given; it must have 1 to 100.`,
+  InvalidCoefficient: (v) => `The settlement has the coefficient ${v.coefficient}; 4096 is the largest.`,
+  InvalidTerm: (v) => `The job's term “${word(v.term)}” is out of its bounds: ${v.value}. Change it and try again.`,
+  JobFull: (v) => `All ${v.maxTrainers} seats of job ${v.jobId} are taken.`,
+  KeyAlreadyPublished: (v) => `The key of job ${v.jobId} has already been handed out.`,
+  KeyNotPublished: (v) => `The aggregator has not handed out the key of job ${v.jobId} yet; wait for it.`,
+  NoSuchJob: (v) => `There is no job ${v.jobId} in this market.`,
+  NotAbortable: (v) => `Job ${v.jobId} cannot be aborted before its aggregator's deadline, ${when(v.abortableAfter)}.`,
+  NotAggregator: (v) => `${who(v.caller)} is not the aggregator of job ${v.jobId}.`,
+  NotCancellable: (v) => `Only its owner may cancel job ${v.jobId} as long as it may still start.`,
+  NotItsCommitment: (v) => `The points given for seat ${v.slot} are not those that it committed to.`,
+  NotOver: (v) => `Job ${v.jobId} is ${state(v.actual)}; this can be done only once it is over.`,
+  NotOwner: (v) => `${who(v.caller)} is not the owner of job ${v.jobId}; switch to the owner's account.`,
+  NotStartable: (v) =>
+    `Job ${v.jobId} cannot start yet: it has ${v.trainers} trainers and ${v.hasAggregator ? "an" : "no"} aggregator. ` +
+    "It needs an aggregator, and all seats taken or enough of them once enrolment is over.",
+  NotSubmitted: (v) => `The settlement of job ${v.jobId} judges somebody who did not submit.`,
+  NotTrainer: (v) => `${who(v.caller)} has no seat in job ${v.jobId}: it did not join, has left, or was removed.`,
+  NothingOpened: (v) => `No submission of job ${v.jobId} could be opened in this round, so nothing else may be stated.`,
+  NothingSubmitted: (v) => `Nobody has submitted in round ${v.round} of job ${v.jobId}: it can only be skipped.`,
+  NothingToWithdraw: (v) => `${who(v.payee)} has nothing to withdraw in ${token(v.token)}.`,
+  PointCount: (v) => `The proof has ${v.given} words of points where ${v.required} are required.`,
+  ReentrancyGuardReentrantCall: () => "The market was called from within one of its own calls, which it refuses.",
+  ReferenceRows: (v) => `Job ${v.jobId} and this settlement disagree on whether there are reference rows.`,
+  SafeERC20FailedOperation: (v) => `The ${token(v.token)} refused the transfer; check your balance and allowance.`,
+  SelectedUnopened: (v) => `The settlement of job ${v.jobId} selects an update that it says could not be opened.`,
+  SettlingClosed: (v) => `The time to settle this round of job ${v.jobId} ended on ${when(v.settleBy)}.`,
+  SomethingSubmitted: (v) => `Round ${v.round} of job ${v.jobId} has submissions: it must be settled, not skipped.`,
+  SubmittingClosed: (v) => `The time to submit in job ${v.jobId} ended on ${when(v.submitBy)}.`,
+  SubmittingOpen: (v) => `Trainers of job ${v.jobId} can still submit until ${when(v.submitBy)}; try again after that.`,
+  TooManyUnopened: (v) => `The settlement calls ${v.unopened} submissions unopened; at most ${v.maxFaulty} may be.`,
+  WeightCount: (v) => `The settlement has ${v.given} weights for ${v.required} selected seats.`,
+  WrongPayment: (v) =>
+    `The call carried ${formatAmount(String(v.sent))}, and exactly ${formatAmount(String(v.required))} are due.`,
+  WrongPoints: (v) => `The points given for the ${word(v.what)} are not those that are stated.`,
+  WrongRound: (v) => `Job ${v.jobId} is in round ${v.actual}, not ${v.given}; reload to see where it stands.`,
+  WrongState: (v) => `Job ${v.jobId} is ${state(v.actual)}; this can be done only while it is ${state(v.required)}.`,
+  ZeroAddress: () => "The zero address cannot be paid; give an address that can withdraw.",
+  ZeroCommitment: () => "The commitment is zero.",
+  ZeroKey: () => "The encryption key is zero; give the public key that “merit key show” prints.",
+};
+
+/** ERC-20 tokens' own errors (ERC-6093) that an owner can meet. */
+export const tokenErrors = [
+  {
+    type: "error",
+    name: "ERC20InsufficientBalance",
+    inputs: [
+      { name: "sender", type: "address" },
+      { name: "balance", type: "uint256" },
+      { name: "needed", type: "uint256" },
+    ],
+  },
+  {
+    type: "error",
+    name: "ERC20InsufficientAllowance",
+    inputs: [
+      { name: "spender", type: "address" },
+      { name: "allowance", type: "uint256" },
+      { name: "needed", type: "uint256" },
+    ],
+  },
+] as const;
+
+const TOKEN_SENTENCES: Record<string, Sentence> = {
+  ERC20InsufficientBalance: (v) =>
+    `${who(v.sender)} holds ${v.balance} units of the token, and ${v.needed} are needed.`,
+  ERC20InsufficientAllowance: (v) =>
+    `The market may take ${v.allowance} units of the token, and ${v.needed} are needed.`,
+  Error: (v) => `The contract refused: ${v.message}.`,
+  Panic: (v) => `The contract stopped on an internal error (Solidity panic ${v.code}).`,
+};
+
+export const knownErrors: Abi = [...marketAbi.filter((entry) => entry.type === "error"), ...tokenErrors];
+
+/** The sentence for a decoded contract error. */
+export function sentenceOf(name: string, values: Values): string {
+  const sentence = SENTENCES[name as ErrorName] ?? TOKEN_SENTENCES[name];
+  return sentence ? sentence(values) : `The contract refused the call with ${name}, which this page does not know.`;
+}

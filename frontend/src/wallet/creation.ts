@@ -1,0 +1,55 @@
+/** The owner signs what the form said, not what a node says: prepared calls are decoded and compared. */
+import { decodeFunctionData, type Hex, isAddressEqual, parseAbi } from "viem";
+import { marketAbi } from "../generated/market";
+import type { UnsignedCall } from "../live/api";
+import { ZERO_ADDRESS } from "../text/amounts";
+
+export type Wanted = {
+  token: Hex;
+  reward: bigint;
+  fee: bigint;
+  stake: bigint;
+  bond: bigint;
+  rounds: number;
+  aggregator: Hex | null;
+};
+
+const approval = parseAbi(["function approve(address spender, uint256 amount)"]);
+
+/** What in the calls is not as wanted, in words; empty when they may be signed. */
+export function differences(calls: UnsignedCall[], wanted: Wanted, market: Hex): string[] {
+  const found: string[] = [];
+  const must = (ok: boolean, what: string) => {
+    if (!ok) found.push(what);
+  };
+  const escrow = BigInt(wanted.rounds) * (wanted.reward + wanted.fee);
+  const coin = wanted.token === ZERO_ADDRESS;
+  must(calls.length === (coin ? 1 : 2), "the number of calls");
+  for (const [at, call] of calls.entries()) {
+    const last = at === calls.length - 1;
+    try {
+      if (!last) {
+        const { args } = decodeFunctionData({ abi: approval, data: call.data as Hex });
+        must(isAddressEqual(call.to as Hex, wanted.token), "the token");
+        must(isAddressEqual(args[0], market), "who may take the escrow");
+        must(args[1] === escrow && BigInt(call.value) === 0n, "the allowance");
+        continue;
+      }
+      must(isAddressEqual(call.to as Hex, market), "the market's address");
+      must(BigInt(call.value) === (coin ? escrow : 0n), "the amount");
+      const decoded = decodeFunctionData({ abi: marketAbi, data: call.data as Hex });
+      if (decoded.functionName !== "createJob") {
+        found.push("the call");
+        continue;
+      }
+      const terms = decoded.args[0];
+      for (const name of ["reward", "fee", "stake", "bond", "rounds"] as const)
+        must(terms[name] === wanted[name], `the ${name}`);
+      must(isAddressEqual(terms.token, wanted.token), "the token");
+      must(isAddressEqual(terms.aggregator, wanted.aggregator ?? ZERO_ADDRESS), "the aggregator");
+    } catch {
+      found.push("the call's form");
+    }
+  }
+  return found;
+}

@@ -1,0 +1,157 @@
+import { describe, expect, test } from "vitest";
+import { marketAbi } from "../src/generated/market";
+import { escrowOf, formatAmount, formatNumber, parseAmount, share, shortAmount } from "../src/text/amounts";
+import { costOf, DEFAULTS, documentOf, mistakesOf } from "../src/text/draft";
+import { knownErrors, SENTENCES, sentenceOf } from "../src/text/errors";
+import { countdown, duration, elapsed, parseDuration, plainDuration } from "../src/text/time";
+
+const plain = (text: string) => text.replace(/[\u00a0\u202f]/g, " ");
+
+describe("amounts", () => {
+  test.each([
+    [0n, "0 ether"],
+    [1n, "0.000000000000000001 ether"],
+    [600_000_000_000_000_000n, "0.6 ether"],
+    [1_234_567n * 10n ** 18n + 5n, "1 234 567.000000000000000005 ether"],
+    [2n ** 128n - 1n, "340 282 366 920 938 463 463.374607431768211455 ether"],
+  ])("%s is written exactly", (wei, text) => {
+    expect(plain(formatAmount(wei))).toBe(text);
+  });
+
+  test("a short amount never claims digits that it dropped", () => {
+    expect(plain(shortAmount(123_456_789_000_000_001n))).toBe("≈ 0.123456 ether");
+    expect(plain(shortAmount(600_000_000_000_000_000n))).toBe("0.6 ether");
+    expect(plain(shortAmount(1n))).toBe("< 0.000001 ether");
+    expect(plain(shortAmount(0n))).toBe("0 ether");
+  });
+
+  test("a token without known decimals is shown in its smallest unit", () => {
+    expect(plain(formatAmount(1234567n, { symbol: "smallest units", decimals: 0 }))).toBe("1 234 567 smallest units");
+  });
+
+  test.each(["0.6", "1", "340282366920938463463.374607431768211455", "0.000000000000000001"])(
+    "%s survives reading and writing",
+    (text) => {
+      expect(formatNumber(parseAmount(text) ?? -1n, 18).replaceAll("\u202f", "")).toBe(text);
+    },
+  );
+
+  test.each([
+    "",
+    "-1",
+    "1e18",
+    "1,5",
+    ".5",
+    "0.0000000000000000001",
+    "340282366920938463463.374607431768211456",
+    "0x10",
+  ])("%j is no amount", (text) => {
+    expect(parseAmount(text)).toBeNull();
+  });
+
+  test("the escrow has no rounding: 1000 rounds of 0.1 + 0.2", () => {
+    expect(escrowOf(1000, parseAmount("0.1") ?? 0n, parseAmount("0.2") ?? 0n)).toBe(300n * 10n ** 18n);
+  });
+
+  test("a share of weights beyond 2^53 is right, and of none is zero", () => {
+    expect(share(2n ** 90n, 2n ** 92n)).toBe("25.0 %");
+    expect(share(0n, 0n)).toBe("0 %");
+  });
+});
+
+describe("time", () => {
+  test("a deadline's last second still counts, as in the contract", () => {
+    expect(countdown(100, 100)).toMatchObject({ past: false, seconds: 0 });
+    expect(countdown(100, 101)).toMatchObject({ past: true, seconds: 1 });
+    expect(plain(countdown(100, 101).text)).toBe("1 s ago");
+  });
+
+  test.each([
+    [59, "59 s"],
+    [60, "1 min 00 s"],
+    [3725, "1 h 02 min"],
+    [90_000, "1 d 1 h"],
+    [-5, "0 s"],
+  ])("%i seconds read %s", (seconds, text) => {
+    expect(plain(duration(seconds))).toBe(text);
+  });
+
+  test("windows read in whole units where they are", () => {
+    expect(plain(plainDuration(600))).toBe("10 min");
+    expect(plain(plainDuration(86_400))).toBe("1 d");
+    expect(plain(plainDuration(90))).toBe("1 min 30 s");
+  });
+
+  test("the elapsed part stays between 0 and 1 when clocks differ", () => {
+    expect(elapsed(100, 50, 75)).toBe(0.5);
+    expect(elapsed(100, 50, 20)).toBe(0);
+    expect(elapsed(100, 50, 200)).toBe(1);
+    expect(elapsed(100, 0, 100)).toBe(1);
+  });
+
+  test("durations are read as in the job file", () => {
+    expect(["90", "10 min", "1.5 h", "1 d"].map(parseDuration)).toEqual([90, 600, 5400, 86_400]);
+    expect(["", "0", "-1 s", "5 weeks", "0.3 s"].map(parseDuration)).toEqual([null, null, null, null, null]);
+  });
+});
+
+describe("contract errors", () => {
+  const errors = marketAbi.filter((entry) => entry.type === "error");
+
+  test("every error of the contract has a sentence, and no sentence is left over", () => {
+    expect(Object.keys(SENTENCES).sort()).toEqual(errors.map((entry) => entry.name).sort());
+  });
+
+  test.each(errors.map((entry) => [entry.name, entry] as const))(
+    "%s makes a whole sentence of its values",
+    (name, entry) => {
+      const samples: Record<string, unknown> = {
+        address: `0x${"ab".repeat(20)}`,
+        bytes32: `0x${"61".repeat(32)}`,
+        bool: true,
+      };
+      const values = Object.fromEntries(entry.inputs.map((input) => [input.name, samples[input.type] ?? 2n]));
+      const sentence = sentenceOf(name, values);
+      expect(sentence).toMatch(/^[A-Z0].*[.]$/);
+      expect(sentence).not.toMatch(/undefined|NaN|\[object|null/);
+    },
+  );
+
+  test("an error that nobody knows is named, not hidden", () => {
+    expect(sentenceOf("Surprise", {})).toContain("Surprise");
+  });
+
+  test("tokens' own errors can be decoded too", () => {
+    const names = knownErrors.map((entry) => ("name" in entry ? entry.name : ""));
+    expect(names).toContain("ERC20InsufficientAllowance");
+  });
+});
+
+describe("a job's form", () => {
+  test("its defaults are without mistakes, and cost 5 × 0.62", () => {
+    expect(mistakesOf(DEFAULTS)).toEqual({});
+    expect(costOf(DEFAULTS)).toBe(3_100_000_000_000_000_000n);
+  });
+
+  test("amounts reach the job file exactly, as whole smallest units", () => {
+    const { market } = documentOf({ ...DEFAULTS, reward: "0.000000000000000001" }) as {
+      market: Record<string, unknown>;
+    };
+    expect(market.reward).toBe("1 wei");
+  });
+
+  test.each([
+    ["rounds", "0"],
+    ["reward", "0"],
+    ["reward", "1e3"],
+    ["minTrainers", "9"],
+    ["maxFaulty", "8"],
+    ["submitWindow", "soon"],
+    ["learningRate", "fast"],
+    ["token", "0x12"],
+    ["name", " "],
+    ["validation", "digits"],
+  ] as const)("%s = %j is a mistake of that field", (field, value) => {
+    expect(Object.keys(mistakesOf({ ...DEFAULTS, [field]: value }))).toContain(field);
+  });
+});

@@ -53,6 +53,7 @@ check: setup ## types, style, import arrows, artifacts against sources
 	cd zk/core && cargo fmt --check && cargo clippy -q --workspace --all-targets -- -D warnings
 	forge fmt --check contracts
 	solhint --disc --max-warnings 0 'contracts/**/*.sol'
+	$(BIN)/python -m tests.soundness.mutate --sample 4 --seed 7
 
 bench: setup ## a round's phases, and the Gram matrix, with time and bytes
 	$(BIN)/python -m benches.round

@@ -1,29 +1,51 @@
-"""Time and memory of the proofs about one round: commitment, opening check, Gram proof, its verification in Python.
+"""Time, memory and size of the proofs about one round, beside the same statement as one circuit.
 
-    python -m benches.proofs --d 1048576 --n 16 --chunk 131072 [--json FILE]
+    python -m benches.proofs --d 1048576 --n 16 --chunk 131072 [--baseline 500] [--gas] [--json FILE]
+    python -m benches.proofs --sweep [--memory GIB] [--json FILE]
 
-n random updates of d entries, in chunks of N entries; the set-up is a development one, made outside the measurement.
-peak_gib is the most memory that the process had, set-up and updates included. One run of each step, no best of several.
+n random updates of d entries and two reference rows, so n + 2 rows in the Gram proof, in chunks of N entries. Set-up
+and keys are development ones, made outside of what is measured; each step runs once. Every measurement has a process of
+its own; peak_gib is the most memory that it had up to the last proof, with set-up, keys and updates.
+
+--baseline D: as one circuit (benches/circuit), for n = 10 vectors of D entries. Compared are parameters proved per
+second: d / (gram_seconds + decision_reference_seconds) with n + 2 rows here, D / (witness + proof) there. As
+ratio_same_n the same with n = 10 here too; as ratio_with_commitments with the time for all commitments and their
+opening check added here, since the circuit's hashes are in its proof.
 """
 
 import argparse
 import json
+import multiprocessing
 import os
 import resource
 import secrets
+import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+from rich.console import Console
+from rich.table import Table
 
-from zk import gram, kzg, setup
-from zk.encoding import LIMIT
-from zk.transcript import Context
-from zk.verifier import GramStatement, verify_gram
+from aggregator import rules
+from aggregator.gram import gram as products_of
+from benches import gas
+from benches.circuit import baseline
+from zk import decision, encoding, gram, kzg, setup
+from zk.statements import KRUM_COSINE, REFERENCE, DecisionStatement, circuit_id
+from zk.transcript import Context, P
+from zk.verifier import GramStatement, verify_decision, verify_gram
 
 T = TypeVar("T")
+Figures = dict[str, Any]
+
+REFERENCE_POSITIONS = 3 << 32
+BASELINE_N = 10
+PYTHON_POINTS = 1024
+"""Of a statement that the sweep still verifies in Python."""
 
 
 def timed(work: Callable[[], T]) -> tuple[T, float]:
@@ -33,44 +55,179 @@ def timed(work: Callable[[], T]) -> tuple[T, float]:
 
 
 def peak_gib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
 
 
-def measure(d: int, n: int, chunk: int, verify: bool) -> dict[str, float | int | None]:
+def judged(rule: int, products: list[list[int]], n: int) -> rules.Decision:
+    slots = [line[:n] for line in products[:n]]
+    if rule == KRUM_COSINE:
+        return rules.krum_cosine(slots, [True] * n, n // 4)
+    return rules.reference(slots, [True] * n, *([products[i][n + k] for i in range(n)] for k in range(2)))
+
+
+def claimed(rules_decision: rules.Decision, n: int, gram_hash: int, r: int, s: int, y: int) -> DecisionStatement:
+    coefficients, weights = rules_decision.coefficients, rules_decision.weights
+    return DecisionStatement(gram_hash, r, s, y, [True] * n, rules_decision.selected, n // 4, coefficients, weights)
+
+
+def krum_cosine_seconds(products: list[list[int]], n: int) -> float:
+    """Of a decision proof under rule 1, about a Gram proof of the n rows alone, of which only r, s and y are needed."""
+    circuit = circuit_id(KRUM_COSINE, n)
+    key = setup.development_key(circuit)
+    secret = decision.Secret([line[:n] for line in products[:n]], secrets.randbelow(P), decision.draw_salt())
+    r, s = secrets.randbelow(P), secrets.randbelow(P)
+    y = secret.mu + sum(pow(r, i + 1, P) * pow(s, j + 1, P) * products[i][j] for i in range(n) for j in range(n))
+    hashed = decision.gram_hash(circuit, secret)
+    statement = claimed(judged(KRUM_COSINE, products, n), n, hashed, r, s, y % P)
+    proof, seconds = timed(lambda: decision.prove(key, statement, secret))
+    if not verify_decision(key.verifying_key, statement.public_inputs(circuit), proof):
+        raise SystemExit("an honest decision proof was refused")
+    return seconds
+
+
+def measure(d: int, n: int, chunk: int, verify: bool, count_gas: bool) -> Figures:
+    """One round under rule 2, and the decision proof of rule 1. verify: by the verifiers in Python."""
+    circuit = circuit_id(REFERENCE, n)
     srs, setup_seconds = timed(lambda: setup.development(chunk))
+    key, key_seconds = timed(lambda: setup.development_key(circuit))
     rng = np.random.default_rng(0)
-    rows = [rng.integers(-LIMIT, LIMIT + 1, d, dtype=np.int16) for _ in range(n)]
+    rows = [rng.integers(-encoding.LIMIT, encoding.LIMIT + 1, d, dtype=np.int16) for _ in range(n + 2)]
     blinders = [kzg.random_blinders(d, chunk) for _ in rows]
     first, commit_seconds = timed(lambda: kzg.commit(srs, rows[0], blinders[0]))
     commitments = [first] + [kzg.commit(srs, w, b) for w, b in zip(rows[1:], blinders[1:], strict=True)]
-    opened, opening_seconds = timed(lambda: kzg.open_together(srs, rows, blinders, commitments))
-    coefficients = [4096] * n
-    sums, sum_seconds = timed(lambda: kzg.combine(commitments, coefficients))
+    opened, opening_seconds = timed(lambda: kzg.open_together(srs, rows[:n], blinders[:n], commitments[:n]))
+    products, products_seconds = timed(lambda: products_of(rows))
+
+    mask, made = gram.draw_mask(srs), judged(REFERENCE, products, n)
+    secret = decision.Secret(products, mask.mu, decision.draw_salt())
+    sums, sum_seconds = timed(lambda: kzg.combine(commitments[:n], made.coefficients))
     context = Context(31337, bytes(20), 1, 1, bytes(32)).encoded()
-    statement = GramStatement(context, 2**n - 1, secrets.randbelow(2**250), commitments, sums, coefficients)
-    proof, gram_seconds = timed(lambda: gram.prove(srs, statement, rows, blinders, gram.draw_mask(srs)))
+    positions = 2**n - 1 | REFERENCE_POSITIONS
+    hashed = decision.gram_hash(circuit, secret)
+    statement = GramStatement(context, positions, hashed, commitments, sums, made.coefficients)
+    linear, gram_seconds = timed(lambda: gram.prove(srs, statement, rows, blinders, mask))
+    claim = claimed(made, n, hashed, linear.r, linear.s, linear.y)
+    proof, decision_seconds = timed(lambda: decision.prove(key, claim, secret))
     peak = peak_gib()
-    verify_seconds = None
-    if verify:
-        accepted, verify_seconds = timed(lambda: verify_gram(statement, proof.proof, setup.verifier_setup(srs)))
-        opened = opened and accepted
-    if not opened:
-        raise SystemExit("an honest opening or proof was refused")
-    return {
+    figures: Figures = {
         "d": d,
         "n": n,
+        "rows": n + 2,
         "chunk": chunk,
-        "chunks": kzg.chunks(d, chunk),
+        "chunks": encoding.chunks(d, chunk),
         "cores": os.cpu_count(),
         "setup_seconds": setup_seconds,
+        "key_seconds": key_seconds,
         "commit_seconds": commit_seconds,
         "opening_seconds": opening_seconds,
+        "products_seconds": products_seconds,
         "sum_seconds": sum_seconds,
         "gram_seconds": gram_seconds,
-        "verify_python_seconds": verify_seconds,
+        "decision_krum_cosine_seconds": krum_cosine_seconds(products, n),
+        "decision_reference_seconds": decision_seconds,
         "peak_gib": peak,
-        "proof_bytes": len(proof.proof),
+        "gram_bytes": len(linear.proof),
+        "decision_bytes": len(proof),
+        "parameters_per_second": d / (gram_seconds + decision_seconds),
     }
+    verifier_setup, inputs = setup.verifier_setup(srs), claim.public_inputs(circuit)
+    if verify:
+        linear_holds, figures["verify_gram_seconds"] = timed(
+            lambda: verify_gram(statement, linear.proof, verifier_setup)
+        )
+        decision_holds, figures["verify_decision_seconds"] = timed(
+            lambda: verify_decision(key.verifying_key, inputs, proof)
+        )
+        opened = opened and linear_holds and decision_holds
+    if not opened:
+        raise SystemExit("an honest opening or proof was refused")
+    if count_gas:
+        figures |= gas.of_verifiers(statement, linear.proof, verifier_setup, circuit, key.verifying_key, inputs, proof)
+        figures |= gas.of_a_job(n, figures["chunks"])
+    return figures
+
+
+def alone(d: int, n: int, chunk: int, *, verify: bool = False, count_gas: bool = False) -> Figures:
+    """`measure` in a process of its own, so that what it needs at most is its own."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        return process.submit(measure, d, n, chunk, verify, count_gas).result()
+
+
+def compared(figures: Figures, circuit: Figures) -> Figures:
+    """Ratios of parameters proved per second to those of the circuit."""
+    same = figures if figures["n"] == BASELINE_N else alone(figures["d"], BASELINE_N, figures["chunk"])
+    proving = figures["gram_seconds"] + figures["decision_reference_seconds"]
+    committing = figures["rows"] * figures["commit_seconds"] + figures["opening_seconds"]
+    rate = circuit["parameters_per_second"]
+    return {
+        "ratio_to_circuit": figures["parameters_per_second"] / rate,
+        "ratio_same_n": same["parameters_per_second"] / rate,
+        "ratio_with_commitments": figures["d"] / (proving + committing) / rate,
+        "circuit": circuit,
+    }
+
+
+SWEEP = {"d": (2**14, 2**16, 2**18, 2**20, 2**22), "n": (8, 16, 32), "chunk": (2**14, 2**16, 2**18)}
+SHOWN = {
+    "d": "d",
+    "n": "n",
+    "chunk": "N",
+    "chunks": "c",
+    "commit_seconds": "commit s",
+    "opening_seconds": "open s",
+    "gram_seconds": "Gram s",
+    "decision_krum_cosine_seconds": "rule 1 s",
+    "decision_reference_seconds": "rule 2 s",
+    "verify_gram_seconds": "verify Gram s",
+    "verify_decision_seconds": "decision s",
+    "gram_bytes": "Gram bytes",
+    "gas_gram": "Gram gas",
+    "gas_decision": "decision gas",
+    "gas_submit": "submit gas",
+    "gas_settle": "settle gas",
+    "peak_gib": "peak GiB",
+}
+
+
+def needed_gib(d: int, n: int, chunk: int) -> float:
+    """An estimate from above: rows, prover, set-up, and half a GiB for programs and keys."""
+    return (d * (2 * (n + 2) + 96) + 2048 * chunk) / 2**30 + 0.5
+
+
+def sweep(memory: float, count_gas: bool, say: Console) -> list[Figures]:
+    table = Table(*SHOWN.values(), title="proofs of a round")
+    found = []
+    for d in SWEEP["d"]:
+        for n in SWEEP["n"]:
+            for chunk in SWEEP["chunk"]:
+                if chunk > d:
+                    continue  # the same one chunk as for the largest N up to d, with more zeros
+                if needed_gib(d, n, chunk) > memory:
+                    say.print(f"d = {d}, n = {n}, N = {chunk}: left out, needs {needed_gib(d, n, chunk):.1f} GiB")
+                    continue
+                few = (n + 2) * encoding.chunks(d, chunk) <= PYTHON_POINTS
+                figures = alone(d, n, chunk, verify=few, count_gas=count_gas and few)
+                say.print(f"d = {d}, n = {n}, N = {chunk}: Gram proof {figures['gram_seconds']:.2f} s")
+                table.add_row(*(shown(figures.get(name)) for name in SHOWN))
+                found.append(figures)
+    say.print(table)
+    return found
+
+
+def shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:,.3f}" if value < 100 else f"{value:,.0f}"
+    return "-" if value is None else f"{value:,}"
+
+
+def show(figures: Figures, say: Console) -> None:
+    for title, rows in (("the proofs of a round", figures), ("as one circuit", figures.get("circuit", {}))):
+        table = Table("", "", title=title, show_header=False)
+        for name, value in rows.items():
+            if not isinstance(value, dict):
+                table.add_row(name, shown(value))
+        if rows:
+            say.print(table)
 
 
 def main() -> None:
@@ -78,16 +235,27 @@ def main() -> None:
     parser.add_argument("--d", type=int, default=2**20, help="entries of an update")
     parser.add_argument("--n", type=int, default=16, help="updates, at most 32")
     parser.add_argument("--chunk", type=int, default=2**17, help="N, a power of two")
-    parser.add_argument("--no-verify", action="store_true", help="leave out the verifier in Python")
+    parser.add_argument("--baseline", type=int, metavar="D", help="compare with a circuit for vectors of D entries")
+    parser.add_argument("--gas", action="store_true", help="what the contracts use, on an Anvil of its own")
+    parser.add_argument("--no-verify", action="store_true", help="leave out the verifiers in Python")
+    parser.add_argument("--sweep", action="store_true", help="many sizes; the three above are not read")
+    parser.add_argument("--memory", type=float, default=8.0, metavar="GIB", help="what a size of the sweep may need")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")
     arguments = parser.parse_args()
     if not 1 <= arguments.n <= 32:
         parser.error("n is 1 … 32")
-    result = measure(arguments.d, arguments.n, arguments.chunk, not arguments.no_verify)
-    for name, value in result.items():
-        print(f"{name:>22} {value:12.3f}" if isinstance(value, float) else f"{name:>22} {value!s:>12}")
+    say = Console()
+    figures: Figures
+    if arguments.sweep:
+        figures = {"sweep": sweep(arguments.memory, arguments.gas, say)}
+    else:
+        sizes = arguments.d, arguments.n, arguments.chunk
+        figures = alone(*sizes, verify=not arguments.no_verify, count_gas=arguments.gas)
+        if arguments.baseline:
+            figures |= compared(figures, baseline.measure(BASELINE_N, arguments.baseline, say))
+        show(figures, say)
     if arguments.json:
-        arguments.json.write_text(json.dumps({"proofs": [result]}, indent=2) + "\n")
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":

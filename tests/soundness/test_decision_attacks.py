@@ -9,7 +9,7 @@ from py_ecc.optimized_bn128 import G2, add, field_modulus
 
 from tests import proof_oracle as oracle
 from tests.proof_oracle import P, g1, g1_bytes, g2, g2_bytes, word
-from tests.soundness.verdicts import ACCEPTED, MALFORMED, REFUSED, Decision, SolidityVerifier, Verifier
+from tests.soundness.verdicts import ACCEPTED, MALFORMED, REFUSED, Decision, SolidityVerifier, Verifier, mounted
 from zk import points
 from zk.points import Malformed
 
@@ -74,11 +74,6 @@ def wrong() -> Iterator[tuple[str, Attack]]:
     yield "α, β as the proof", lambda: with_proof(HONEST.key[:64], HONEST.key[64:192], C)
 
 
-@pytest.mark.parametrize("attack", [pytest.param(a, id=name) for name, a in wrong()])
-def test_a_wrong_decision_is_refused(verifier: Verifier, attack: Attack) -> None:
-    assert verifier.decision(attack()) == REFUSED
-
-
 def test_what_is_attacked_is_accepted(verifier: Verifier) -> None:
     assert verifier.decision(HONEST) == verifier.decision(AGAIN) == ACCEPTED
 
@@ -138,7 +133,7 @@ def malformed() -> Iterator[tuple[str, Attack]]:
     yield "no proof", with_proof
 
 
-@pytest.mark.parametrize("attack", [pytest.param(a, id=name) for name, a in malformed()])
+@pytest.mark.parametrize("attack", mounted(malformed()))
 def test_bytes_that_are_no_proof_are_not_checked(verifier: Verifier, attack: Attack) -> None:
     assert verifier.decision(attack()) == MALFORMED
 
@@ -161,15 +156,20 @@ def bad_keys() -> Iterator[tuple[str, Attack]]:
     yield "no key", lambda: replace(HONEST, key=b"")
 
 
-@pytest.mark.parametrize("attack", [pytest.param(a, id=name) for name, a in bad_keys()])
+@pytest.mark.parametrize("attack", mounted(bad_keys()))
 def test_a_key_that_is_none_is_refused(verifier: Verifier, attack: Attack) -> None:
     assert verifier.decision(attack()) == MALFORMED
 
 
-@pytest.mark.parametrize("attack", [pytest.param(a, id=name) for name, a in bad_keys()])
+@pytest.mark.parametrize("attack", mounted(bad_keys()))
 def test_a_key_that_is_none_is_not_even_deployed(solidity: SolidityVerifier, attack: Attack) -> None:
     with pytest.raises(Malformed):
         solidity.decision_verifier(attack().key)
+
+
+@pytest.mark.parametrize("attack", mounted(wrong()))
+def test_a_wrong_decision_is_refused(verifier: Verifier, attack: Attack) -> None:
+    assert verifier.decision(attack()) == REFUSED
 
 
 def test_with_equal_gamma_and_delta_any_inputs_can_be_proved() -> None:

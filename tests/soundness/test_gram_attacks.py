@@ -34,6 +34,7 @@ from tests.soundness.verdicts import (
     Y,
     compiled_with,
     gram_setup,
+    mounted,
     proved,
     stated,
 )
@@ -255,7 +256,7 @@ def encoding_attacks() -> Iterator[tuple[str, Attack]]:
     yield "a position beyond the last", lambda: HONEST.stating(positions=s.positions ^ (1 << 9 | 1 << 34))
 
 
-@pytest.mark.parametrize("attack", [pytest.param(a, id=name) for name, a in encoding_attacks()])
+@pytest.mark.parametrize("attack", mounted(encoding_attacks()))
 def test_bytes_that_are_no_proof_are_not_checked(verifier: Verifier, attack: Attack) -> None:
     assert verifier.gram(attack()) == MALFORMED
 
@@ -273,12 +274,12 @@ def bad_setups() -> Iterator[tuple[str, Attack]]:
         yield f"[τ]₂ {name}", lambda data=data: replace(HONEST, setup=replace(HONEST.setup, tau=data))
 
 
-@pytest.mark.parametrize("attack", [pytest.param(a, id=name) for name, a in bad_setups()])
+@pytest.mark.parametrize("attack", mounted(bad_setups()))
 def test_a_set_up_that_is_none_is_refused(verifier: Verifier, attack: Attack) -> None:
     assert verifier.gram(attack()) == MALFORMED
 
 
-@pytest.mark.parametrize("attack", [pytest.param(a, id=name) for name, a in bad_setups()])
+@pytest.mark.parametrize("attack", mounted(bad_setups()))
 def test_a_set_up_that_is_none_is_not_even_deployed(solidity: SolidityVerifier, attack: Attack) -> None:
     with pytest.raises(points.Malformed):
         solidity.gram_verifier(attack().setup)
@@ -287,17 +288,17 @@ def test_a_set_up_that_is_none_is_not_even_deployed(solidity: SolidityVerifier, 
 # ------------------------------------------------------------------ proofs of something else
 
 
-@pytest.mark.parametrize("attack", [pytest.param(a, id=name) for name, a in statement_attacks()])
+@pytest.mark.parametrize("attack", mounted(statement_attacks()))
 def test_a_proof_shows_no_other_statement(verifier: Verifier, attack: Attack) -> None:
     assert verifier.gram(attack()) == REFUSED
 
 
-@pytest.mark.parametrize("attack", [pytest.param(a, id=name) for name, a in sum_attacks()])
+@pytest.mark.parametrize("attack", mounted(sum_attacks()))
 def test_a_wrong_sum_is_refused(verifier: Verifier, attack: Attack) -> None:
     assert verifier.gram(attack()) == REFUSED
 
 
-@pytest.mark.parametrize("attack", [pytest.param(a, id=name) for name, a in proof_attacks()])
+@pytest.mark.parametrize("attack", mounted(proof_attacks()))
 def test_a_tampered_proof_is_refused(verifier: Verifier, attack: Attack) -> None:
     assert verifier.gram(attack()) == REFUSED
 

@@ -5,10 +5,12 @@ all: `Malformed` in Python, a revert in Solidity). Every attack expects the same
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Protocol
 
+import pytest
 import solcx
 from eth_abi.abi import decode, encode
 from eth_hash.auto import keccak
@@ -78,6 +80,11 @@ def stated(round_: oracle.Round, proof: oracle.Proof, **changes: Any) -> Gram:
 
 def proved(round_: oracle.Round) -> Gram:
     return stated(round_, oracle.prove(round_))
+
+
+def mounted(attacks: Iterable[tuple[str, Callable[[], Any]]]) -> list[Any]:
+    """The parameters of a test: each attack is prepared once, for both verifiers."""
+    return [pytest.param(cache(attack), id=name) for name, attack in attacks]
 
 
 class Verifier(Protocol):

@@ -27,12 +27,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from aggregator import rules
 from aggregator.gram import gram as products_of
-from benches import gas
 from benches.circuit import baseline
 from zk import decision, encoding, gram, kzg, setup
 from zk.statements import KRUM_COSINE, REFERENCE, DecisionStatement, circuit_id
@@ -44,6 +44,7 @@ Figures = dict[str, Any]
 
 REFERENCE_POSITIONS = 3 << 32
 BASELINE_N = 10
+WIDTH = 150
 PYTHON_POINTS = 1024
 """Of a statement that the sweep still verifies in Python."""
 
@@ -142,6 +143,8 @@ def measure(d: int, n: int, chunk: int, verify: bool, count_gas: bool) -> Figure
     if not opened:
         raise SystemExit("an honest opening or proof was refused")
     if count_gas:
+        from benches import gas  # noqa: PLC0415 (loads torch, which is no part of what is measured)
+
         figures |= gas.of_verifiers(statement, linear.proof, verifier_setup, circuit, key.verifying_key, inputs, proof)
         figures |= gas.of_a_job(n, figures["chunks"])
     return figures
@@ -195,7 +198,6 @@ def needed_gib(d: int, n: int, chunk: int) -> float:
 
 
 def sweep(memory: float, count_gas: bool, say: Console) -> list[Figures]:
-    table = Table(*SHOWN.values(), title="proofs of a round")
     found = []
     for d in SWEEP["d"]:
         for n in SWEEP["n"]:
@@ -208,9 +210,14 @@ def sweep(memory: float, count_gas: bool, say: Console) -> list[Figures]:
                 few = (n + 2) * encoding.chunks(d, chunk) <= PYTHON_POINTS
                 figures = alone(d, n, chunk, verify=few, count_gas=count_gas and few)
                 say.print(f"d = {d}, n = {n}, N = {chunk}: Gram proof {figures['gram_seconds']:.2f} s")
-                table.add_row(*(shown(figures.get(name)) for name in SHOWN))
                 found.append(figures)
-    say.print(table)
+    columns = {name: title for name, title in SHOWN.items() if any(name in figures for figures in found)}
+    table = Table(title="proofs of a round", box=box.SIMPLE)
+    for title in columns.values():
+        table.add_column(title, justify="right")
+    for figures in found:
+        table.add_row(*(shown(figures.get(name)) for name in columns))
+    say.print(table, width=WIDTH)
     return found
 
 

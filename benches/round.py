@@ -1,12 +1,11 @@
 """A round's phases with time and bytes: `python -m benches.round [--d D] [--n N] [--json FILE]`.
 
-One process, a storage folder, no chain: what trainer and aggregator compute, seal and store. Training itself is left
-out, since it depends on the model and the data.
+One process, a storage folder, no chain: what trainer and aggregator compute, seal and store. Training is left out,
+since it depends on the model and the data, and so are the proofs, which benches/proofs.py measures.
 """
 
 import argparse
 import json
-import os
 import secrets
 import tempfile
 import time
@@ -25,10 +24,11 @@ from aggregator.sums import next_model, weighted_sum
 from marketplace.domain import Rule
 from marketplace.keys.identity import Identity
 from marketplace.keys.sealing import Purpose, SealContext, open_sealed_bytes, seal_bytes_to, seal_bytes_with_key
+from marketplace.spec import ProofsConfig
 from marketplace.storage import get_bytes, open_storage, put_bytes
 from trainer.quantize import to_integers
-from zk.commitment import check, commit
-from zk.encoding import SALT_BYTES
+from zk import kzg, setup
+from zk.encoding import chunks
 from zk.files import max_update_file_bytes, pack_sum, pack_update, unpack_update
 
 
@@ -47,22 +47,25 @@ def measure(d: int, n: int) -> list[dict[str, Any]]:
     base = np.zeros(d, dtype=np.float32)
     delta = torch.randn(d, generator=torch.Generator().manual_seed(1)) * 0.01
     update = timed("trainer: round to integers", lambda: to_integers(delta, 2.0**-15, 5.0))
-    salt = os.urandom(SALT_BYTES)
-    commitment = timed("trainer: commit", lambda: commit(update, salt))
+    chunk = ProofsConfig().chunk_for(d)
+    c, srs = chunks(d, chunk), setup.development(chunk)
+    blinders = kzg.random_blinders(d, chunk)
+    points = timed("trainer: commit", lambda: kzg.commit(srs, update, blinders))
     sealed = timed(
         "trainer: pack and seal",
-        lambda: seal_bytes_to(aggregator.encryption_key, pack_update(update, salt), context),
+        lambda: seal_bytes_to(aggregator.encryption_key, pack_update(update, blinders, points, c), context),
         len,
     )
     with tempfile.TemporaryDirectory() as folder:
         storage = open_storage(f"folder:{Path(folder) / 'storage'}", timeout=10)
         cid = timed("trainer: store", lambda: put_bytes(storage, sealed))
-        bound = max_update_file_bytes(d)
+        bound = max_update_file_bytes(d, c)
         fetched = timed("aggregator: fetch one", lambda: get_bytes(storage, cid, max_bytes=2 * bound))
     opened = timed(
         "aggregator: open one", lambda: open_sealed_bytes(aggregator.decryption_key, fetched, context, bound)
     )
-    timed("aggregator: check one commitment", lambda: check(commitment, *unpack_update(opened, d)))
+    row = [[part] for part in unpack_update(opened, d, c)]
+    timed("aggregator: check one opening", lambda: kzg.which_open(srs, *row))
     rng = np.random.default_rng(2)
     updates = [rng.integers(-1000, 1001, d, dtype=np.int16) for _ in range(n)]
     matrix = timed(f"aggregator: Gram matrix of {n}", lambda: gram(updates))
@@ -74,7 +77,12 @@ def measure(d: int, n: int) -> list[dict[str, Any]]:
         lambda: next_model(base, total, rate=1.0, scale=2.0**-15, unit=UNIT[Rule.KRUM_COSINE], selected=selected),
     )
     key = secrets.token_bytes(32)
-    timed("aggregator: pack and seal the sum", lambda: seal_bytes_with_key(key, pack_sum(total), context), len)
+    timed(
+        "aggregator: pack and seal the sum",
+        lambda: seal_bytes_with_key(key, pack_sum(total, blinders, c), context),
+        len,
+    )
+    timed("everybody: commit to the sum", lambda: kzg.commit_sum(srs, total, blinders))
     return rows
 
 

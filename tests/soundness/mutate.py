@@ -20,6 +20,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 
 from tests.soundness.mutations import CONTROLS, MUTATIONS, Mutation
 
@@ -39,6 +40,9 @@ for name, made in compile_sources([f"contracts/verifiers/{name}.sol" for name in
 CARGO = ("--quiet", "--release", "--manifest-path", "zk/core/Cargo.toml")
 CIRCUIT_TESTS = ("cargo", "test", *CARGO, "--no-default-features", "--package", "merit-decision", "--lib")
 CORE = {"darwin": "lib_core.dylib", "win32": "_core.dll"}.get(sys.platform, "lib_core.so")
+
+BUILDING = Lock()
+"""Every copy's core is built to the same place."""
 
 
 class Copy:
@@ -95,8 +99,9 @@ class Copy:
         # Of the gadgets first, which take seconds; a test that fails is status 101.
         if not all(self.run(*CIRCUIT_TESTS, *only, fails=(101,)) for only in (("attacks",), ())):
             return False
-        self.run("cargo", "build", *CARGO)
-        shutil.copy(ROOT / "build" / "mutants" / "release" / CORE, self.folder / "zk" / "_core.abi3.so")
+        with BUILDING:
+            self.run("cargo", "build", *CARGO)
+            shutil.copy(ROOT / "build" / "mutants" / "release" / CORE, self.folder / "zk" / "_core.abi3.so")
         return self.tested("tests/unit/test_decision.py", "tests/soundness/test_round.py")
 
 

@@ -69,6 +69,8 @@ SENTENCES: Mapping[str, str] = {
     "InvalidPoint": "The verifier was given two coordinates that are not a point of the curve.",
     "NoInverse": "The verifier was given a multiple of the group's order where there can be none.",
     "UnsafeKey": "With this verifying key anything could be proved: its gamma and delta are equal.",
+    "AddressEmptyCode": "There is no contract at {target}.",
+    "FailedCall": "A verifier refused the call without saying why.",
     "KeyNotStored": "The verifying key could not be stored.",
     "WrongPayment": "The call carried {sent} wei, and {required} are due.",
     "FeeOnTransfer": "The token {token} delivered {received} of {required} units: tokens that keep a fee are refused.",

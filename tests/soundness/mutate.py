@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 
-from tests.soundness.mutations import CONTROLS, MUTATIONS, Mutation
+from tests.soundness.mutations import CONTROLS, MUTATIONS, POINTS, Mutation
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("aggregator", "contracts", "marketplace", "scripts", "tests", "trainer", "zk", "pyproject.toml")
@@ -85,7 +85,8 @@ class Copy:
     def suite(self) -> list[str]:
         """The suite, the part that is about what is mutated first."""
         mutation = self.mutation
-        about_decision = "ecision" in mutation.file or "def verify_decision" in self.source.split(mutation.this)[0]
+        before = self.source.split(mutation.this)[0]
+        about_decision = mutation.file == POINTS or "ecision" in mutation.file or "def verify_decision" in before
         names = sorted(SUITE, key=lambda name: about_decision and "decision" not in name)
         return [f"tests/soundness/test_{name}.py" for name in names]
 

@@ -35,7 +35,7 @@ def demo(*options: str) -> dict[str, Any]:
     return dict(json.loads(file.read_text()))
 
 
-def check_payouts(results: dict[str, Any]) -> None:
+def check_payouts(results: dict[str, Any], *, rounds: int = 3) -> None:
     """Who misbehaved was never selected and got nothing; everybody else was paid."""
     for trainer in results["payouts"].values():
         if trainer["role"] in ("poisoner", "free-rider"):
@@ -43,7 +43,7 @@ def check_payouts(results: dict[str, Any]) -> None:
             assert trainer["selected"] == []
         else:
             assert trainer["wei"] > 0
-            assert len(trainer["selected"]) >= 3
+            assert len(trainer["selected"]) >= rounds
     assert results["state"] == "completed"
     assert results["audit"]["ok"] is True
 
@@ -64,10 +64,11 @@ def test_the_silent_trainer_is_not_selected_in_its_silent_round() -> None:
 
 
 def test_krum_cosine_on_ganache() -> None:
+    """Two rounds: Ganache computes pairings in JavaScript, half a minute for each settlement."""
     with ganache() as url:
-        results = demo("--rule", "krum-cosine", "--rpc", url)
+        results = demo("--rule", "krum-cosine", "--rpc", url, "--rounds", "2")
     assert results["accuracy"][-1] >= 0.93
-    check_payouts(results)
+    check_payouts(results, rounds=1)
 
 
 @pytest.mark.ipfs

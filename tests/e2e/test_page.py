@@ -411,7 +411,7 @@ def test_a_page_whose_node_restarts_mid_round_says_so_and_goes_on(browser: Brows
         port = int(node.origin.rsplit(":", 1)[1])
         page = open_page(browser, node, Wallet(node.rpc, account(77)).hold(100 * ETHER))
         job = create_job(page, Rounds="8", Trainers_to_start="1", Seats="1", Faulty_trainers="0")
-        page.get_by_role("link", name="Join as a trainer").click()
+        page.get_by_role("link", name="Join as a trainer").first.click()
         page.get_by_label("The node's own key").check()
         page.get_by_label("Data source").fill("digits")
         page.get_by_role("button", name="Check the data").click()

@@ -19,14 +19,14 @@ from marketplace.storage.cid import CHUNK, RAW, Cid
 from marketplace.storage.folder import FolderStorage
 from marketplace.storage.kubo import KuboStorage
 from marketplace.storage.memory import MemoryStorage
-from tests.ipfs_node import Node, ipfs_node, node_kind  # noqa: F401  (a fixture)
+from tests.ipfs_node import Node, ipfs_node  # noqa: F401  (a fixture)
 
 pytestmark = pytest.mark.filterwarnings("ignore:The 'strict' parameter:FutureWarning")
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors/cids.json").read_text())["files"]
 ABSENT = str(Cid(RAW, b"\x07" * 32))
 BAD_CIDS = ["", "../../x", "/etc/passwd", ABSENT.upper(), ABSENT + "/../../x", ABSENT[:-1], ABSENT + "\n"]
-NODE = pytest.param("node", marks=pytest.mark.ipfs, id=node_kind() or "no-ipfs-node")
+NODE = pytest.param("node", marks=pytest.mark.ipfs, id="kubo")
 
 
 def pattern(size: int) -> bytes:

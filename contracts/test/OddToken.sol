@@ -11,8 +11,11 @@ contract OddToken is PlainToken {
         AddsGift, // 1 unit more arrives
         ReturnsFalse, // and moves nothing
         ReturnsNothing, // and moves the amount, as some old tokens do
-        DrainsReceiver // the receiver ends with less than before
+        DrainsReceiver, // the receiver ends with less than before
+        Reverts
     }
+
+    error Refused();
 
     Mode public mode;
 
@@ -29,6 +32,7 @@ contract OddToken is PlainToken {
     }
 
     function _odd(address from, address to, uint256 amount) private returns (bool) {
+        if (mode == Mode.Reverts) revert Refused();
         if (mode == Mode.ReturnsFalse) return false;
         _transfer(from, to, amount);
         if (mode == Mode.TakesFee) _burn(to, 1);

@@ -1,0 +1,328 @@
+"""What each role can make the others lose, and what that costs it: the table of docs/security/griefing.md, played.
+
+Each attack is a game of one job of eight trainers, in the chain's coin. Coin is held to the unit, gas to one part in a
+hundred. MERIT_RENEW=1 writes what is measured into the table (see test_gas.py for the command).
+"""
+
+import os
+import re
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from brownie import Actor, history
+from brownie.exceptions import VirtualMachineError
+from world import ABORTED, CANCELLED, CID, COMPLETED, commitment, mask
+
+PAGE = Path(__file__).parents[2] / "docs" / "security" / "griefing.md"
+ETHER = 10**18
+TRAINERS = range(8)
+F = 2
+# The reward divides among 8, 7 and 6 trainers.
+JOB = {
+    "maxTrainers": 8, "minTrainers": 4, "rounds": 1, "reward": 168 * ETHER // 100, "fee": ETHER // 10, "stake": ETHER // 10,
+    "bond": ETHER // 2, "maxFaulty": F, "maxMissed": 2, "maxStrikes": 255, "maxEmptyRounds": 2, "slashBps": 3000,
+}  # fmt: skip
+
+
+class Game:
+    """A job, and what its parties spent and got since it was created. Parties: owner, aggregator, stranger, a slot."""
+
+    def __init__(self, world, **changes):
+        self.world = world
+        self.begun = len(history)
+        self.job = world.enrolled(len(TRAINERS), **{**JOB, **changes})
+        self.rounds = changes.get("rounds", 1)
+
+    def start(self):
+        self.world.market.start(self.job, {"from": self.world.stranger})
+        return self
+
+    def run(self):
+        self.start()
+        self.world.market.publishKey(self.job, CID, {"from": self.world.aggregator})
+        return self
+
+    def honest_round(self, trainers=TRAINERS, unopened=()):
+        self.world.submit(self.job, *trainers)
+        self.settle(trainers, unopened)
+
+    def settle(self, trainers=TRAINERS, unopened=()):
+        self.world.settle(self.job, mask(*(set(trainers) - set(unopened))), unopened=mask(*unopened))
+
+    def skip(self):
+        self.world.past_submitting(self.job)
+        self.world.market.skipRound(self.job, {"from": self.world.stranger})
+
+    def abort(self):
+        self.world.past_settling(self.job)
+        self.world.market.abort(self.job, {"from": self.world.stranger})
+
+    def leave(self, *trainers):
+        for i in trainers:
+            self.world.market.leave(self.job, {"from": self.world.operator(i)})
+
+    def accounts(self, party):
+        """Who acts for a party, and who is paid."""
+        world = self.world
+        named = {
+            "owner": (world.owner, world.owner),
+            "aggregator": (world.aggregator, world.fees),
+            "stranger": (world.stranger, world.stranger),
+        }
+        return named[party] if party in named else (world.operator(party), world.payee(party))
+
+    def gas(self, parties):
+        senders = [self.accounts(party)[0] for party in parties]
+        return sum(tx.gas_used for tx in list(history)[self.begun :] if tx.sender in senders)
+
+    def coin(self, parties):
+        """What the parties end with, less what they paid in."""
+        assert self.world.market.job(self.job)["state"] in (COMPLETED, CANCELLED, ABORTED)
+        total = 0
+        for party in parties:
+            sender, payee = self.accounts(party)
+            paid = sum(tx.value for tx in list(history)[self.begun :] if tx.sender == sender and tx.status == 1)
+            total += self.world.credit(payee) - paid
+        return total
+
+    def honest_coin(self, parties):
+        """The same, had all rounds been settled with everybody selected alike."""
+        fixed = {"owner": -self.rounds * (JOB["reward"] + JOB["fee"]), "aggregator": self.rounds * JOB["fee"]}
+        share = self.rounds * JOB["reward"] // len(TRAINERS)
+        return sum(0 if party == "stranger" else fixed.get(party, share) for party in parties)
+
+
+# ---------------------------------------------------------------- attacks: each plays a game and names the sides
+
+ATTACKS = {}  # by game: its rows
+
+
+def attack(*rows):
+    """rows: name in the table, attackers, victims. A game can have several rows, one for each of its victims."""
+
+    def add(play):
+        for name, attackers, victims in rows:
+            ATTACKS.setdefault(play, {})[name] = (attackers, victims)
+        return play
+
+    return add
+
+
+@attack(
+    ("f + 1 trainers submit what does not open, against the aggregator", range(F + 1), ["aggregator"]),
+    ("f + 1 trainers submit what does not open, against the other trainers", range(F + 1), TRAINERS[F + 1 :]),
+)
+def unopenable(world):
+    game = Game(world).run()
+    world.submit(game.job, *TRAINERS)  # the aggregator can neither show slots 0 to f nor call so many unopened
+    game.abort()
+    return game
+
+
+@attack(("f trainers submit what does not open", range(F), [*TRAINERS[F:], "aggregator"]))
+def few_unopenable(world):
+    game = Game(world).run()
+    game.honest_round(unopened=range(F))
+    return game
+
+
+@attack(
+    ("trainers take every seat and leave, against the owner", TRAINERS, ["owner"]),
+    ("trainers take every seat and leave, against the aggregator", TRAINERS, ["aggregator"]),
+)
+def seats(world):
+    game = Game(world).run()
+    game.leave(*TRAINERS)
+    return game
+
+
+def front_run(world, again):
+    game = Game(world).run()
+    world.submit(game.job, *TRAINERS[2:])
+    stolen = commitment("of trainer 1")
+    world.market.submitUpdate(game.job, 1, stolen, CID, {"from": world.operator(0)})
+    with pytest.raises(VirtualMachineError, match="CommitmentSeen"):
+        late = {"from": world.operator(1), "gas_limit": 300_000, "allow_revert": True}
+        world.market.submitUpdate(game.job, 1, stolen, CID, late)
+    if again:
+        world.submit(game.job, 1)
+    world.past_submitting(game.job)
+    game.settle(TRAINERS if again else [0, *TRAINERS[2:]], unopened=[0])
+    return game
+
+
+@attack(("a trainer submits another's commitment first; it commits again", [0], [1]))
+def front_run_early(world):
+    return front_run(world, again=True)
+
+
+@attack(("a trainer submits another's commitment first, in the last block", [0], [1]))
+def front_run_late(world):
+    return front_run(world, again=False)
+
+
+@attack(("a trainer is silent in every other round", [0], [*TRAINERS[1:], "aggregator"]))
+def now_and_then(world):
+    game = Game(world, rounds=2).run()
+    world.submit(game.job, *TRAINERS[1:])
+    world.past_submitting(game.job)
+    game.settle(TRAINERS[1:])
+    game.honest_round()
+    return game
+
+
+@attack(("every trainer is silent", TRAINERS, ["aggregator"]))
+def silence(world):
+    game = Game(world, rounds=3).run()
+    game.skip()
+    game.skip()
+    return game
+
+
+@attack(("the aggregator calls f submissions unopened", ["aggregator"], range(F)))
+def called_unopened(world):
+    game = Game(world).run()
+    game.honest_round(unopened=range(F))
+    return game
+
+
+@attack(("the aggregator settles in the last second", ["aggregator"], TRAINERS))
+def late(world):
+    game = Game(world).run()
+    world.submit(game.job, *TRAINERS)
+    world.past_submitting(game.job)
+    game.settle()
+    return game
+
+
+@attack(
+    ("the aggregator never settles, against the trainers", ["aggregator"], TRAINERS),
+    ("the aggregator never settles, against the owner", ["aggregator"], ["owner"]),
+)
+def never_settled(world):
+    return unopenable(world)
+
+
+@attack(("the aggregator publishes no job key", ["aggregator"], TRAINERS))
+def no_key(world):
+    game = Game(world).start()
+    game.abort()
+    return game
+
+
+@attack(
+    ("the aggregator withholds a round's sum; trainers leave, against them", ["aggregator"], TRAINERS),
+    ("the aggregator withholds a round's sum; trainers leave, against the owner", ["aggregator"], ["owner"]),
+)
+def withheld(world):
+    game = Game(world, rounds=3).run()
+    game.honest_round()
+    game.leave(*TRAINERS)
+    return game
+
+
+@attack(("owner and aggregator let rounds pass empty; one trainer's node is down", ["owner", "aggregator"], [7]))
+def emptied(world):
+    game = Game(world, rounds=3).run()
+    game.honest_round()
+    game.leave(*TRAINERS[:-1])
+    game.skip()
+    game.skip()
+    return game
+
+
+@attack(
+    ("the owner cancels a full job before it starts, against the trainers", ["owner"], TRAINERS),
+    ("the owner cancels a full job before it starts, against the aggregator", ["owner"], ["aggregator"]),
+)
+def cancelled(world):
+    game = Game(world)
+    world.market.cancel(game.job, {"from": world.owner})
+    return game
+
+
+@attack(("the owner names a verifier that refuses, and is all trainers", ["owner", *TRAINERS], ["aggregator"]))
+def refusing_verifier(world):
+    game = Game(world).run()
+    world.submit(game.job, *TRAINERS)
+    world.verifiers.gram.setValid(False, {"from": world.stranger})
+    with pytest.raises(VirtualMachineError, match="GramProofRefused"):
+        late = {"from": world.aggregator, "gas_limit": 2_000_000, "allow_revert": True}
+        world.market.settleRound(game.job, 1, *world.judged(game.job, mask(*TRAINERS)), late)
+    world.verifiers.gram.setValid(True, {"from": world.stranger})
+    game.abort()
+    return game
+
+
+@attack(("a stranger makes every call that anyone may", ["stranger"], [*TRAINERS, "aggregator", "owner"]))
+def stranger(world):
+    game = Game(world).run()
+    world.submit(game.job, *TRAINERS)
+    for call in (world.market.skipRound, world.market.abort, world.market.cancel, world.market.start):
+        with pytest.raises(VirtualMachineError):
+            call(game.job, {"from": world.stranger, "gas_limit": 200_000, "allow_revert": True})
+    game.settle()
+    return game
+
+
+# ---------------------------------------------------------------- the table
+
+
+def rows():
+    """Each row's first cell, and its four measured ones."""
+    found = re.findall(r"^\| ([^|`]+?) \| ([\d ,]+) \| ([-+.\d]+) \| ([\d ,]+) \| ([-+.\d]+) \|", PAGE.read_text(), re.M)
+    return {name: [cell.replace(",", "").strip() for cell in cells] for name, *cells in found}
+
+
+def in_ether(amount):
+    text = f"{Decimal(amount) / ETHER:+f}"
+    return "0" if amount == 0 else text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def renew(name, measured):
+    cells = [f"{int(cell):,}" if cell.isdigit() and cell != "0" else cell for cell in measured]
+    text, count = re.subn(
+        rf"^(\| {re.escape(name)} \|)[^|]*\|[^|]*\|[^|]*\|[^|]*\|",
+        lambda match: f"{match[1]} {' | '.join(cells)} |", PAGE.read_text(), flags=re.M,
+    )  # fmt: skip
+    assert count == 1, f"no row {name!r}"
+    PAGE.write_text(text)
+
+
+@pytest.mark.parametrize("play", ATTACKS, ids=lambda play: play.__name__)
+def test_an_attack_costs_and_harms_what_the_table_says(coin_world, play):
+    game = play(coin_world)
+    for name, (attackers, victims) in ATTACKS[play].items():
+        spent, lost = game.gas(attackers), game.gas(victims)
+        harm = game.coin(victims) - game.honest_coin(victims)
+        measured = [str(spent), in_ether(game.coin(attackers)), str(lost), in_ether(harm)]
+        if os.environ.get("MERIT_RENEW"):
+            renew(name, measured)
+        stated = rows()[name]
+        assert [stated[1], stated[3]] == [measured[1], measured[3]], name
+        for said, gas in ((stated[0], spent), (stated[2], lost)):
+            assert abs(int(said) - gas) * 100 <= gas, f"{name}: measured {gas:,}"
+
+
+def test_every_attack_has_a_row_and_every_row_an_attack():
+    assert rows().keys() == {name for of_game in ATTACKS.values() for name in of_game}
+
+
+def test_a_payee_that_refuses_coin_keeps_nobody_from_being_paid(coin_world):
+    world = coin_world
+    contract = Actor.deploy({"from": world.stranger})
+    contract.refuse(True, {"from": world.stranger})
+    game = Game(world, maxTrainers=9)
+    value = {"from": world.operator(8), "value": JOB["stake"]}
+    world.market.join(game.job, contract, "0x" + "11" * 32, value)
+    world.market.start(game.job, {"from": world.stranger})
+    world.market.publishKey(game.job, CID, {"from": world.aggregator})
+    world.submit(game.job, *TRAINERS, 8)
+    world.settle(game.job, mask(*TRAINERS, 8), weights=[1] * 8 + [0])
+    for i in TRAINERS:
+        before = world.credit(world.payee(i))
+        held = world.payee(i).balance()
+        world.market.withdraw(world.currency, {"from": world.payee(i)})
+        assert world.payee(i).balance() == held + before
+    assert world.market.credit(contract, world.currency) == JOB["stake"]

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {IJobMarket, Job, Reason, State, Terms} from "../../contracts/interfaces/IJobMarket.sol";
+import {Slots} from "../../contracts/libraries/Slots.sol";
+import {VM, Vm} from "./Vm.sol";
+
+/// @dev The calls of the market that change something.
+enum Kind {
+    Create,
+    Accept,
+    Join,
+    Leave,
+    Cancel,
+    Start,
+    Publish,
+    Submit,
+    Settle,
+    Skip,
+    Abort,
+    Withdraw,
+    Reveal
+}
+
+/// @title Books of all money, kept from what the market's balance and events say, and held against what it says it holds
+/// @dev `_call` is the only way to the market: after each call it checks what the call may have touched; `check` checks
+/// everything. A rule that is broken reverts with a sentence.
+abstract contract Ledger {
+    using Slots for uint32;
+
+    struct Book {
+        uint256 paidIn;
+        uint256 credited;
+        address token;
+        uint256 held; // in the job, when it changed last
+        bytes32 termsHash;
+        bytes32 lastHash;
+        Job last; // as it was after the last call
+    }
+
+    uint256 internal constant KINDS = uint256(type(Kind).max) + 1;
+
+    IJobMarket public immutable market = IJobMarket(VM.deployCode("JobMarket.sol"));
+    address[] public payees; // whoever can be credited
+    address[] public tokens; // the zero address among them, for the chain's coin
+    mapping(uint256 jobId => Book) public books;
+    mapping(address payee => mapping(address token => uint256)) public owed;
+    mapping(address token => uint256) public kept; // paid in, less paid out, less what the token itself took away
+    mapping(uint256 jobId => mapping(uint256 slot => bytes32)) internal _submitted;
+
+    mapping(address payee => bool) internal _known;
+    string[] internal _reached; // what happened in this run
+    mapping(string what => uint256) internal _times;
+
+    constructor() {
+        VM.recordLogs();
+    }
+
+    function need(bool holds, string memory broken) internal pure {
+        if (!holds) revert(broken);
+    }
+
+    function _note(string memory kind, string memory what) internal {
+        string memory name = string.concat(kind, " ", what);
+        if (_times[name]++ == 0) _reached.push(name);
+    }
+
+    function _name(Kind kind) internal pure returns (string memory) {
+        return [
+            "createJob",
+            "acceptAggregation",
+            "join",
+            "leave",
+            "cancel",
+            "start",
+            "publishKey",
+            "submitUpdate",
+            "settleRound",
+            "skipRound",
+            "abort",
+            "withdraw",
+            "revealValidation"
+        ][uint256(kind)];
+    }
+
+    // ------------------------------------------------------------------ one call
+
+    /// @param token what the call may move
+    function _call(Kind kind, uint256 jobId, address token, address sender, uint256 value, bytes memory data)
+        internal
+        returns (bool ok)
+    {
+        if (value != 0) VM.deal(sender, value);
+        VM.getRecordedLogs();
+        VM.prank(sender);
+        // solhint-disable-next-line avoid-low-level-calls
+        bytes memory answer;
+        (ok, answer) = address(market).call{value: value}(data);
+        Vm.Log[] memory logs = VM.getRecordedLogs();
+        if (!ok) {
+            _note("refused", _name(kind));
+            _note("error", VM.toString(uint256(uint32(bytes4(answer)))));
+            need(_holds(token) == kept[token], "a refused call moved money");
+            return false;
+        }
+        _note("accepted", _name(kind));
+        _readAll(kind, sender, logs);
+        if (kind <= Kind.Join) _deposited(kind == Kind.Create ? market.jobCount() : jobId, kind, token);
+        need(_holds(token) == kept[token], "the balance is not what was paid in, less what was paid out");
+        _checkCredits(token);
+    }
+
+    function _deposited(uint256 jobId, Kind kind, address token) private {
+        Terms memory t = market.terms(jobId);
+        if (kind == Kind.Create) (books[jobId].termsHash, books[jobId].token) = (keccak256(abi.encode(t)), t.token);
+        uint256 due = kind == Kind.Accept ? t.bond : t.stake;
+        if (kind == Kind.Create) due = uint256(t.rounds) * (uint256(t.reward) + t.fee);
+        books[jobId].paidIn += due;
+        kept[token] += due;
+    }
+
+    function _readAll(Kind kind, address sender, Vm.Log[] memory logs) private {
+        for (uint256 i; i < logs.length; ++i) {
+            if (logs[i].emitter == address(market)) _read(kind, sender, logs[i].topics, logs[i].data);
+        }
+    }
+
+    function _read(Kind kind, address sender, bytes32[] memory topics, bytes memory data) private {
+        bytes32 topic = topics[0];
+        uint256 jobId = uint256(topics[1]);
+        if (topic == IJobMarket.Credited.selector) {
+            (uint256 amount, Reason reason) = abi.decode(data, (uint256, Reason));
+            address payee = _address(topics[2]);
+            need(_known[payee], "somebody unknown was credited");
+            books[jobId].credited += amount;
+            owed[payee][_address(topics[3])] += amount;
+            _note("credited", ["pay", "fee", "stake", "bond", "compensation", "refund"][uint256(reason)]);
+        } else if (topic == IJobMarket.Withdrawn.selector) {
+            uint256 amount = abi.decode(data, (uint256));
+            (address payee, address token) = (_address(topics[1]), _address(topics[2]));
+            need(kind == Kind.Withdraw && payee == sender, "a call lowered another's credit");
+            need(amount == owed[payee][token], "another amount was paid out than was credited");
+            owed[payee][token] = 0;
+            kept[token] -= amount;
+        } else if (topic == IJobMarket.UpdateSubmitted.selector) {
+            (bytes32 commitment,) = abi.decode(data, (bytes32, string));
+            _submitted[jobId][uint256(topics[3])] = commitment;
+        } else if (topic == IJobMarket.Ended.selector) {
+            State state = abi.decode(data, (State));
+            _note("ended", state == State.Completed ? "completed" : state == State.Aborted ? "aborted" : "cancelled");
+        } else if (topic == IJobMarket.Ejected.selector) {
+            (bool strikes,) = abi.decode(data, (bool, uint256));
+            _note("ejected", strikes ? "for strikes" : "for silence");
+        }
+    }
+
+    // ------------------------------------------------------------------ everything
+
+    function _checkAll() internal {
+        uint256 jobs = market.jobCount();
+        for (uint256 jobId = 1; jobId <= jobs; ++jobId) {
+            _follow(jobId);
+        }
+        for (uint256 i; i < tokens.length; ++i) {
+            address token = tokens[i];
+            uint256 sum = _checkCredits(token);
+            for (uint256 jobId = 1; jobId <= jobs; ++jobId) {
+                if (books[jobId].token == token) sum += books[jobId].held;
+            }
+            need(_holds(token) == kept[token], "the balance is not what was paid in, less what was paid out");
+            need(sum == kept[token] + _taken(token), "jobs and credits are not what was paid in");
+        }
+    }
+
+    /// @return sum what the market owes to all payees
+    function _checkCredits(address token) private view returns (uint256 sum) {
+        for (uint256 i; i < payees.length; ++i) {
+            uint256 credit = market.credit(payees[i], token);
+            need(credit == owed[payees[i]][token], "a credit is not the sum of what was credited");
+            sum += credit;
+        }
+    }
+
+    /// @dev Compares a job with its books and with what it was.
+    function _follow(uint256 jobId) internal {
+        Book storage book = books[jobId];
+        need(keccak256(_asked(abi.encodeCall(market.terms, (jobId)))) == book.termsHash, "terms changed");
+        bytes memory words = _asked(abi.encodeCall(market.job, (jobId)));
+        if (keccak256(words) != book.lastHash) {
+            Job memory j = abi.decode(words, (Job));
+            _checkStep(book.last, j);
+            need(j.termsHash == book.termsHash, "the hash of the terms changed");
+            (book.held, book.last, book.lastHash) = (_held(jobId, j), j, keccak256(words));
+        }
+        need(book.held + book.credited == book.paidIn, "a job's money is not what was paid in");
+    }
+
+    function _held(uint256 jobId, Job memory j) private view returns (uint256) {
+        if (_over(j.state)) {
+            need(j.escrow | j.carry | j.active | j.submitted == 0, "a job ended with something in it");
+            return 0;
+        }
+        Terms memory t = market.terms(jobId);
+        return uint256(j.escrow) + j.carry + j.active.count() * t.stake + (j.aggregator == address(0) ? 0 : t.bond);
+    }
+
+    /// @dev Every struct that the market answers with is static: its encoding is the answer.
+    function _asked(bytes memory data) private view returns (bytes memory answer) {
+        (, answer) = address(market).staticcall(data);
+    }
+
+    function _checkStep(Job memory was, Job memory j) private pure {
+        need(!_over(was.state), "an ended job changed");
+        need(j.state >= was.state && j.state != State.None, "a job went back");
+        need(was.state == State.None || was.owner == j.owner, "an owner changed");
+        bool same = was.aggregator == j.aggregator && was.aggregatorPayee == j.aggregatorPayee;
+        need(was.aggregator == address(0) || same, "an aggregator changed");
+        if (was.state == State.Running) {
+            need(j.state != State.Cancelled, "a running job was cancelled");
+            need(j.round >= was.round, "a round went back");
+            if (j.state == State.Running && j.round == was.round) {
+                need(j.submitBy == was.submitBy && j.settleBy == was.settleBy, "a deadline moved");
+                need(was.submitted & ~j.submitted == 0 && (j.keyPublished || !was.keyPublished), "a deed was undone");
+            }
+        }
+    }
+
+    function _over(State state) internal pure returns (bool) {
+        return state > State.Running;
+    }
+
+    function _holds(address token) internal view returns (uint256) {
+        return token == address(0) ? address(market).balance : IERC20(token).balanceOf(address(market));
+    }
+
+    /// @return taken what the token took from the market behind its back
+    function _taken(address token) internal view virtual returns (uint256 taken);
+
+    function _address(bytes32 topic) private pure returns (address) {
+        return address(uint160(uint256(topic)));
+    }
+}

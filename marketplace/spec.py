@@ -8,17 +8,23 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from unicodedata import category
 
 import yaml
 from eth_utils.address import is_checksum_address
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from marketplace.domain import MAX_TRAINERS, ZERO_ADDRESS, Rule, Terms
 from marketplace.errors import CorruptContent, InputError
+from marketplace.files import read_within
 from marketplace.units import parse_amount, parse_duration
 from trainer.config import DataSchema, ModelConfig, TrainingConfig, UpdateConfig
 
 MAX_FILE_BYTES = 256 * 1024
+MAX_DEPTH = 30
+MAX_SCALAR = 20_000  # characters; a longer number takes seconds to read
+MAX_TOKENS = 50_000
+MAX_CLAUSES = 20  # mistakes that one message names
 MOST_STRIKES = 255
 MAX_VALIDATION_BYTES = 1 << 30
 MIN_CHUNK = 2**10
@@ -35,6 +41,16 @@ Address = Annotated[str, BeforeValidator(_checked_address)]
 Amount = Annotated[int, BeforeValidator(parse_amount)]
 Duration = Annotated[int, BeforeValidator(parse_duration)]
 Key = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
+
+
+def _printable(text: str) -> str:
+    """A stranger's text is shown on terminals, to which control characters are commands."""
+    if any(category(c) == "Cc" and c not in "\n\t" for c in text):
+        raise ValueError("a control character is in the text")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_printable)]
 
 
 class _Strict(BaseModel):
@@ -145,8 +161,8 @@ class ProofsConfig(_Strict):
 class JobFile(_Strict):
     """`job.yaml`."""
 
-    name: str = Field(min_length=1, max_length=100, description="Shown in lists.")
-    description: str = Field(default="", max_length=10_000, description="What the model is for and what data fit.")
+    name: Text = Field(min_length=1, max_length=100, description="Shown in lists.")
+    description: Text = Field(default="", max_length=10_000, description="What the model is for and what data fit.")
     model: ModelConfig = Field(description="The architecture and its parameters.")
     data: DataSchema = Field(description="What trainers' data have to look like.")
     training: TrainingConfig = Field(description="How trainers train in a round.")
@@ -184,8 +200,8 @@ class Spec(_Strict):
     """What is published of a job."""
 
     format: Literal["merit/job/v1"] = "merit/job/v1"
-    name: str = Field(min_length=1, max_length=100)
-    description: str = Field(max_length=10_000)
+    name: Text = Field(min_length=1, max_length=100)
+    description: Text = Field(max_length=10_000)
     model: ModelConfig
     data: DataSchema
     training: TrainingConfig
@@ -227,19 +243,55 @@ class Spec(_Strict):
 
 
 def read_job_file(path: Path) -> JobFile:
-    """Reads `job.yaml`. Raises InputError with one sentence that names every mistake."""
+    """Reads `job.yaml`. Raises InputError with one sentence that names its mistakes."""
+    data = read_within(path, MAX_FILE_BYTES)
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise InputError(f"{path} is larger than {MAX_FILE_BYTES} bytes; a job file is a short YAML document.")
-        document: Any = yaml.safe_load(path.read_text("utf-8"))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not YAML: {error}.") from error
     try:
-        return JobFile.model_validate(document)
+        return JobFile.model_validate(parse_yaml(text, where=str(path)))
     except ValidationError as error:
         raise InputError(f"{path}: {explain(error)}.") from error
+
+
+def parse_yaml(text: str, *, where: str) -> Any:
+    """YAML as plain values. Raises InputError, which begins with `where`, for what is none, and beyond these bounds.
+
+    At most MAX_FILE_BYTES characters, MAX_DEPTH levels, MAX_TOKENS tokens, and MAX_SCALAR characters in one value.
+    Anchors, aliases and tags are refused: a short text of aliases stands for a huge document, and tags choose how a
+    value is read.
+    """
+    if len(text) > MAX_FILE_BYTES:
+        raise InputError(f"{where} is longer than {MAX_FILE_BYTES} characters; a job file is a short YAML document.")
+    try:
+        _check_tokens(text, where)
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # PyYAML lets int's, chr's and datetime's through
+        raise InputError(f"{where} is not YAML: {_shortened(' '.join(str(error).split()))}.") from error
+
+
+def _check_tokens(text: str, where: str) -> None:
+    """The scanner neither recurses nor builds anything, so it may look at what the parser must not."""
+    depth = 0
+    for count, token in enumerate(yaml.scan(text, Loader=yaml.SafeLoader)):
+        if count == MAX_TOKENS:
+            raise InputError(f"{where} has more than {MAX_TOKENS} values and signs; a job file is a short document.")
+        depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
+        if depth > MAX_DEPTH or isinstance(token, _REFUSED):
+            raise InputError(f"{where} is nested deeper than {MAX_DEPTH} levels, or has an anchor, alias or tag.")
+        if isinstance(token, yaml.ScalarToken) and len(token.value) > MAX_SCALAR:
+            raise InputError(f"{where} has a value of more than {MAX_SCALAR} characters; shorten it.")
+
+
+_OPENING = (
+    yaml.BlockMappingStartToken,
+    yaml.BlockSequenceStartToken,
+    yaml.FlowMappingStartToken,
+    yaml.FlowSequenceStartToken,
+)
+_CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
+_REFUSED = (yaml.AliasToken, yaml.AnchorToken, yaml.TagToken, yaml.DirectiveToken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,14 +334,23 @@ def terms_of(job: JobFile, *, rule: Rule, now: int, verifiers: VerifierTerms) ->
 
 
 def explain(error: ValidationError) -> str:
-    """pydantic's findings as clauses: `field.path: what is wrong`."""
+    """pydantic's findings as clauses, the first MAX_CLAUSES of them: `field.path: what is wrong`."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
     clauses = []
-    for item in error.errors(include_url=False, include_context=False, include_input=False):
+    for item in found[:MAX_CLAUSES]:
         place = ".".join(str(part) for part in item["loc"]) or "the document"
         message = item["msg"].removeprefix("Value error, ").rstrip(".")
         if item["type"] == "extra_forbidden":
             message = "unknown field"
         elif item["type"] == "missing":
             message = "is required"
-        clauses.append(f"{place}: {message[:1].lower()}{message[1:]}")
+        clauses.append(f"{_shortened(place)}: {message[:1].lower()}{_shortened(message[1:])}")
+    if len(found) > MAX_CLAUSES:
+        clauses.append(f"and {len(found) - MAX_CLAUSES} mistakes more")
     return "; ".join(clauses)
+
+
+def _shortened(text: str) -> str:
+    """What strangers wrote, fit for a terminal: at most 200 characters, all of them printable."""
+    short = text if len(text) <= 200 else f"{text[:199]}…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in short)

@@ -4,6 +4,7 @@ Anvil comes with the npm package @foundry-rs/anvil. Its accounts derive from the
 prints at start: they are public, and nothing of worth belongs on them.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -87,6 +88,8 @@ class Anvil:
             text=True,
             errors="replace",
             start_new_session=True,
+            # A chain has no use for our password, which another user's look at its environment could show.
+            env={name: value for name, value in os.environ.items() if not name.startswith("MERIT_")},
         )
         ports: Queue[int | None] = Queue()
         self._reader = threading.Thread(target=self._read, args=(ports,), daemon=True)

@@ -90,6 +90,7 @@ SENTENCES: Mapping[str, str] = {
 
 
 _CONTRACTS = ("JobMarket", "GramVerifier", "DecisionVerifier")
+_LAST_SECOND = int(datetime.max.replace(tzinfo=UTC).timestamp()) - 1
 _ROLES = ("Approver", "Receiver", "Sender", "Spender")
 
 
@@ -137,7 +138,7 @@ def _shown(component: abi.Entry, value: Any) -> Any:
     """A value as a person reads it: times, states, sets of slots."""
     match component["type"]:
         case "uint40":
-            return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+            return _time(value)
         case "uint32":
             return "slots " + (", ".join(map(str, domain.slots(value))) or "(none)")
         case "bool":
@@ -149,3 +150,10 @@ def _shown(component: abi.Entry, value: Any) -> Any:
         case "address" if component["name"] == "token" and value == domain.ZERO_ADDRESS:
             return "the chain's coin"
     return value.name.lower() if isinstance(value, domain.State) else value
+
+
+def _time(seconds: int) -> str:
+    """Python's calendar ends with the year 9999, uint40 does not."""
+    if seconds > _LAST_SECOND:
+        return f"second {seconds}"
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

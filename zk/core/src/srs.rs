@@ -54,9 +54,10 @@ pub struct Srs {
 }
 
 fn domain(log_n: u32) -> Result<Radix2EvaluationDomain<Fr>> {
-    match Radix2EvaluationDomain::new(1 << log_n) {
-        Some(domain) if (MIN_LOG_N..=MAX_LOG_N).contains(&log_n) => Ok(domain),
-        _ => invalid!("a set-up's size is 2^{MIN_LOG_N} … 2^{MAX_LOG_N}, not 2^{log_n}"),
+    let possible = (MIN_LOG_N..=MAX_LOG_N).contains(&log_n);
+    match possible.then(|| Radix2EvaluationDomain::new(1 << log_n)).flatten() {
+        Some(domain) => Ok(domain),
+        None => invalid!("a set-up's size is 2^{MIN_LOG_N} … 2^{MAX_LOG_N}, not 2^{log_n}"),
     }
 }
 

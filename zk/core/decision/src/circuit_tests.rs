@@ -24,8 +24,12 @@ const REFERENCES: [[i64; 4]; 2] = [[2, 1, -1, 3], [1, 1, -1, 4]];
 const OPENED: u64 = 0b0110_1111;
 
 fn witness(shape: Shape) -> Witness {
+    witness_of(&ROWS, shape)
+}
+
+fn witness_of(rows: &[[i64; 4]; 8], shape: Shape) -> Witness {
     let dot = |a: &[i64; 4], b: &[i64; 4]| a.iter().zip(b).map(|(x, y)| x * y).sum();
-    let rows: Vec<_> = ROWS.iter().chain(&REFERENCES).collect();
+    let rows: Vec<_> = rows.iter().chain(&REFERENCES).collect();
     let mut entries = vec![0; shape.entries()];
     for i in 0..shape.exponents().len() {
         for j in 0..shape.exponents().len() {
@@ -99,6 +103,29 @@ fn no_wrong_hint_passes_under_krum_cosine() {
 #[test]
 fn no_wrong_hint_passes_under_reference() {
     no_wrong_hint_passes(208, 5);
+}
+
+#[test]
+fn of_slots_with_equal_scores_none_but_the_lowest_is_kept() {
+    let shape = Shape::from_id(108).unwrap();
+    let mut rows = [[0; 4]; 8];
+    rows[..3].fill([10, 0, 0, 0]);
+    (rows[3], rows[5]) = ([10, 9, 0, 0], [10, -9, 0, 0]); // mirror images, one of which is left out
+    let (circuit, witness) = (Circuit::new(shape).unwrap(), witness_of(&rows, shape));
+    let inputs = honest(shape, &witness);
+    let masks = |selected: u64| Fr::from(OPENED) + Fr::from(selected) * pow2(32) + pow2(64);
+    assert_eq!(inputs[4], masks(0b00_1111));
+    cheat(shape, &inputs, &witness, &[]);
+    let mut tried = 0;
+    for place in tampering::places(&[1, 1, 1, 1, 0, 0, 0, 0].map(|bit: u64| Fr::from(bit))) {
+        let wrong = [(place + 3, -Fr::one()), (place + 5, Fr::one())];
+        let (claim, z, _) = cheat(shape, &inputs, &witness, &wrong);
+        if claim[4] == masks(0b10_0111) {
+            assert!(circuit.unsatisfied(&z).is_some(), "slot 5 may take the place of slot 3");
+            tried += 1;
+        }
+    }
+    assert_eq!(tried, 1);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use ark_bn254::Fr;
 thread_local! {
     static WRONG: RefCell<Vec<(usize, Fr)>> = const { RefCell::new(Vec::new()) };
     static HINTS: Cell<usize> = const { Cell::new(0) };
+    static VALUES: RefCell<Vec<Fr>> = const { RefCell::new(Vec::new()) };
     static SKIP: Cell<Option<usize>> = const { Cell::new(None) };
     static CONSTRAINTS: Cell<usize> = const { Cell::new(0) };
 }
@@ -19,6 +20,7 @@ fn next(counter: &'static std::thread::LocalKey<Cell<usize>>) -> usize {
 /// The value of a hint, increased if it is one of those to be wrong.
 pub fn pass(value: Fr) -> Fr {
     let index = next(&HINTS);
+    VALUES.with_borrow_mut(|values| values.push(value));
     let deltas = WRONG.with_borrow(|wrong| wrong.iter().filter(|(i, _)| *i == index).map(|(_, d)| *d).sum::<Fr>());
     value + deltas
 }
@@ -35,9 +37,15 @@ pub fn with<T>(wrong: &[(usize, Fr)], skip: Option<usize>, run: impl FnOnce() ->
     WRONG.set(wrong.to_vec());
     SKIP.set(skip);
     HINTS.set(0);
+    VALUES.take();
     CONSTRAINTS.set(0);
     let result = run();
     WRONG.set(Vec::new());
     SKIP.set(None);
     (result, HINTS.get(), CONSTRAINTS.get())
+}
+
+/// Where, among the hints of the last run, these values stood one after the other.
+pub fn places(of: &[Fr]) -> Vec<usize> {
+    VALUES.with_borrow(|values| (0..values.len()).filter(|&k| values[k..].starts_with(of)).collect())
 }

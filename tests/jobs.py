@@ -3,9 +3,13 @@
 PYTEST_DONT_REWRITE: test modules import from here before pytest registers the plugin.
 """
 
+import atexit
 import secrets
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +55,7 @@ class World:
     def watcher(self, name: str, identity: Identity | None = None) -> Node:
         market = self.chain.market
         events = EventReader(market.connection, market.address, self.chain.first_block)
+        share_setups(self.folder / name)
         return Node(market, events, self.storage, self.folder / name, identity)
 
     def report(self, name: str) -> Callable[[Notice], None]:
@@ -106,6 +111,20 @@ class Play:
         job, now = market.job(self.job_id), market.connection.now()
         deadlines = [market.terms(self.job_id).enrol_by, job.submit_by, job.settle_by]
         skip_to(market.connection, min(moment for moment in deadlines if moment >= now) + 1)
+
+
+@cache
+def _setups() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="merit-test-setups-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def share_setups(home: Path) -> None:
+    """Lets a party use the set-ups that this run has made and checked once: what each would fetch is the same."""
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "setups").exists():
+        (home / "setups").symlink_to(_setups())
 
 
 def blobs(count: int, seed: int) -> Dataset:

@@ -1,8 +1,8 @@
 """The contract's log as the domain's events, strictly decoded, in the order in which the chain has them.
 
-Blocks are taken as final here. To follow a chain that reorders its last blocks, a reader keeps the hash of the last
-block it has read, compares it before it reads on, and on a difference drops what it read since the last block that
-still matches: `read` takes any first block, and every event says its block, so nothing here has to change for that.
+Blocks are taken as they are at the moment. To follow a chain that reorders its last blocks, a caller keeps the hash of
+the last block it has read, compares it before it reads on, and on a difference drops what it read since the last block
+that still matches: services/node.py does so for one job, services/index.py for a market.
 """
 
 from collections.abc import Mapping
@@ -35,6 +35,7 @@ class Log(NamedTuple):
     topics: list[bytes]
     data: bytes
     removed: bool
+    block_hash: str
 
 
 def taken(log: LogReceipt) -> Log:
@@ -47,6 +48,7 @@ def taken(log: LogReceipt) -> Log:
         topics=[bytes(topic) for topic in log["topics"]],
         data=bytes(HexBytes(log["data"])),
         removed=bool(log.get("removed")),
+        block_hash=HexBytes(log["blockHash"]).to_0x_hex(),
     )
 
 
@@ -125,7 +127,8 @@ class EventReader:
         ordered = sorted(logs)
         if len({(log.block, log.log_index) for log in ordered}) != len(ordered):
             raise ChainError(f"The node sent a log of blocks {start} to {last} twice: use another node.")
-        return [decode(log, self.timestamp(log.block)) for log in ordered]
+        return [decode(log, self.timestamp(log.block_hash)) for log in ordered]
 
-    def _timestamp(self, block: int) -> int:
-        return self._connection.ask(lambda eth: index(eth.get_block(block)["timestamp"]))
+    def _timestamp(self, block_hash: str) -> int:
+        """By its hash, which is the same block's for ever: its number is another's after a reorganization."""
+        return self._connection.ask(lambda eth: index(eth.get_block(HexBytes(block_hash))["timestamp"]))

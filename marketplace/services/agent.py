@@ -4,6 +4,7 @@ An agent keeps nothing in memory that it could not read again from the chain, st
 killed at any point and started again.
 """
 
+import errno
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,7 +21,9 @@ from tenacity import (
 )
 from tenacity.nap import sleep_using_event
 
-from marketplace.errors import ChainError, CorruptContent, StorageError
+from marketplace.errors import ChainError, CorruptContent, InputError, StorageError
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,8 @@ def run(agent: Agent, *, report: Report, poll: float, patience: float, stop: thr
     """Steps the agent until it is finished or `stop` is set.
 
     poll: seconds between two looks when there is nothing to do.
-    patience: seconds that an outage of chain or storage is borne, with growing pauses, before its error is raised.
+    patience: seconds that an outage of chain or storage, or a full disk, is borne, with growing pauses, before its
+    error is raised.
     Corrupt content is never retried.
     """
 
@@ -59,7 +63,7 @@ def run(agent: Agent, *, report: Report, poll: float, patience: float, stop: thr
         report(Notice("trouble", f"{error} Trying again.", values={"attempt": state.attempt_number}))
 
     borne = Retrying(
-        retry=retry_if_exception(_passing),
+        retry=retry_if_exception(passing),
         wait=wait_exponential(multiplier=poll, max=30),
         stop=stop_after_delay(patience) | stop_when_event_set(stop),
         sleep=sleep_using_event(stop),
@@ -74,5 +78,8 @@ def run(agent: Agent, *, report: Report, poll: float, patience: float, stop: thr
             stop.wait(poll)
 
 
-def _passing(error: BaseException) -> bool:
+def passing(error: BaseException) -> bool:
+    """Whether an error may pass by itself: an outage of chain or storage, or a disk that is full at the moment."""
+    if isinstance(error, InputError):
+        return isinstance(error.__cause__, OSError) and error.__cause__.errno in _NO_ROOM
     return isinstance(error, ChainError | StorageError) and not isinstance(error, CorruptContent)

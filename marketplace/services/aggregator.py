@@ -2,13 +2,16 @@
 
 The job key is derived from its keystore and the job, and a round is judged from what chain and storage hold. Once
 proved, a round's settlement is kept on disk: a process that is killed and started again sends the same proof, because a
-second proof of the same commitments would show more of the updates (zk.gram.prove).
+second proof of the same commitments would show more of the updates (zk.gram.prove). Only where a reorganization of the
+chain changes what a round's settlement follows from, another is made, a few times at most.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,11 +27,19 @@ from marketplace.domain import (
     Rule,
     Settlement,
     State,
-    UpdateSubmitted,
     mask_of,
     slots,
 )
-from marketplace.errors import ChainError, CorruptContent, InputError, JobOver, NotFound, Reverted, StorageError
+from marketplace.errors import (
+    ChainError,
+    CorruptContent,
+    InputError,
+    JobOver,
+    MeritError,
+    NotFound,
+    Reverted,
+    StorageError,
+)
 from marketplace.files import read_within, write_atomically
 from marketplace.keys.sealing import (
     Purpose,
@@ -40,7 +51,7 @@ from marketplace.keys.sealing import (
     usable_public_key,
 )
 from marketplace.replay import JobHistory
-from marketplace.services.agent import Notice, Report, Step
+from marketplace.services.agent import Notice, Report, Step, passing
 from marketplace.services.models import Models
 from marketplace.services.node import JobFeed, Node, fetch_opened, fetch_spec
 from marketplace.services.proofs import NO_PROOF, CommittedRow, committed, open_key, open_setup, prove_round
@@ -52,6 +63,7 @@ from zk.encoding import Float32s, Int16s, commitment_hash
 from zk.files import max_update_file_bytes, pack_rows, pack_sum, unpack_update
 
 MAX_KEPT_BYTES = 1 << 22
+MAX_SETTLEMENTS = 3  # of one round, for the submissions that reorganizations leave: each proof shows more of them
 MISSING_PATIENCE = 2  # bytes that are not to be had are waited for during 1/MISSING_PATIENCE of the settling phase
 
 
@@ -62,6 +74,20 @@ class Judgement:
     decision: rules.Decision
     total: np.ndarray[tuple[int], np.dtype[np.int64]] | None
     reference_rows: tuple[Int16s, Int16s] | None
+
+
+class _Submitted(NamedTuple):
+    """A submission, by all that decides what opens it: a slot may be another's after a reorganization."""
+
+    round: int
+    operator: str
+    commitment: bytes
+    cid: str
+
+
+def _submitted(history: JobHistory, round: int, slot: int) -> _Submitted:
+    event = history.rounds[round - 1].submissions[slot]
+    return _Submitted(round, history.holders[slot].operator, event.commitment, event.cid)
 
 
 class AggregatorAgent:
@@ -79,8 +105,9 @@ class AggregatorAgent:
         self._folder = node.work(job_id)
         self._models = Models(node, history.created, self.spec, self._setup.srs, cache=self._folder)
         self._validation: Validation | None = None
-        self._opened: dict[tuple[int, int], CommittedRow] = {}  # by round and slot, until the round is settled
-        if node.market.job(job_id).state.over:
+        self._opened: dict[_Submitted, CommittedRow] = {}  # until the round is settled
+        self._told: set[object] = set()
+        if history.state.over and self._feed.stands(self._feed.last):
             raise JobOver(f"Job {job_id} is over; `merit job list` shows jobs that are open.")
         if not usable_public_key(history.created.encryption_key):
             raise JobOver(f"Job {job_id} is not served: nothing can be sealed to its owner's encryption key.")
@@ -90,18 +117,20 @@ class AggregatorAgent:
     # ---------------------------------------------------------------- one step
 
     def step(self) -> Step:
-        job = self._node.market.job(self._job_id)
+        history, job = self._feed.look()
         if job.state.over:
-            self._report(Notice("over", f"Job {self._job_id} is {job.state.name.lower()}."))
-            return Step.FINISHED
+            if job.state not in self._told:
+                self._told.add(job.state)
+                self._report(Notice("over", f"Job {self._job_id} is {job.state.name.lower()}."))
+            return Step.FINISHED if self._feed.stands(self._feed.last) else Step.WAITING
         me = self._node.me.address
-        if job.aggregator == ZERO_ADDRESS:
+        if job.aggregator == ZERO_ADDRESS and self._node.market.connection.now() <= self._terms.enrol_by:
             return self._accept()
-        if job.aggregator != me:
+        if job.aggregator not in (me, ZERO_ADDRESS):
             raise JobOver(f"Job {self._job_id} is aggregated by {job.aggregator}, not by {me}.")
         if job.state is State.OPEN:
             return self._start_or_cancel(job)
-        return self._conduct(job)
+        return self._conduct(job, history)
 
     def _accept(self) -> Step:
         me = self._node.me
@@ -112,7 +141,8 @@ class AggregatorAgent:
     def _start_or_cancel(self, job: Job) -> Step:
         taken, enrolled = job.active.bit_count(), self._node.market.connection.now() > self._terms.enrol_by
         account = self._node.me.account
-        if taken == self._terms.max_trainers or (enrolled and taken >= self._terms.min_trainers):
+        served = job.aggregator != ZERO_ADDRESS
+        if served and (taken == self._terms.max_trainers or (enrolled and taken >= self._terms.min_trainers)):
             name, call = "start", self._node.market.start
         elif enrolled:
             name, call = "cancel", self._node.market.cancel
@@ -125,11 +155,11 @@ class AggregatorAgent:
         self._say(name, f"Called {name} on job {self._job_id}.", gas=receipt.gas_used)
         return Step.WORKED
 
-    def _conduct(self, job: Job) -> Step:
+    def _conduct(self, job: Job, history: JobHistory) -> Step:
         market, account = self._node.market, self._node.me.account
         now = market.connection.now()
         if not job.key_published:
-            return self._publish_key() if now <= job.submit_by else Step.WAITING
+            return self._publish_key(history) if now <= job.submit_by else Step.WAITING
         if now > job.submit_by and not job.submitted:
             try:
                 receipt = market.skip_round(account, self._job_id)
@@ -139,12 +169,11 @@ class AggregatorAgent:
             return Step.WORKED
         if not job.submitted or (job.submitted != job.active and now <= job.submit_by) or now > job.settle_by:
             return Step.WAITING
-        return self._settle(job, now)
+        return self._settle(job, now, history)
 
     # ---------------------------------------------------------------- the job key
 
-    def _publish_key(self) -> Step:
-        history = self._feed.refresh()
+    def _publish_key(self, history: JobHistory) -> Step:
         recipients = {trainer.operator: trainer.encryption_key for trainer in history.holders.values()}
         recipients[history.created.owner] = history.created.encryption_key
         recipients[self._node.me.address] = self._node.me.encryption_key
@@ -163,10 +192,11 @@ class AggregatorAgent:
 
     # ---------------------------------------------------------------- a round
 
-    def _settle(self, job: Job, now: int) -> Step:
+    def _settle(self, job: Job, now: int, history: JobHistory) -> Step:
         started = perf_counter()
-        work = self._folder / f"settlement-{job.round}"
-        if not (work / "call").exists() and not self._prepare(job, now, work):
+        # A settlement fits the submissions that it judges: where a reorganization changes them, another is made.
+        work = self._folder / f"settlement-{job.round}-{self._judged(job, history)}"
+        if not (work / "call").exists() and not self._prepare(job, now, work, history):
             return Step.WAITING
         prepared = perf_counter()
         settlement, proof = self._prepared(job.round, work)
@@ -192,10 +222,20 @@ class AggregatorAgent:
         )
         return Step.WORKED
 
-    def _prepare(self, job: Job, now: int, work: Path) -> bool:
+    def _judged(self, job: Job, history: JobHistory) -> str:
+        """A name for all that a settlement of the round follows from."""
+        of = [(slot, *_submitted(history, job.round, slot)) for slot in slots(job.submitted)]
+        # Reference rows also follow from the model before, which the rounds before have made.
+        base = self._models.path(job.round - 1, history) if self._terms.rule is Rule.REFERENCE else []
+        return sha256(repr((of, base)).encode()).hexdigest()[:32]
+
+    def _prepare(self, job: Job, now: int, work: Path, history: JobHistory) -> bool:
         """Opens, judges, proves and keeps the round's settlement; False where it cannot be settled, or not yet."""
         started = perf_counter()
-        history = self._feed.refresh()
+        made = len(list(self._folder.glob(f"settlement-{job.round}-*/call")))
+        if made >= MAX_SETTLEMENTS:
+            self._say("stuck", f"Round {job.round} was proved {made} times: no more of its updates is shown.")
+            return False
         rows, unopened, missing = self._open_all(job, history)
         late = (job.settle_by - now) * MISSING_PATIENCE < self._terms.settle_window
         if missing and not late:
@@ -210,7 +250,7 @@ class AggregatorAgent:
             )
             return False
         opened = perf_counter()
-        base = self._models.after(job.round - 1, history, self._job_key())
+        base = self._base(job.round - 1, history)
         judgement = self.judge([row.row if row else None for row in rows], base, job.round)
         judged = perf_counter()
         settlement, proof = self._prove(job, rows, judgement, mask_of(unopened), history, work)
@@ -222,6 +262,22 @@ class AggregatorAgent:
             seconds={"open": opened - started, "judge": judged - opened, "prove": perf_counter() - judged},
         )
         return True
+
+    def _base(self, round: int, history: JobHistory) -> Float32s:
+        """The model after a round. Sums that storage has lost or spoiled are put there again, from the work folder.
+
+        Raises StorageError where that is not enough: trainers need the sums too, so it is waited for.
+        """
+        try:
+            return self._models.after(round, history, self._job_key())
+        except (NotFound, StorageError):
+            for kept in self._folder.glob("settlement-*/sum"):
+                with kept.open("rb") as sealed:
+                    self._node.storage.put(sealed)
+        try:
+            return self._models.after(round, history, self._job_key())
+        except (NotFound, CorruptContent) as error:
+            raise StorageError(f"The model after round {round} cannot be rebuilt: {error}") from error
 
     def _prepared(self, round: int, work: Path) -> tuple[Settlement, RoundProof]:
         """The settlement that was kept. Raises InputError for a damaged file."""
@@ -242,12 +298,12 @@ class AggregatorAgent:
         """(rows by slot, slots that do not open, slots whose bytes are not to be had)."""
         fresh: dict[int, CommittedRow] = {}
         unopened, missing = [], []
-        submissions = history.rounds[job.round - 1].submissions
-        for slot in slots(job.submitted):
-            if (job.round, slot) in self._opened:
+        submitted = {slot: _submitted(history, job.round, slot) for slot in slots(job.submitted)}
+        for slot, submission in submitted.items():
+            if submission in self._opened:
                 continue
             try:
-                fresh[slot] = self._fetch(job.round, history.holders[slot].operator, submissions[slot])
+                fresh[slot] = self._fetch(submission)
             except CorruptContent as error:
                 unopened.append(slot)
                 self._say("unopened", f"The update of slot {slot} does not open: {error}", round=job.round, slot=slot)
@@ -257,12 +313,13 @@ class AggregatorAgent:
                 self._say("missing", f"The update of slot {slot} cannot be had: {error}", round=job.round, slot=slot)
         for slot, opens in zip(fresh, self._open_together(list(fresh.values())), strict=True):
             if opens:
-                self._opened[job.round, slot] = fresh[slot]
+                self._opened[submitted[slot]] = fresh[slot]
             else:
                 unopened.append(slot)
                 text = f"The update of slot {slot} does not open its commitment."
                 self._say("unopened", text, round=job.round, slot=slot)
-        rows = [self._opened.get((job.round, slot)) for slot in range(self._terms.max_trainers)]
+        opened = {slot: self._opened.get(submission) for slot, submission in submitted.items()}
+        rows = [opened.get(slot) for slot in range(self._terms.max_trainers)]
         return rows, unopened, missing
 
     def _open_together(self, rows: Sequence[CommittedRow]) -> list[bool]:
@@ -273,12 +330,14 @@ class AggregatorAgent:
             [row.commitment for row in rows],
         )
 
-    def _fetch(self, round: int, operator: str, submission: UpdateSubmitted) -> CommittedRow:
+    def _fetch(self, submission: _Submitted) -> CommittedRow:
         """The update with the points that were submitted; whether it opens them is not looked at.
 
         Raises NotFound, StorageError or CorruptContent.
         """
-        context = self._node.context(Purpose.UPDATE, job_id=self._job_id, round=round, party=operator)
+        context = self._node.context(
+            Purpose.UPDATE, job_id=self._job_id, round=submission.round, party=submission.operator
+        )
         bound = max_update_file_bytes(self._models.parameters, self._setup.chunks)
         data = fetch_opened(
             self._node.storage,
@@ -401,33 +460,55 @@ class Dispatcher:
         self._payee = payee
         self._report = report
         self._agents: dict[int, AggregatorAgent] = {}
+        self._troubles: dict[int, str] = {}
         self._looked_at = 0
 
     def step(self) -> Step:
-        """One step of each job's agent. A job that cannot be served is reported and left alone; the others go on."""
+        """One step of each job's agent. A job that cannot be served is reported and left alone; the others go on.
+
+        Raises the first job's error where no job at all can be worked on: an outage.
+        """
         self._find_jobs()
         worked = False
-        for job_id, agent in list(self._agents.items()):
+        failed: list[MeritError] = []
+        serving = list(self._agents.items())
+        for job_id, agent in serving:
             try:
                 outcome = agent.step()
-            except (CorruptContent, JobOver, InputError) as error:
-                self._give_up(job_id, error)
+            except (ChainError, StorageError, InputError, JobOver) as error:
+                if passing(error):
+                    failed.append(error)
+                    self._complain(job_id, error)
+                else:
+                    self._give_up(job_id, error)
                 continue
+            self._troubles.pop(job_id, None)
             if outcome is Step.FINISHED:
                 del self._agents[job_id]
             worked = worked or outcome is Step.WORKED
+        if failed and len(failed) == len(serving):
+            raise failed[0]
         return Step.WORKED if worked else Step.WAITING
 
     def _find_jobs(self) -> None:
         market = self._node.market
-        for job_id in range(self._looked_at + 1, market.job_count() + 1):
+        count = market.job_count()
+        self._looked_at = min(self._looked_at, count)  # jobs above it left the chain: they are looked at again
+        for job_id in range(self._looked_at + 1, count + 1):
             terms = market.terms(job_id)
-            if terms.aggregator == self._node.me.address and not market.job(job_id).state.over:
+            named = terms.aggregator == self._node.me.address and not market.job(job_id).state.over
+            if named and job_id not in self._agents:
                 try:
                     self._agents[job_id] = AggregatorAgent(self._node, job_id, self._payee, self._report)
                 except (CorruptContent, JobOver, InputError) as error:
                     self._give_up(job_id, error)
             self._looked_at = job_id
+
+    def _complain(self, job_id: int, error: Exception) -> None:
+        """Once for each trouble, however often it is met."""
+        if self._troubles.get(job_id) != str(error):
+            self._troubles[job_id] = str(error)
+            self._report(Notice("trouble", f"Job {job_id}: {error}", values={"job": job_id}))
 
     def _give_up(self, job_id: int, error: Exception) -> None:
         self._agents.pop(job_id, None)

@@ -4,6 +4,7 @@ model after round t = model before + rate_t × scale × sum / (unit × number se
 (aggregator.sums.next_model); a round that was skipped, or in which nothing was selected, leaves the model as it is.
 """
 
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from zk.setup import Srs
 
 
+Followed = tuple[int, int, bytes]
+"""A settled round by all that its step depends on: its number, the selected slots, the sum's commitment."""
+
+
 class Models:
     """Follows a job's model forward, round by round, keeping the latest in memory and, where given, in a cache folder.
 
@@ -47,6 +52,7 @@ class Models:
         self.parameters = count_parameters(spec.model)
         self.chunks = chunks(self.parameters, spec.proofs.chunk)
         self._round = 0
+        self._followed: list[Followed] = []
         self._model = self.base()
 
     def after(self, round: int, history: JobHistory, job_key: bytes) -> Float32s:
@@ -54,17 +60,24 @@ class Models:
 
         Raises StorageError or CorruptContent, naming the round, where a sum is not to be had or wrong.
         """
-        if round < self._round:
-            self._round, self._model = 0, self.base()
-        settled = history.settled
-        self._resume(round, settled)
+        settled, path = history.settled, self.path(round, history)
+        # A reorganization of the chain may have changed what was settled in rounds that were followed before.
+        if round < self._round or self._followed != path[: len(self._followed)]:
+            self._round, self._followed, self._model = 0, [], self.base()
+        self._resume(path)
         while self._round < round:
             step = self._round + 1
             if step in settled:
                 self._model = self._advanced(settled[step], history, job_key)
-                self._keep(settled[step])
+                self._followed = path[: len(self._followed) + 1]
+                self._keep()
             self._round = step
         return self._model
+
+    def path(self, round: int, history: JobHistory) -> list[Followed]:
+        """What the model after `round` follows from."""
+        settled = history.settled
+        return [_followed(settled[number]) for number in sorted(settled) if number <= round]
 
     def step(self, base: Float32s, total: Int64s, *, round: int, selected: int) -> Float32s:
         """float32[d]: the model after a round, from the one before and the round's weighted sum int64[d]."""
@@ -115,11 +128,12 @@ class Models:
 
     # ---------------------------------------------------------------- cache: one file, named by what it follows from
 
-    def _path(self, event: RoundSettled) -> Path | None:
-        return self._cache / f"model-{event.round}-{event.transaction}.safetensors" if self._cache else None
+    def _path(self, followed: list[Followed]) -> Path | None:
+        name = sha256(repr(followed).encode()).hexdigest()[:32]
+        return self._cache / f"model-{name}.safetensors" if self._cache else None
 
-    def _keep(self, event: RoundSettled) -> None:
-        path = self._path(event)
+    def _keep(self) -> None:
+        path = self._path(self._followed)
         if path is None:
             return
         write_atomically(path, pack_model(self._model))
@@ -127,9 +141,9 @@ class Models:
             if other != path:
                 other.unlink(missing_ok=True)
 
-    def _resume(self, round: int, settled: dict[int, RoundSettled]) -> None:
-        for step in sorted((number for number in settled if self._round < number <= round), reverse=True):
-            path = self._path(settled[step])
+    def _resume(self, followed: list[Followed]) -> None:
+        for count in range(len(followed), len(self._followed), -1):
+            path = self._path(followed[:count])
             if path is None or not path.exists():
                 continue
             try:
@@ -137,5 +151,9 @@ class Models:
             except ValueError:
                 path.unlink()  # a damaged cache is only a cache
                 continue
-            self._round, self._model = step, np.asarray(model)
+            self._round, self._followed, self._model = followed[count - 1][0], followed[:count], np.asarray(model)
             return
+
+
+def _followed(event: RoundSettled) -> Followed:
+    return event.round, event.settlement.selected, event.settlement.sum_commitment

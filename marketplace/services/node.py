@@ -1,21 +1,36 @@
 """What a use case works with: a market, storage, perhaps an identity, and a folder for work in progress."""
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
+from operator import index
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
+from eth_typing import BlockNumber
+from web3.types import BlockData
+
+from marketplace.chain.connection import Refused
 from marketplace.chain.events import EventReader
 from marketplace.chain.market import Market
-from marketplace.domain import Event, JobCreated
-from marketplace.errors import InputError, NotFound
+from marketplace.domain import Event, Job, JobCreated
+from marketplace.errors import ChainError, InputError, JobOver, NotFound, StorageError
 from marketplace.keys.identity import Identity
 from marketplace.keys.sealing import MAX_JOB_KEY_BYTES, Purpose, SealContext, open_job_key, sealed_size
 from marketplace.replay import JobHistory, replay
 from marketplace.spec import MAX_FILE_BYTES, Spec
 from marketplace.storage import Storage, get_bytes
+
+LOCAL_CHAINS = (1337, 31337, 5777)
+"""Chain ids that development chains have by default; every other one is taken to be public."""
+
+FINALITY = 900
+"""Seconds after which no reorganization of a public chain is expected: Ethereum finalizes in two epochs of 384 s."""
+
+MARKS = 1024  # readings whose last block is remembered
+READINGS = 4  # attempts to read while the chain changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +42,8 @@ class Node:
     identity: Identity | None = None
     allow_development: bool = False
     """Whether a development set-up is good enough on a public chain too."""
+    finality: int = 0
+    """Seconds that a job's end must be past before an agent takes it as final; 0 where blocks never leave the chain."""
 
     @property
     def me(self) -> Identity:
@@ -59,29 +76,134 @@ class Node:
         return folder
 
 
+class _Mark(NamedTuple):
+    number: int
+    hash: str
+
+
 class JobFeed:
-    """A job's history, read from the chain piece by piece."""
+    """A job's history, read from the chain piece by piece, also while the chain reorders its last blocks.
+
+    It keeps the hash of the last block of each reading. Where the chain's hash is another, that block has left the
+    chain: what was read since the last one that still stands is dropped and read again.
+    """
 
     def __init__(self, node: Node, job_id: int) -> None:
         self._node = node
         self._job_id = job_id
+        self._created: JobCreated | None = None
+        self._forget()
+
+    def _forget(self) -> None:
         self._events: list[Event] = []
-        self._next_block: int | None = None
+        self._marks: deque[_Mark] = deque(maxlen=MARKS)
         self._history: JobHistory | None = None
+        self._node.events.timestamp.cache_clear()
 
     def refresh(self) -> JobHistory:
-        """All that has happened up to now. Raises NotFound when there is no such job."""
-        events, self._next_block = self._node.events.read(self._next_block, job_id=self._job_id)
+        """All that has happened up to now. Raises NotFound when there is no such job, JobOver when it became another.
+
+        Raises ChainError when the chain changes faster than it is read, or does not hold the job any more.
+        """
+        for _ in range(READINGS):
+            if self._read_on():
+                return self._replayed()
+        raise ChainError(f"The chain changed while job {self._job_id} was read: it has to be read again.")
+
+    def look(self) -> tuple[JobHistory, Job]:
+        """All that has happened, and the contract's own view of it, which agree.
+
+        Raises ChainError where they do not: the node's logs are behind its state, or left something out. Else as
+        `refresh` does.
+        """
+        for attempt in range(READINGS):
+            history = self.refresh()
+            try:
+                job = self._node.market.job(self._job_id)
+            except NotFound:  # the job left the chain after its events were read
+                continue
+            if _essence(history.job()) == _essence(job):
+                return history, job
+            if attempt:
+                self._forget()
+        raise ChainError(
+            f"The node's events of job {self._job_id} do not lead to the state that its contract shows: use another "
+            "node, or wait until it has caught up."
+        )
+
+    @property
+    def last(self) -> Event:
+        """The job's last event, of those that were read."""
+        return self._events[-1]
+
+    def stands(self, event: Event) -> bool:
+        """Whether an event is so long past, by the chain's clock, that no reorganization is expected to undo it."""
+        return self._node.market.connection.now() - event.timestamp >= self._node.finality
+
+    def _read_on(self) -> bool:
+        """Reads up to the latest block; False when the chain changed meanwhile. What was read is of one chain then."""
+        tip = self._mark(None)
+        if tip is None or (self._marks and tip == self._marks[-1]):
+            return tip is not None
+        if self._marks and self._mark(self._marks[-1].number) != self._marks[-1]:
+            self._drop()
+        start = self._marks[-1].number + 1 if self._marks else None
+        events, _ = self._node.events.read(start, to_block=tip.number, job_id=self._job_id)
+        if self._mark(tip.number) != tip:  # it commits to all before it
+            self._node.events.timestamp.cache_clear()
+            return False
         if events or self._history is None:
-            self._events.extend(events)
-            if not self._events:
-                market = self._node.market
-                raise NotFound(
-                    f"There is no job {self._job_id} in the market {market.address} on chain "
-                    f"{market.connection.chain_id}; `merit job list` shows what there is."
-                )
-            self._history = replay(self._events)
-        return self._history
+            self._events += events
+            self._history = replay(self._events) if self._events else None
+        if not self._marks or tip.number > self._marks[-1].number:
+            self._marks.append(tip)
+        return True
+
+    def _drop(self) -> None:
+        while self._marks and self._mark(self._marks[-1].number) != self._marks[-1]:
+            self._marks.pop()
+        if not self._marks:
+            self._forget()
+            return
+        self._node.events.timestamp.cache_clear()
+        self._events = [event for event in self._events if event.block <= self._marks[-1].number]
+        self._history = replay(self._events) if self._events else None
+
+    def _mark(self, number: int | None) -> _Mark | None:
+        """A block of the chain as it is, None for the latest; None for one that the chain does not have."""
+        try:
+            return self._node.market.connection.ask(
+                lambda eth: _marked(eth.get_block("latest" if number is None else BlockNumber(number)))
+            )
+        except Refused:
+            return None
+
+    def _replayed(self) -> JobHistory:
+        history, market = self._history, self._node.market
+        if history is None and self._created is not None:
+            raise ChainError(f"Job {self._job_id} left the chain with its last blocks: wait for it to come back.")
+        if history is None:
+            raise NotFound(
+                f"There is no job {self._job_id} in the market {market.address} on chain "
+                f"{market.connection.chain_id}; `merit job list` shows what there is."
+            )
+        self._created = self._created or history.created
+        if _identity(history.created) != _identity(self._created):
+            raise JobOver(f"Job {self._job_id} left the chain with its last blocks, and another one has its number.")
+        return history
+
+
+def _marked(block: BlockData) -> _Mark:
+    return _Mark(index(block["number"]), block["hash"].to_0x_hex())
+
+
+def _essence(job: Job) -> tuple[object, ...]:
+    """What agents decide by."""
+    return job.state, job.round, job.active, job.submitted, job.key_published, job.aggregator, job.submit_by
+
+
+def _identity(created: JobCreated) -> tuple[object, ...]:
+    return created.owner, created.terms, created.encryption_key, created.spec_cid
 
 
 def fetch_spec(storage: Storage, created: JobCreated) -> Spec:
@@ -111,9 +233,12 @@ def fetch_opened(
 
     The sealed bytes go through a temporary file, so that memory holds only the content.
     """
-    with TemporaryFile() as sealed:
-        storage.get(cid, sealed, max_bytes=sealed_size(max_bytes))
-        sealed.seek(0)
-        content = BytesIO()
-        opener(sealed, content)
-        return content.getvalue()
+    try:
+        with TemporaryFile() as sealed:
+            storage.get(cid, sealed, max_bytes=sealed_size(max_bytes))
+            sealed.seek(0)
+            content = BytesIO()
+            opener(sealed, content)
+            return content.getvalue()
+    except OSError as error:
+        raise StorageError(f"{cid} cannot be kept while it is opened ({error.strerror}): make room on disk.") from error

@@ -40,6 +40,8 @@ def proof_problem(
     submissions: the round's, by slot. context: `proof_context` of the round.
     """
     settlement, opened = event.settlement, opened_slots(event)
+    if (event.submitted | settlement.selected) >> terms.max_trainers:
+        return f"slots beyond the job's {terms.max_trainers} are judged"
     references = 2 if terms.rule is Rule.REFERENCE else 0
     sums = bytes_of(proof.sums)
     size = len(sums)

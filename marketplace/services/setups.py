@@ -15,13 +15,11 @@ from filelock import FileLock
 
 from marketplace.errors import CorruptContent, InputError, NotFound, StorageError
 from marketplace.files import write_atomically
+from marketplace.services.node import LOCAL_CHAINS
 from marketplace.storage import Storage, fetch_to
 from zk import setup
 from zk.decision import DecisionKey
 from zk.setup import Progress, Srs
-
-LOCAL_CHAINS = (1337, 31337, 5777)
-"""Chain ids that development chains have by default; every other one is taken to be public."""
 
 _What = Literal["srs", "key"]
 _Contributions = tuple[tuple[str, bytes], ...]

@@ -12,10 +12,11 @@ from pathlib import Path
 import torch
 
 from marketplace.chain.market import Receipt
-from marketplace.domain import ZERO_ADDRESS, Job, State
+from marketplace.domain import ZERO_ADDRESS, Event, Job, Left, State
 from marketplace.errors import CorruptContent, InputError, JobOver, NotFound, Reverted, StorageError
 from marketplace.files import read_within, write_atomically
 from marketplace.keys.sealing import Purpose, seal_bytes_to
+from marketplace.replay import JobHistory
 from marketplace.services.agent import Notice, Report, Step
 from marketplace.services.models import Models
 from marketplace.services.node import JobFeed, Node, fetch_spec, job_key
@@ -58,7 +59,7 @@ class TrainerAgent:
         self._report = report
         self._feed = JobFeed(node, job_id)
         history = self._feed.refresh()
-        if node.market.job(job_id).state.over:
+        if history.state.over and self._feed.stands(self._feed.last):
             raise JobOver(f"Job {job_id} is over; `merit job list` shows jobs that are open.")
         self.spec = fetch_spec(node.storage, history.created)
         self._data = load_data(self.spec)
@@ -67,37 +68,46 @@ class TrainerAgent:
         warm_up(self.spec.training)
         self._folder = node.work(job_id)
         self._models = Models(node, history.created, self.spec, self._setup.srs, cache=self._folder)
-        self._slot: int | None = None
+        self._joined = False  # whether this process has seen its slot
         self._told: set[object] = set()
 
     # ---------------------------------------------------------------- one step
 
     def step(self) -> Step:
-        job = self._node.market.job(self._job_id)
+        history, job = self._feed.look()
         if job.state.over:
-            self._tell_once("over", f"Job {self._job_id} is {job.state.name.lower()}.", state=job.state.name.lower())
-            return Step.FINISHED
-        if self._slot is None:
-            self._slot = self._own_slot()
-        if self._slot is None:
+            name = job.state.name.lower()
+            self._tell_once(("over", name), f"Job {self._job_id} is {name}.", kind="over", state=name)
+            return self._end_after(self._feed.last)
+        mine = [trainer for trainer in history.enrolled if trainer.operator == self._node.me.address]
+        if not mine or (isinstance(mine[-1].until, Left) and job.state is State.OPEN and not self._joined):
             return self._join(job)
-        if not job.active >> self._slot & 1:
+        self._joined = True
+        if mine[-1].until is not None:
             self._tell_once("ejected", "This trainer was ejected, or has left; what is left of its stake was credited.")
-            return Step.FINISHED
+            return self._end_after(mine[-1].until)
         if job.state is State.OPEN:
-            return self._wait_for_start(job)
-        return self._take_part(job)
+            return self._wait_for_start(job, history)
+        return self._take_part(job, mine[-1].slot, history)
+
+    def _end_after(self, event: Event) -> Step:
+        """The end, once no reorganization of the chain is expected to undo it."""
+        return Step.FINISHED if self._feed.stands(event) else Step.WAITING
 
     def _join(self, job: Job) -> Step:
         if job.state is not State.OPEN:
+            if self._joined:
+                self._tell_once("out", "The chain was reorganized, and the job started without this trainer.")
+                return Step.WAITING
             raise JobOver(f"Job {self._job_id} has started; trainers can join only while it is open.")
         me = self._node.me
-        self._slot, receipt = self._node.market.join(me.account, self._job_id, self._plan.payee, me.encryption_key)
-        self._say("joined", f"Joined job {self._job_id} in slot {self._slot}.", receipt=receipt, slot=self._slot)
+        slot, receipt = self._node.market.join(me.account, self._job_id, self._plan.payee, me.encryption_key)
+        self._joined = True
+        self._say("joined", f"Joined job {self._job_id} in slot {slot}.", receipt=receipt, slot=slot)
         return Step.WORKED
 
-    def _wait_for_start(self, job: Job) -> Step:
-        terms = self._feed.refresh().created.terms
+    def _wait_for_start(self, job: Job, history: JobHistory) -> Step:
+        terms = history.created.terms
         if self._node.market.connection.now() <= terms.enrol_by:
             return Step.WAITING
         taken = job.active.bit_count()
@@ -105,10 +115,10 @@ class TrainerAgent:
         call = self._node.market.start if startable else self._node.market.cancel
         return self._try_exit("start" if startable else "cancel", lambda: call(self._node.me.account, self._job_id))
 
-    def _take_part(self, job: Job) -> Step:
+    def _take_part(self, job: Job, slot: int, history: JobHistory) -> Step:
         account, market = self._node.me.account, self._node.market
         now = market.connection.now()
-        submitted = bool(job.submitted >> self._required_slot() & 1)
+        submitted = bool(job.submitted >> slot & 1)
         if job.submitted and now > job.settle_by:
             return self._try_exit("abort", lambda: market.abort(account, self._job_id))
         if now > job.submit_by and not job.key_published:
@@ -117,16 +127,16 @@ class TrainerAgent:
             return self._try_exit("skip", lambda: market.skip_round(account, self._job_id))
         if submitted or now > job.submit_by or not job.key_published:
             return Step.WAITING
-        return self._submit(job, now)
+        return self._submit(job, slot, now, history)
 
     # ---------------------------------------------------------------- a round
 
-    def _submit(self, job: Job, now: int) -> Step:
+    def _submit(self, job: Job, slot: int, now: int, history: JobHistory) -> Step:
         round = job.round
         work = self._folder / f"round-{round}"
         if ("silent", round) in self._told:
             return Step.WAITING
-        if not (work / "submission.json").exists() and not self._prepare(job, now, work):
+        if not (work / "submission.json").exists() and not self._prepare(job, now, work, history):
             return Step.WAITING
         record = _read_submission(work / "submission.json")
         with (work / "sealed").open("rb") as sealed:
@@ -143,20 +153,25 @@ class TrainerAgent:
             if error.name in ("AlreadySubmitted", "WrongRound", "SubmittingClosed", "WrongState", "NotTrainer"):
                 return Step.WAITING  # the chain has moved on, or an earlier process's transaction got there first
             if error.name == "CommitmentSeen":
-                # Somebody saw this commitment on its way and submitted it first: make another, with other blinders.
-                (work / "submission.json").unlink()
-                return Step.WORKED
+                return self._replace_stolen(round, slot, work, bytes.fromhex(record["commitment"]))
             raise
         self._say("submitted", f"Submitted the update of round {round}.", receipt=receipt, round=round, cid=cid)
         return Step.WORKED
 
-    def _prepare(self, job: Job, now: int, work: Path) -> bool:
+    def _replace_stolen(self, round: int, slot: int, work: Path, commitment: bytes) -> Step:
+        """Somebody saw this commitment on its way and submitted it first: makes another, with other blinders."""
+        if self._node.market.submission(self._job_id, commitment) not in (None, (round, slot)):
+            (work / "submission.json").unlink()
+            return Step.WORKED
+        return Step.WAITING  # it was this trainer's own, or it has left the chain again
+
+    def _prepare(self, job: Job, now: int, work: Path, history: JobHistory) -> bool:
         """Trains and writes the sealed update and its record; False where there is nothing to submit, or not yet."""
-        update = self._train(job, now)
+        update = self._train(job, now, history)
         if update is None:
             return False
         made = committed(self._setup.srs, update)
-        aggregator = self._feed.refresh().accepted
+        aggregator = history.accepted
         if aggregator is None:
             raise NotFound(f"Job {self._job_id} is running but no aggregator is in its events; check the RPC address.")
         context = self._node.context(Purpose.UPDATE, job_id=self._job_id, round=job.round, party=self._node.me.address)
@@ -168,12 +183,11 @@ class TrainerAgent:
         write_atomically(work / "submission.json", json.dumps(record).encode())
         return True
 
-    def _base(self, job: Job, now: int) -> Float32s | None:
+    def _base(self, job: Job, now: int, history: JobHistory) -> Float32s | None:
         """The round's base model float32[d]. Without it there is nothing to train: it waits, and leaves in time.
 
         A sum that is there but wrong will not become right, so it leaves at once; whoever stays would lose stake.
         """
-        history = self._feed.refresh()
         try:
             return self._models.after(job.round - 1, history, job_key(self._node, history))
         except (NotFound, StorageError) as error:
@@ -186,9 +200,9 @@ class TrainerAgent:
                 self._tell_once(("base", job.round), text, kind="missing", round=job.round)
             return None
 
-    def _train(self, job: Job, now: int) -> Int16s | None:
+    def _train(self, job: Job, now: int, history: JobHistory) -> Int16s | None:
         round = job.round
-        base = self._base(job, now)
+        base = self._base(job, now, history)
         if base is None:
             return None
         load_flat(self._module, base)
@@ -227,14 +241,6 @@ class TrainerAgent:
         return submitted
 
     # ---------------------------------------------------------------- helpers
-
-    def _own_slot(self) -> int | None:
-        return self._feed.refresh().slot_of(self._node.me.address)
-
-    def _required_slot(self) -> int:
-        if self._slot is None:
-            raise NotFound(f"{self._node.me.address} is not a trainer of job {self._job_id}.")
-        return self._slot
 
     def _try_exit(self, name: str, call: Callable[[], Receipt]) -> Step:
         """One of the exits that anybody may take; another party may have taken it first."""

@@ -100,10 +100,10 @@ def test_logs_out_of_order_are_put_in_order(busy: Chain, proxy: Proxy) -> None:
 def test_a_block_s_time_is_asked_for_once(busy: Chain, proxy: Proxy) -> None:
     follower = reader(busy, proxy)
     follower.read()
-    asked = proxy.methods.count("eth_getBlockByNumber")
+    asked = proxy.methods.count("eth_getBlockByHash")
     assert asked == 8
     follower.read()
-    assert proxy.methods.count("eth_getBlockByNumber") == asked
+    assert proxy.methods.count("eth_getBlockByHash") == asked
 
 
 def names(components: list[abi.Entry]) -> list[str]:

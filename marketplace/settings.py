@@ -9,13 +9,18 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from marketplace.errors import InputError
+
 
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MERIT_", extra="ignore", frozen=True)
 
     home: Path = Field(default=Path("~/.merit"), description="Keys, address book and work in progress.")
     rpc: str = Field(default="http://127.0.0.1:8545", description="The chain's JSON-RPC address.")
-    storage: str = Field(default="", description="folder:PATH, or an IPFS RPC address; the default is HOME/storage.")
+    storage: str = Field(
+        default="",
+        description="folder:PATH, an IPFS RPC address, or node+https://HOST; the default is HOME/storage.",
+    )
     market: str = Field(
         default="", description="The market contract; the default is the address book's for this chain."
     )
@@ -28,11 +33,21 @@ class Settings(BaseSettings):
     rpc_timeout: float = Field(default=30.0, gt=0, description="Seconds before a request to the chain is given up.")
     storage_timeout: float = Field(default=60.0, gt=0, description="Seconds without a byte before storage is given up.")
     receipt_timeout: float = Field(default=180.0, gt=0, description="Seconds to wait for a transaction to be mined.")
+    finality: int | None = Field(
+        default=None,
+        ge=0,
+        description="Seconds that a job's end must be past before agents stop; by default 900, or 0 on a development "
+        "chain.",
+    )
     poll: float = Field(default=1.0, gt=0, description="Seconds between two looks at the chain.")
 
     @property
     def home_folder(self) -> Path:
-        return self.home.expanduser().resolve()
+        """Raises InputError where `~name` is nobody's."""
+        try:
+            return self.home.expanduser().resolve()
+        except RuntimeError as error:
+            raise InputError(f"The home folder {str(self.home)!r} cannot be found ({error}); give a path.") from error
 
     @property
     def storage_address(self) -> str:

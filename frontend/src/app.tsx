@@ -1,7 +1,7 @@
 /** The frame around every page: where one is, which node and chain, and whether what is shown is live. */
 import { useEffect } from "preact/hooks";
 import { link } from "./live/events";
-import { useNodeReader, useToken } from "./live/node";
+import { useHealth, useNodeReader, useToken } from "./live/node";
 import { useStore } from "./live/store";
 import { Audit } from "./pages/audit";
 import { Create } from "./pages/create";
@@ -12,6 +12,7 @@ import { Pay } from "./pages/pay";
 import { Trainers } from "./pages/trainer";
 import { TransactionPage } from "./pages/transaction";
 import { Link, type Route, routeOf, usePath } from "./router";
+import { count } from "./text/amounts";
 import { Empty, Failed, Hex, Notice, Title } from "./ui/parts";
 import { chainName } from "./wallet/chains";
 import { useWallet } from "./wallet/wallet";
@@ -62,6 +63,9 @@ export function App() {
   const route = routeOf(usePath());
   const node = useNodeReader();
   const live = useStore(link);
+  const health = useHealth();
+  const behind = live.state === "live" && health?.status === "degraded";
+  const lamp = behind ? "broken" : live.state;
   const token = useToken();
   const wallet = useWallet();
   const section = route.page === "job" || route.page === "join" ? "market" : route.page;
@@ -111,13 +115,21 @@ export function App() {
             </p>
           </Notice>
         )}
+        {behind && (
+          <Notice kind="warn">
+            <p>
+              The node does not follow the chain at the moment: {health.problem}
+              {health.indexed !== null && ` What you see is as of block ${count(health.indexed)}.`} Deadlines go on.
+            </p>
+          </Notice>
+        )}
         {node.error && !node.data && <Failed error={node.error} retry={node.reload} />}
         <Page route={route} />
       </main>
       <footer>
         <p>
-          <span class={`lamp lamp-${live.state}`} aria-hidden="true" />
-          {live.state === "live" ? "Live" : live.state === "starting" ? "Connecting" : "Not live"}
+          <span class={`lamp lamp-${lamp}`} aria-hidden="true" />
+          {lamp === "live" ? "Live" : lamp === "starting" ? "Connecting" : "Not live"}
           {node.data && (
             <>
               {" · "}

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { marketAbi } from "../src/generated/market";
-import { escrowOf, formatAmount, formatNumber, parseAmount, share, shortAmount } from "../src/text/amounts";
-import { costOf, DEFAULTS, documentOf, mistakesOf } from "../src/text/draft";
+import { escrowOf, formatAmount, formatNumber, parseAmount, SMALLEST, share, shortAmount } from "../src/text/amounts";
+import { circuitSeats, costOf, DEFAULTS, documentOf, mistakesOf } from "../src/text/draft";
 import { knownErrors, SENTENCES, sentenceOf } from "../src/text/errors";
 import { countdown, duration, elapsed, parseDuration, plainDuration } from "../src/text/time";
 
@@ -153,5 +153,25 @@ describe("a job's form", () => {
     ["validation", "digits"],
   ] as const)("%s = %j is a mistake of that field", (field, value) => {
     expect(Object.keys(mistakesOf({ ...DEFAULTS, [field]: value }))).toContain(field);
+  });
+
+  test("a token's amounts are read with its own decimals, and without them only as whole units", () => {
+    const token = { symbol: "USDC", decimals: 6 };
+    const draft = { ...DEFAULTS, token: `0x${"ab".repeat(20)}` };
+    expect(costOf(draft, token)).toBe(3_100_000n);
+    expect(documentOf(draft, token).market).toMatchObject({ reward: "600000 wei", fee: "20000 wei" });
+    expect(Object.keys(mistakesOf({ ...draft, reward: "0.0000001" }, token))).toContain("reward");
+    expect(costOf(draft, SMALLEST)).toBeNull();
+    expect(Object.keys(mistakesOf(draft, SMALLEST))).toContain("reward");
+  });
+
+  test("a set-up that was chosen is named in the job file, and one that was not is a mistake", () => {
+    const hash = (byte: string) => `0x${byte.repeat(32)}`;
+    const named = { ...DEFAULTS, setup: "named" as const, srs: hash("11"), key: hash("22"), chunk: "16384" };
+    expect(documentOf(DEFAULTS)).not.toHaveProperty("proofs");
+    expect(documentOf(named).proofs).toEqual({ srs: hash("11"), key: hash("22"), chunk: 16384 });
+    expect(mistakesOf(named)).toEqual({});
+    expect(Object.keys(mistakesOf({ ...named, key: "" }))).toEqual(["key"]);
+    expect([1, 8, 9, 16, 17, 32].map(circuitSeats)).toEqual([8, 8, 16, 16, 32, 32]);
   });
 });

@@ -2,7 +2,7 @@ import { encodeErrorResult, encodeFunctionData, type Hex, parseAbi } from "viem"
 import { beforeEach, describe, expect, test } from "vitest";
 import { marketAbi } from "../src/generated/market";
 import { ZERO_ADDRESS } from "../src/text/amounts";
-import { differences, type Wanted } from "../src/wallet/creation";
+import { differences, reveals, type Wanted } from "../src/wallet/creation";
 import type { Provider } from "../src/wallet/providers";
 import { explain, revertData } from "../src/wallet/refusals";
 import { type Call, type Step, send } from "../src/wallet/transaction";
@@ -164,6 +164,11 @@ describe("what an owner signs", () => {
     stake: 100n,
     bond: 500n,
     rounds: 5,
+    minTrainers: 1,
+    maxTrainers: 8,
+    maxFaulty: 2,
+    submitWindow: 1,
+    settleWindow: 1,
     aggregator: ME,
   };
   const terms = {
@@ -209,6 +214,8 @@ describe("what an owner signs", () => {
     ["another contract", [call({}, "3100", ME)], "the market's address"],
     ["another aggregator", [call({ aggregator: MARKET })], "the aggregator"],
     ["fewer rounds", [call({ rounds: 4 })], "the rounds"],
+    ["fewer seats", [call({ maxTrainers: 7 })], "the maxTrainers"],
+    ["a longer time to settle", [call({ settleWindow: 2 })], "the settleWindow"],
     ["a second call", [call(), call()], "the number of calls"],
     [
       "another function",
@@ -234,5 +241,17 @@ describe("what an owner signs", () => {
     expect(differences([approve(MARKET, 3100n), create], own, MARKET)).toEqual([]);
     expect(differences([approve(MARKET, 3101n), create], own, MARKET)).toEqual(["the allowance"]);
     expect(differences([approve(ME, 3100n), create], own, MARKET)).toEqual(["who may take the escrow"]);
+  });
+
+  test.each([
+    ["this job's data", 7n, "bafy", MARKET, "0", true],
+    ["another job's", 8n, "bafy", MARKET, "0", false],
+    ["other data", 7n, "bafz", MARKET, "0", false],
+    ["through another contract", 7n, "bafy", ME, "0", false],
+    ["and takes coin", 7n, "bafy", MARKET, "1", false],
+  ])("a call that reveals %s", (_, job, cid, to, value, right) => {
+    const data = encodeFunctionData({ abi: marketAbi, functionName: "revealValidation", args: [job, cid] });
+    expect(reveals({ text: "", to, data, value }, 7, "bafy", MARKET)).toBe(right);
+    expect(reveals({ ...call(), value: "0" }, 7, "bafy", MARKET)).toBe(false);
   });
 });

@@ -5,33 +5,21 @@ from typing import Any
 
 import yaml
 from eth_utils.abi import function_signature_to_4byte_selector
-from eth_utils.crypto import keccak
 from pydantic import ValidationError
 
 from marketplace.api.forms import JobPreview, UnsignedCall
 from marketplace.chain import abi
 from marketplace.domain import ZERO_ADDRESS, Rule
 from marketplace.errors import InputError
-from marketplace.files import write_atomically
-from marketplace.keys.sealing import Purpose, seal_bytes_to
 from marketplace.services.node import Node
 from marketplace.services.proofs import JobSetups
-from marketplace.services.validation import pack_validation, read_data
-from marketplace.spec import JobFile, Spec, ValidationConfig, explain, terms_of
+from marketplace.services.validation import publish_validation, read_data
+from marketplace.spec import JobFile, Spec, explain, parse_yaml, terms_of
 from marketplace.storage import put_bytes
 from marketplace.units import format_amount
 from trainer.models import build, check_fits, count_parameters, flatten
 from zk.files import pack_model
 from zk.statements import circuit_id
-
-MAX_DEPTH = 30
-_OPENING = (
-    yaml.BlockMappingStartToken,
-    yaml.BlockSequenceStartToken,
-    yaml.FlowMappingStartToken,
-    yaml.FlowSequenceStartToken,
-)
-_CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
 
 
 def read_job(document: dict[str, Any] | None, text: str | None) -> JobFile:
@@ -39,21 +27,9 @@ def read_job(document: dict[str, Any] | None, text: str | None) -> JobFile:
     if (document is None) == (text is None):
         raise InputError("Give either the document or the YAML.")
     try:
-        return JobFile.model_validate(document if text is None else _from_yaml(text))
-    except yaml.YAMLError as error:
-        raise InputError(f"This is not YAML: {' '.join(str(error).split())}.") from error
+        return JobFile.model_validate(document if text is None else parse_yaml(text, where="The job"))
     except ValidationError as error:
         raise InputError(f"The job is not complete: {explain(error)}.") from error
-
-
-def _from_yaml(text: str) -> Any:
-    """Aliases, which can make a short text huge, and deep nesting, which can end the process, are refused first."""
-    depth = 0
-    for token in yaml.scan(text, Loader=yaml.SafeLoader):
-        depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
-        if depth > MAX_DEPTH or isinstance(token, yaml.AliasToken):
-            raise InputError(f"A job's YAML has no aliases, and is nested at most {MAX_DEPTH} deep.")
-    return yaml.safe_load(text)
 
 
 def preview(job: JobFile, *, with_validation: bool = False) -> JobPreview:
@@ -96,7 +72,12 @@ def prepare(node: Node, job: JobFile, *, owner: str, encryption_key: bytes, vali
     rule = Rule.REFERENCE if shown.rule == "reference" else Rule.KRUM_COSINE
     if rule is Rule.REFERENCE and validation is None:
         raise InputError("Rule 'reference' needs the owner's validation data: name them in `validation`.")
-    sealed = _publish_validation(node, job, validation, owner) if validation is not None else None
+    sealed = None
+    if validation is not None:
+        if job.market.aggregator is None:
+            raise InputError("Validation data are sealed to the aggregator: name it in market.aggregator.")
+        key = bytes.fromhex(job.market.aggregator.encryption_key[2:])
+        sealed = publish_validation(node, read_data(validation, job.data), key, owner)
     weights = flatten(build(job.model))
     setups = JobSetups.choose(node, job.proofs, circuit_id(rule, job.market.max_trainers), len(weights))
     base_cid = put_bytes(node.storage, pack_model(weights.numpy()))
@@ -118,17 +99,3 @@ def prepare(node: Node, job: JobFile, *, owner: str, encryption_key: bytes, vali
     approval = "0x" + (function_signature_to_4byte_selector(signature) + allowance).hex()
     approve = UnsignedCall(text="Allow the market to take the escrow", to=terms.token, data=approval, value="0")
     return Prepared(cid, [approve, create])
-
-
-def _publish_validation(node: Node, job: JobFile, source: str, owner: str) -> ValidationConfig:
-    """As services.validation.publish_validation, for an owner whose key is in a wallet."""
-    if job.market.aggregator is None:
-        raise InputError("Validation data are sealed to the aggregator: name it in market.aggregator.")
-    data = read_data(source, job.data)
-    content = pack_validation(data)
-    commitment = "0x" + keccak(content).hex()
-    context = node.context(Purpose.VALIDATION, job_id=0, party=owner)
-    key = bytes.fromhex(job.market.aggregator.encryption_key[2:])
-    cid = put_bytes(node.storage, seal_bytes_to(key, content, context))
-    write_atomically(node.home / "validation" / f"{commitment}.safetensors", content)
-    return ValidationConfig(commitment=commitment, sealed_cid=cid, samples=len(data.y))

@@ -30,7 +30,7 @@ class Done(Model):
 
 
 class JoinRequest(Model):
-    job_id: int = Field(ge=1, examples=[7])
+    job_id: int = Field(ge=1, lt=2**63, examples=[7])
     data: str = Field(min_length=1, max_length=4096, examples=["digits", "/home/ann/data/scans"])
     payee: Address | None = Field(default=None, description="Where pay and stake go; the node's own key by default.")
     device: Literal["", "cuda", "mps", "cpu"] = Field(default="", description="The best there is by default.")
@@ -66,7 +66,7 @@ class LocalTrainer(Model):
 
 
 class DataCheckRequest(Model):
-    job_id: int = Field(ge=1)
+    job_id: int = Field(ge=1, lt=2**63)
     data: str = Field(min_length=1, max_length=4096)
 
 
@@ -154,3 +154,50 @@ class Architecture(Model):
 class Stored(Model):
     cid: str
     bytes: int
+
+
+# ---------------------------------------------------------------- what this node holds
+
+
+class SetupEntry(Model):
+    """A set-up (`srs`: what updates are committed with) or a proving key of a pay rule's circuit."""
+
+    hash: Hash = Field(
+        description="For `proofs.srs` or `proofs.key` of a job.",
+        examples=["0x2c5a1f0b1f6f4a9d8f3f0d5b6a7c8e9f00112233445566778899aabbccddeeff"],
+    )
+    what: Literal["srs", "key"]
+    development: bool = Field(description="Made by a single party, who could forge proofs.")
+    chunk: int | None = Field(description="Of a set-up: for `proofs.chunk`.", examples=[16384])
+    rule: RuleName | None = Field(description="Of a key.")
+    seats: int | None = Field(description="Of a key: the most trainers that it serves.", examples=[8])
+    bytes: int = Field(description="The file's size.", examples=[1048704])
+
+
+class OwnPart(Model):
+    """What this node could do with a job."""
+
+    owner: bool = Field(description="The node's own key created the job.")
+    job_key: bool = Field(description="The node's key opens the job's models.")
+    validation: bool = Field(description="The owner's validation data are kept on this machine.")
+    can_reveal: bool = Field(description="They are, and the job is over.")
+
+
+class RoundAccuracy(Model):
+    round: int = Field(description="0: the base model.", examples=[1])
+    loss: float = Field(examples=[0.41])
+    accuracy: float = Field(description="0 … 1.", examples=[0.87])
+
+
+class Accuracy(Model):
+    rounds: list[RoundAccuracy] = Field(description="Those that can be known, in order.")
+    source: Literal["kept", "revealed"] | None = Field(description="Of the validation data.")
+    problem: str = Field(
+        description="Why there are not all, or none; else empty.",
+        examples=["The owner has not revealed the validation data, and they are not kept here."],
+    )
+
+
+class PreparedReveal(Model):
+    cid: str = Field(description="What was published, for the owner to announce.")
+    calls: list[UnsignedCall]

@@ -4,16 +4,19 @@
 - Origin and Sec-Fetch-Site: calls of other sites' pages are refused, whatever they carry (CSRF).
 - Token: a bearer's, for all that acts or shows what is local; never in a URL that is sent, so never in a log.
 - Headers: the page may load, run and frame nothing but its own.
+- Time: a body that comes too slowly is not waited for.
 """
 
 import hmac
 import ipaddress
 import os
 import secrets
+import time
 from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import anyio
 from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,6 +28,8 @@ from marketplace.files import read_within
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _SAFE = ("GET", "HEAD")
+BODY_WITHIN = 60.0  # seconds that a request's body may take beyond what its bytes take at MIN_RATE
+MIN_RATE = 16_384  # bytes per second
 # The audit page reads the chain through an RPC of the reader's choice, so it may connect to others.
 _CONNECT = "'self' https: http://127.0.0.1:* http://localhost:*"
 HEADERS = {
@@ -59,6 +64,21 @@ class Guard:
             return
 
         too_large = False
+        received, started = 0, time.monotonic()
+
+        async def bounded() -> Message:
+            """The next message; a body that trickles is taken for one whose sender has gone."""
+            nonlocal received
+            if received < 0:  # the body is complete: what comes is the end of the connection, whenever it comes
+                return await receive()
+            left = BODY_WITHIN + received / MIN_RATE - (time.monotonic() - started)
+            with anyio.move_on_after(left):
+                message = await receive()
+                received += len(message.get("body", b""))
+                if not message.get("more_body"):
+                    received = -1
+                return message
+            return {"type": "http.disconnect"}
 
         async def guarded(message: Message) -> None:
             nonlocal too_large
@@ -81,7 +101,7 @@ class Guard:
             problem = Problem(type="urn:merit:refused", title="Refused", status=403, detail=refused)
             await response_of(problem)(scope, receive, guarded)
         else:
-            await self._app(scope, receive, guarded)
+            await self._app(scope, bounded, guarded)
 
     def _refusal(self, method: str, path: str, headers: Headers) -> str:
         host = headers.get("host", "").lower()
@@ -107,8 +127,12 @@ def _name(host: str) -> str:
 
 def _place(origin: str) -> str | None:
     """The host and port that an origin names; None for an opaque or strange one."""
-    parts = urlsplit(origin)
-    return parts.netloc.lower() if parts.scheme in ("http", "https") and origin.count("/") == 2 else None
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return None
+    whole = parts.scheme in ("http", "https") and origin.lower() == f"{parts.scheme}://{parts.netloc}".lower()
+    return parts.netloc.lower() if whole else None
 
 
 # ---------------------------------------------------------------- token

@@ -67,7 +67,7 @@ class NodeFacts(Model):
     chain_id: int = Field(examples=[31337])
     market: str
     first_block: int = Field(description="Of the market's deployment: where to read events from.")
-    storage: Literal["folder", "ipfs", "memory", "other"]
+    storage: Literal["folder", "ipfs", "node", "memory", "other"]
     local: bool = Field(description="Whether the chain is this node's own, for trying things.")
     rpc: str | None = Field(description="The chain's RPC address, where it is this node's own; else null.")
     acts_as: Party | None = Field(description="The node's own key, null where it only looks on.")
@@ -158,6 +158,7 @@ class JobDetail(Model):
     spec: Spec | None
     transaction: str = Field(description="That created the job.")
     key_published: bool
+    revealed: str | None = Field(description="CID of the validation data that the owner has revealed.")
     escrow: Amount = Field(description="What is left of the owner's money in the job.")
     carry: Amount = Field(description="Slashed stakes waiting for the next pot.")
     exits: list[Exit]

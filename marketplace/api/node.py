@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from marketplace.api.content import ContentDesk
 from marketplace.api.folders import Folders
@@ -18,15 +19,20 @@ from marketplace.api.trainers import TrainerPool
 from marketplace.domain import JobCreated
 from marketplace.errors import CorruptContent, MeritError
 from marketplace.keys.identity import Identity
+from marketplace.replay import JobHistory
 from marketplace.services.agent import Notice, Step, run
 from marketplace.services.index import Description, Index
 from marketplace.services.node import Node, fetch_spec
 from marketplace.spec import Spec
 
+if TYPE_CHECKING:
+    from marketplace.services.scores import Scores
+
 log = logging.getLogger("merit.node")
 LOOKED_THROUGH = 1000  # jobs without a description at a time
 SPECS = 256  # descriptions that are kept in memory
 CLOCK_AFTER = 30.0  # seconds after which the chain's clock is read even without a block
+SCORES = 64  # jobs whose models' accuracy is kept in memory
 AGAIN_AFTER = 60.0  # seconds until a description that could not be had is asked for again
 
 
@@ -57,7 +63,7 @@ class NodeServices:
     index: Index
     hub: Hub
     trainers: TrainerPool
-    token: str
+    token: str = field(repr=False)
     folders: Folders
     version: str
     aggregator: Identity | None = None
@@ -68,15 +74,18 @@ class NodeServices:
     audits: Slots = field(default_factory=lambda: Slots("audits", 2))
     heavy: Slots = field(default_factory=lambda: Slots("checks of data and preparing of jobs", 2))
     streams: Slots = field(default_factory=lambda: Slots("event streams", 64))
-    uploads: Slots = field(default_factory=lambda: Slots("transfers of content", 4))
+    transfers: Slots = field(default_factory=lambda: Slots("transfers of participants' content", 8))
+    openly: Slots = field(default_factory=lambda: Slots("transfers of descriptions", 4))
+    admitted: frozenset[str] = frozenset()  # accounts that may use the storage without taking part in a job
 
     offset: float = 0.0  # the chain's clock less this machine's, in seconds
 
     def __post_init__(self) -> None:
         market = self.node.market
         self.metrics = Metrics(self.index, self.trainers)
-        self.content = ContentDesk(self.index, market.connection.chain_id, market.address)
+        self.content = ContentDesk(self.index, market.connection.chain_id, market.address, self.admitted)
         self._specs: OrderedDict[str, Spec] = OrderedDict()
+        self._scores: OrderedDict[tuple[object, ...], Scores] = OrderedDict()
 
     def now(self) -> int:
         """The chain's time as last seen, carried on by this machine's clock: also while the chain is out of reach."""
@@ -94,6 +103,21 @@ class NodeServices:
             while len(self._specs) > SPECS:
                 self._specs.popitem(last=False)
         return known
+
+    def scores(self, history: JobHistory) -> "Scores":
+        """As services.scores.job_scores, from memory where nothing has changed. Raises Refusal (429), too."""
+        from marketplace.services.scores import holds_job_key, job_scores, validation_source  # noqa: PLC0415 (torch)
+
+        spec = self.spec(history.created)
+        settled = tuple(event.transaction for event in history.settled.values())
+        known = holds_job_key(self.node, history), validation_source(self.node, history, spec)
+        key = (history.created.spec_cid, history.created.job_id, settled, *known)
+        with self.heavy.taken():
+            found = self._scores.get(key) or job_scores(self.node, history, spec)
+        self._scores[key] = found
+        while len(self._scores) > SCORES:
+            self._scores.popitem(last=False)
+        return found
 
 
 class Follower:
@@ -140,11 +164,9 @@ class Describer:
         for created in self._services.index.undescribed(LOOKED_THROUGH):
             if self._again.get(created.job_id, 0.0) > time.monotonic():
                 continue
-            found = self._description(created)
-            if found is None:
+            if not self._describe(created):
                 self._again[created.job_id] = time.monotonic() + AGAIN_AFTER
                 continue
-            self._services.index.describe(created.job_id, found)
             described = True
         if described:
             self._services.hub.stir()
@@ -153,20 +175,26 @@ class Describer:
     def report(self, notice: Notice) -> None:
         log.warning(notice.text)
 
-    def _description(self, created: JobCreated) -> Description | None:
-        """None where it may be had later."""
+    def _describe(self, created: JobCreated) -> bool:
+        """False where the description may be had later."""
         from trainer.models import count_parameters  # noqa: PLC0415 (torch takes seconds)
 
+        describe, named = self._services.index.describe, [created.spec_cid]
         try:
             spec = fetch_spec(self._node.storage, created)
             d = count_parameters(spec.model)
         except CorruptContent as error:
-            return Description(problem=str(error))
+            describe(created.job_id, Description(problem=str(error)))
         except MeritError:
-            return None
+            return False
         except ValueError as error:
-            return Description(problem=f"The model does not fit: {error}.")
-        return Description(spec.name, spec.model.architecture, d, spec.proofs.development)
+            describe(created.job_id, Description(problem=f"The model does not fit: {error}."), named)
+        else:
+            found = Description(spec.name, spec.model.architecture, d, spec.proofs.development)
+            named += [spec.base_cid, spec.proofs.srs.cid, spec.proofs.key.cid]
+            named += [spec.validation.sealed_cid] if spec.validation else []
+            describe(created.job_id, found, named)
+        return True
 
 
 def keep_running(agent: Follower | Describer, services: NodeServices, poll: float, stop: threading.Event) -> None:

@@ -1,5 +1,6 @@
 """A node as a process: its threads, its server, and the order in which they end."""
 
+import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from marketplace.api.app import create_app
 from marketplace.api.hub import Hub
@@ -15,6 +17,7 @@ from marketplace.errors import InputError
 from marketplace.services.node import Node
 
 CONNECTIONS = 256
+HEAD_WITHIN = 20.0  # seconds until a request's head is complete
 ENDING = 10  # seconds that requests may take to end when the node stops
 JOINING = 30.0
 
@@ -43,6 +46,7 @@ def listen(host: str, port: int) -> socket.socket:
 def server_of(services: NodeServices) -> Server:
     config = uvicorn.Config(
         create_app(services),
+        http=Impatient,
         log_config=None,
         access_log=False,
         proxy_headers=False,
@@ -51,6 +55,28 @@ def server_of(services: NodeServices) -> Server:
         timeout_graceful_shutdown=ENDING,
     )
     return Server(config, services.hub)
+
+
+class Impatient(H11Protocol):
+    """Hangs up on who does not finish a request's head in time: uvicorn would wait for it without end."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._waits_since = self.loop.time()
+        self._look()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._timer.cancel()
+        super().connection_lost(exc)
+
+    def _look(self) -> None:
+        now = self.loop.time()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._waits_since = now
+        elif now - self._waits_since > HEAD_WITHIN:
+            self.transport.close()
+            return
+        self._timer = self.loop.call_later(HEAD_WITHIN / 4, self._look)
 
 
 @contextmanager

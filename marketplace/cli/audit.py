@@ -34,7 +34,7 @@ def audit(
             raise InputError(f"{job_key_file} holds no job key: 64 hexadecimal digits are expected.") from error
         if len(key) != 32:
             raise InputError(f"{job_key_file} holds {len(key)} bytes; a job key has 32.")
-    report = audit_job(here.node(acting=False), job, job_key=key, validation=validation)
+    report = audit_job(here.reader(), job, job_key=key, validation=validation)
     checks = Table("check", "result", "what was checked", title=f"Audit of job {job}", title_justify="left")
     for check in report.checks:
         mark = {True: "[green]ok[/]", False: "[bold red]WRONG[/]", None: "[yellow]not checked[/]"}[check.ok]

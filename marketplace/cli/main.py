@@ -1,5 +1,6 @@
 """`merit`: the command line. Errors are one sentence on standard error and an exit code (marketplace/errors.py)."""
 
+import resource
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -37,7 +38,7 @@ app.command("demo")(demo.demo)
 def options(
     context: typer.Context,
     rpc: Annotated[str | None, typer.Option(help="The chain's JSON-RPC address.")] = None,
-    storage: Annotated[str | None, typer.Option(help="folder:PATH or an IPFS RPC address.")] = None,
+    storage: Annotated[str | None, typer.Option(help="folder:PATH, an IPFS RPC address, or node+https://HOST.")] = None,
     market: Annotated[str | None, typer.Option(help="The market contract's address.")] = None,
     home: Annotated[Path | None, typer.Option(help="Folder for keys, address book and work.")] = None,
     key: Annotated[str | None, typer.Option(help="Name or address of the key to act with.")] = None,
@@ -68,6 +69,7 @@ def options(
 
 def main() -> None:
     """Runs the command line and exits."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash leaves no picture of the keys in memory
     try:
         app()
     except MeritError as error:

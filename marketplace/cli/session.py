@@ -25,9 +25,9 @@ from marketplace.files import read_within
 from marketplace.keys.identity import Identity
 from marketplace.keys.keystore import Keystore
 from marketplace.services.agent import Notice, Report
-from marketplace.services.node import Node
+from marketplace.services.node import FINALITY, LOCAL_CHAINS, Node
 from marketplace.settings import Settings
-from marketplace.storage import Storage, open_storage
+from marketplace.storage import PEER, Caller, Storage, open_storage
 
 _MAX_PASSWORD_BYTES = 4096
 _TROUBLE = ("trouble", "missing", "unopened", "stuck", "leaving", "diverged", "given-up")
@@ -67,8 +67,10 @@ class Session:
         market = Market(connection, address, receipt_within=self.settings.receipt_timeout)
         return market, entry.block if entry is not None and entry.market == market.address else 0
 
-    def storage(self) -> Storage:
-        return open_storage(self.settings.storage_address, timeout=self.settings.storage_timeout)
+    def storage(self, market: Market, identity: Identity | None) -> Storage:
+        """identity: who signs where the storage is another node's."""
+        caller = Caller(identity.account, market.connection.chain_id, market.address) if identity else None
+        return open_storage(self.settings.storage_address, timeout=self.settings.storage_timeout, caller=caller)
 
     def keystore(self) -> Keystore:
         return Keystore(self.settings.home_folder / "keys")
@@ -80,11 +82,30 @@ class Session:
 
     def node(self, *, acting: bool = True) -> Node:
         """acting: with the identity of --key; else whoever looks on."""
-        identity = self.identity() if acting else None
+        return self.node_of(self.identity() if acting else None)
+
+    def reader(self) -> Node:
+        """Of whoever looks on and reads all content: where another node has it, signed by --key, if there is one.
+
+        Without one it reads what that node gives to everybody.
+        """
+        node = self.node_of(None)
+        if not self.settings.storage.startswith(PEER):
+            return node
+        try:
+            self.keystore().path_of(self.settings.key)
+        except NotFound:
+            return node
+        return replace(node, storage=self.storage(node.market, self.identity()))
+
+    def node_of(self, identity: Identity | None) -> Node:
         market, first_block = self._market()
         events = EventReader(market.connection, market.address, first_block)
         home, allowed = self.settings.home_folder, self.settings.allow_development_setup
-        return Node(market, events, self.storage(), home, identity, allow_development=allowed)
+        storage, finality = self.storage(market, identity), self.settings.finality
+        if finality is None:
+            finality = 0 if market.connection.chain_id in LOCAL_CHAINS else FINALITY
+        return Node(market, events, storage, home, identity, allow_development=allowed, finality=finality)
 
     def password(self, *, confirm: bool = False) -> str:
         """From MERIT_PASSWORD, --password-file or the terminal, in this order."""

@@ -4,6 +4,7 @@ from typing import Any
 
 from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from marketplace.domain import ZERO_ADDRESS, slots
 from marketplace.replay import JobHistory
@@ -69,9 +70,9 @@ def job_tables(history: JobHistory) -> Group:
         ("rule", f"{terms.rule.label}, at most {terms.max_faulty} faulty"),
         ("owner", history.created.owner),
         ("aggregator", history.accepted.aggregator if history.accepted else "none yet"),
-        ("description", history.created.spec_cid),
+        ("description", ascii(history.created.spec_cid)[1:-1]),  # an owner may have written anything
     ):
-        facts.add_row(name, value)
+        facts.add_row(name, Text(value))
     rounds = sorted(history.settled)
     people = Table("slot", "operator", *(f"round {round}" for round in rounds), "pay")
     pays = history.pays

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from eth_utils.address import is_checksum_address
 
 from marketplace.chain.anvil import Anvil
 from marketplace.chain.connection import Connection
@@ -18,12 +19,12 @@ from marketplace.chain.events import EventReader
 from marketplace.chain.fund import fund
 from marketplace.chain.market import Market
 from marketplace.cli.session import Session, session, stop_on_signals
-from marketplace.errors import ChainError, NotFound
+from marketplace.errors import ChainError, InputError, NotFound
 from marketplace.files import exclusive
 from marketplace.keys.identity import Identity
 from marketplace.keys.keystore import Keystore
 from marketplace.services.node import Node
-from marketplace.storage import open_storage
+from marketplace.storage import Caller, open_storage
 
 if TYPE_CHECKING:
     from marketplace.services.agent import Notice
@@ -48,7 +49,14 @@ def up(
     name: Annotated[
         list[str] | None, typer.Option(help="A host name that this node is known by; can be given again.")
     ] = None,
-    index: Annotated[str, typer.Option(help="SQLAlchemy URL of the index; a file in the home folder by default.")] = "",
+    index: Annotated[
+        str,
+        typer.Option(envvar="MERIT_INDEX", help="SQLAlchemy URL of the index; a file in the home folder by default."),
+    ] = "",
+    admit: Annotated[
+        list[str] | None,
+        typer.Option(help="An account that may use this node's storage before it is in a job; can be given again."),
+    ] = None,
     chain_port: Annotated[int, typer.Option(help="Without --rpc: port of the local chain; 0 takes a free one.")] = 8545,
 ) -> None:
     """Run a node and its page until Ctrl-C; without --rpc, with a chain, storage, market and aggregator of its own."""
@@ -91,6 +99,7 @@ def up(
             aggregator=place.aggregator,
             local_rpc=place.rpc,
             hosts=tuple(name or ()),
+            admitted=frozenset(_account(address) for address in admit or ()),
             dist=DIST,
         )
         stack.enter_context(running(services, place.open_node, poll=here.settings.poll))
@@ -111,6 +120,12 @@ class Place:
     rpc: str | None = None
 
 
+def _account(address: str) -> str:
+    if not is_checksum_address(address):
+        raise InputError(f"--admit {address!r} is no address with a correct EIP-55 checksum.")
+    return address
+
+
 def _alone(here: Session) -> bool:
     return "rpc" not in here.settings.model_fields_set
 
@@ -124,17 +139,10 @@ def _shared(here: Session) -> Place:
     except NotFound:
         identity = None
         here.err.print(f"There is no key {settings.key!r}: this node only looks on. `merit key new` makes one.")
-    first = here.node(acting=False)
+    first = here.node_of(identity)
     entry = here.address_book().find(first.market.connection.chain_id)
     first_block = entry.block if entry is not None and entry.market == first.market.address else 0
-
-    def open_node() -> Node:
-        node = here.node(acting=False)
-        return Node(
-            node.market, node.events, node.storage, node.home, identity, allow_development=node.allow_development
-        )
-
-    return Place(open_node, first_block)
+    return Place(lambda: here.node_of(identity), first_block)
 
 
 @contextmanager
@@ -159,7 +167,9 @@ def _local(here: Session, chain_port: int) -> Iterator[Place]:
             reached = Connection(anvil.url, timeout=settings.rpc_timeout)
             market = Market(reached, entry.market, receipt_within=settings.receipt_timeout)
             events = EventReader(reached, entry.market, entry.block)
-            return Node(market, events, open_storage(storage, timeout=settings.storage_timeout), home, identity)
+            caller = Caller(identity.account, reached.chain_id, market.address)
+            kept = open_storage(storage, timeout=settings.storage_timeout, caller=caller)
+            return Node(market, events, kept, home, identity)
 
         with _aggregating(opened(aggregator), settings.poll):
             yield Place(lambda: opened(me), entry.block, aggregator, anvil.url)

@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass, field, replace
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from marketplace.chain.verifiers import read_verifiers
 from marketplace.domain import Credited, Event, Rule, Settlement, Withdrawn
 from marketplace.errors import CorruptContent, MeritError, StorageError
@@ -22,8 +20,8 @@ from marketplace.replay import JobHistory, conservation, replay, tokens
 from marketplace.services.models import Models
 from marketplace.services.node import Node, fetch_spec
 from marketplace.services.rounds import opened_slots, proof_context, proof_problem
-from marketplace.services.validation import Reveal, Validation, read_data, unpack_validation
-from marketplace.spec import MAX_FILE_BYTES, MAX_VALIDATION_BYTES, Spec, explain
+from marketplace.services.validation import Validation, read_data, revealed, revealed_validation
+from marketplace.spec import Spec
 from marketplace.storage import get_bytes
 from trainer.data import normalise
 from trainer.models import build, count_parameters
@@ -126,12 +124,12 @@ def audit_job(
     _check_content(report, node, history, spec, d)
     _check_proofs(report, node, history, spec)
     srs = _set_up(report, node, history, spec, d)
-    revealed = _check_revealed(report, node, history, spec)
-    data = revealed
+    opened = _check_revealed(report, node, history, spec)
+    data = opened
     if data is None and validation is not None:
         data = Validation(normalise(read_data(validation, spec.data), spec.data), build(spec.model))
     _check_models(report, node, history, spec, srs, job_key, data)
-    _check_rows(report, node, history, spec, srs, job_key, revealed)
+    _check_rows(report, node, history, spec, srs, job_key, opened)
     return report
 
 
@@ -314,8 +312,7 @@ def _check_revealed(report: AuditReport, node: Node, history: JobHistory, spec: 
         report.skip("validation", "the owner has not revealed the validation data")
         return None
     try:
-        content = get_bytes(node.storage, _reveal(node, history).validation_cid, max_bytes=MAX_VALIDATION_BYTES)
-        data = unpack_validation(content, spec)
+        data = revealed_validation(node, history, spec)
     except MeritError as error:
         report.add("validation", "the revealed validation data", [str(error)])
         return None
@@ -342,7 +339,7 @@ def _check_rows(
 
     problems = []
     models = Models(node, history.created, spec, srs)
-    rows = _reveal(node, history).rows
+    rows = revealed(node, history).rows
     judged = {number: event for number, event in sorted(history.settled.items()) if event.settlement.reference_cid}
     bound = max_rows_file_bytes(models.parameters, models.chunks)
     for number, event in judged.items():
@@ -358,12 +355,3 @@ def _check_rows(
         if problem:
             problems.append(f"round {number}: {problem}")
     report.add("reference rows", f"the rows of {len(judged)} rounds follow from the validation data", problems)
-
-
-def _reveal(node: Node, history: JobHistory) -> Reveal:
-    """Raises CorruptContent, StorageError."""
-    cid = history.revealed[-1].cid
-    try:
-        return Reveal.model_validate_json(get_bytes(node.storage, cid, max_bytes=MAX_FILE_BYTES))
-    except ValidationError as error:
-        raise CorruptContent(f"What the owner revealed at {cid} is not valid: {explain(error)}.") from error

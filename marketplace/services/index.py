@@ -8,7 +8,7 @@ reads on from there. What the rules make of a job (pots, pay, findings) is marke
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -23,9 +23,10 @@ from marketplace.chain.events import EventReader
 from marketplace.domain import Event, JobCreated
 from marketplace.errors import InputError, NotFound
 from marketplace.replay import JobHistory, replay
-from marketplace.services.index_tables import Base, Block, EventRow, JobRow, Meta, event_row, fold
+from marketplace.services.index_tables import Base, Block, EventRow, JobRow, Meta, Named, event_row, fold
+from marketplace.storage.cid import CID_LENGTH
 
-SCHEMA = "1"
+SCHEMA = "2"
 BATCH = 20_000  # blocks that are read and written at once
 CHECKPOINTS = 1024  # blocks without events whose hash is kept behind the last one
 HISTORIES = 64  # replayed jobs that are kept in memory
@@ -128,11 +129,20 @@ class Index:
         with self._open() as db:
             return db.scalars(select(Meta.value).where(Meta.key == "generation")).one()
 
-    def describe(self, job_id: int, description: Description) -> None:
+    def describe(self, job_id: int, description: Description, named: Collection[str] = ()) -> None:
+        """named: the CIDs that the description names."""
         values = {name: getattr(description, name) for name in Description.__dataclass_fields__}
         values["search"] = (description.name or "").lower()
         with self._lock, self._open.begin() as db:
             db.execute(update(JobRow).where(JobRow.job_id == job_id).values(**values))
+            for cid in set(named):
+                if len(cid) == CID_LENGTH:  # others are none
+                    db.merge(Named(cid=cid))
+
+    def is_named(self, cid: str) -> bool:
+        """Whether this content is some job's description, or named there."""
+        with self._open() as db:
+            return db.get(Named, cid) is not None
 
     def undescribed(self, limit: int) -> list[JobCreated]:
         """Jobs whose description was neither read nor found wanting."""
@@ -228,18 +238,18 @@ class Index:
         self,
         *,
         job_id: int | None = None,
-        payee: str | None = None,
+        party: str | None = None,
         kinds: Sequence[type[Event]] = (),
         after: int = 0,
         limit: int | None = None,
         newest_first: bool = False,
     ) -> list[News]:
-        """Events in order, of one job or payee, or of everybody."""
+        """Events in order, of one job, or of one party (who was paid, or takes part by them), or of everybody."""
         wanted = select(EventRow).where(EventRow.seq > after)
         if job_id is not None:
             wanted = wanted.where(EventRow.job_id == job_id)
-        if payee is not None:
-            wanted = wanted.where(EventRow.payee == payee)
+        if party is not None:
+            wanted = wanted.where(EventRow.party == party)
         if kinds:
             wanted = wanted.where(EventRow.kind.in_([kind.__name__ for kind in kinds]))
         wanted = wanted.order_by(EventRow.seq.desc() if newest_first else EventRow.seq).limit(limit)

@@ -21,6 +21,7 @@ from marketplace.domain import (
     Withdrawn,
 )
 from marketplace.errors import NotFound
+from marketplace.storage.cid import CID_LENGTH
 
 _Id = BigInteger().with_variant(Integer, "sqlite")
 _HEX = ConfigDict(ser_json_bytes="hex", val_json_bytes="hex")
@@ -48,7 +49,7 @@ class Block(Base):
 
 
 class EventRow(Base):
-    """An event. round: the job's when it happened. data: all of it, as JSON."""
+    """An event. round: the job's when it happened. party: who is paid, or takes part, by it. data: all, as JSON."""
 
     __tablename__ = "events"
     seq: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
@@ -57,11 +58,11 @@ class EventRow(Base):
     job_id: Mapped[int] = mapped_column(_Id)
     round: Mapped[int]
     kind: Mapped[str] = mapped_column(String(40))
-    payee: Mapped[str | None] = mapped_column(String(42))
+    party: Mapped[str | None] = mapped_column(String(42))
     data: Mapped[str] = mapped_column(Text)
     __table_args__ = (
         Index("events_of_job", "job_id", "seq"),
-        Index("events_of_payee", "payee", "seq"),
+        Index("events_of_party", "party", "seq"),
         Index("events_in_order", "block", "log_index", unique=True),
         {"sqlite_autoincrement": True},
     )
@@ -113,6 +114,13 @@ class JobRow(Base):
         return found
 
 
+class Named(Base):
+    """Content that is a job's description or is named there. It stays when a reorganization drops the job."""
+
+    __tablename__ = "named"
+    cid: Mapped[str] = mapped_column(String(CID_LENGTH), primary_key=True)
+
+
 def event_row(event: Event, round: int) -> EventRow:
     return EventRow(
         block=event.block,
@@ -120,9 +128,22 @@ def event_row(event: Event, round: int) -> EventRow:
         job_id=event.job_id,
         round=round,
         kind=type(event).__name__,
-        payee=event.payee if isinstance(event, Credited | Withdrawn) else None,
+        party=_party(event),
         data=_CODECS[type(event).__name__].dump_json(event).decode(),
     )
+
+
+def _party(event: Event) -> str | None:
+    match event:
+        case Credited() | Withdrawn():
+            return event.payee
+        case JobCreated():
+            return event.owner
+        case AggregationAccepted():
+            return event.aggregator
+        case Joined():
+            return event.operator
+    return None
 
 
 def fold(db: Session, event: Event) -> JobRow | None:

@@ -3,20 +3,25 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from aggregator.reference import agrees, first_row, second_row
 from marketplace.chain.market import Receipt
 from marketplace.domain import ZERO_ADDRESS, JobCreated, RoundSettled, Rule, slots
 from marketplace.errors import CorruptContent, InputError
-from marketplace.files import read_within, write_atomically
 from marketplace.keys.sealing import Purpose, open_sealed
 from marketplace.replay import JobHistory
 from marketplace.services.models import Models
 from marketplace.services.node import JobFeed, Node, fetch_opened, fetch_spec, job_key
 from marketplace.services.proofs import JobSetups, open_setup
-from marketplace.services.validation import Reveal, Validation, pack_validation, publish_validation, unpack_validation
-from marketplace.spec import MAX_VALIDATION_BYTES, JobFile, Spec, terms_of
+from marketplace.services.validation import (
+    Reveal,
+    Validation,
+    holds_validation,
+    kept_validation,
+    publish_validation,
+    unpack_validation,
+)
+from marketplace.spec import JobFile, Spec, terms_of
 from marketplace.storage import put_bytes
 from trainer.data import Dataset, normalise
 from trainer.models import build, check_fits, count_parameters, flatten, from_safetensors, load_flat, to_safetensors
@@ -61,12 +66,9 @@ def create_job(node: Node, job: JobFile, validation: Dataset | None, base: bytes
         )
     setups = JobSetups.choose(node, job.proofs, circuit_id(rule, job.market.max_trainers), len(weights))
     sealed = None
-    content = b""
     if validation is not None and job.market.aggregator is not None:
-        content = pack_validation(validation)
         key = bytes.fromhex(job.market.aggregator.encryption_key[2:])
-        sealed = publish_validation(node, content, len(validation.y), key)
-        write_atomically(_validation_path(node, sealed.commitment), content)
+        sealed = publish_validation(node, validation, key, node.me.address)
     # Published even where a seed makes it: other versions of torch may draw other numbers from the seed.
     base_cid = put_bytes(node.storage, pack_model(weights.numpy()))
     spec = Spec.of(job, base_cid=base_cid, proofs=setups.publish(node), validation=sealed)
@@ -208,10 +210,24 @@ def rows_problem(validation: Validation, base: Float32s, end: Float32s, first: I
 
 def reveal_validation(node: Node, job_id: int) -> Receipt:
     """Publishes the validation data and the opened reference rows of a job that is over."""
+    cid = prepare_reveal(node, job_id)
+    return node.market.reveal_validation(node.me.account, job_id, cid)
+
+
+def prepare_reveal(node: Node, job_id: int) -> str:
+    """Puts the data and the opened rows of a job that is over into storage; the CID that its owner is to announce.
+
+    Raises InputError while the job runs, when its data would be in the open, and where the rows are sealed to another
+    key; NotFound where the data are not kept here.
+    """
     history = JobFeed(node, job_id).refresh()
     created = history.created
+    if not history.state.over:
+        raise InputError(f"Job {job_id} is not over: its validation data are revealed afterwards only.")
     spec = fetch_spec(node.storage, created)
-    content = _kept_validation(node, spec)
+    content = kept_validation(node, spec)
+    if created.encryption_key != node.me.encryption_key:
+        raise InputError(f"The reference rows of job {job_id} are sealed to another key than {node.me.address}'s.")
     d = count_parameters(spec.model)
     setup = open_setup(node, created, spec)
     rows = {}
@@ -222,23 +238,13 @@ def reveal_validation(node: Node, job_id: int) -> Receipt:
         rows[round] = put_bytes(node.storage, pack_rows(first, second, blinders, setup.chunks))
     document = Reveal(validation_cid=put_bytes(node.storage, content), rows=rows)
     body = json.dumps(document.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()
-    return node.market.reveal_validation(node.me.account, job_id, put_bytes(node.storage, body))
-
-
-def _validation_path(node: Node, commitment: str) -> Path:
-    return node.home / "validation" / f"{commitment}.safetensors"
-
-
-def _kept_validation(node: Node, spec: Spec) -> bytes:
-    if spec.validation is None:
-        raise InputError("This job has no validation data to reveal.")
-    return read_within(_validation_path(node, spec.validation.commitment), MAX_VALIDATION_BYTES)
+    return put_bytes(node.storage, body)
 
 
 def _own_validation(node: Node, created: JobCreated, spec: Spec, data: Dataset | None) -> Validation:
     """The committed file from the owner's home folder; else the given data, for jobs that committed none."""
-    if spec.validation is not None and _validation_path(node, spec.validation.commitment).exists():
-        return unpack_validation(_kept_validation(node, spec), spec)
+    if holds_validation(node, spec):
+        return unpack_validation(kept_validation(node, spec), spec)
     if data is None:
         raise InputError(f"Job {created.job_id} needs --validation DATA to be watched.")
     return Validation(normalise(data, spec.data), build(spec.model))

@@ -6,17 +6,20 @@ normalisation. The commitment is the keccak256 of the whole, so data that could 
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from eth_utils.crypto import keccak
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from marketplace.domain import JobCreated
-from marketplace.errors import CorruptContent, InputError
+from marketplace.errors import CorruptContent, InputError, NotFound
+from marketplace.files import read_within, write_atomically
 from marketplace.keys.sealing import Purpose, open_sealed, seal_bytes_to
+from marketplace.replay import JobHistory
 from marketplace.services.node import Node, fetch_opened
-from marketplace.spec import MAX_VALIDATION_BYTES, Spec, ValidationConfig
-from marketplace.storage import put_bytes
+from marketplace.spec import MAX_FILE_BYTES, MAX_VALIDATION_BYTES, Spec, ValidationConfig, explain
+from marketplace.storage import get_bytes, put_bytes
 from trainer import data as datasets
 from trainer.config import DataSchema
 from trainer.data import Dataset, from_safetensors, normalise, to_safetensors
@@ -78,16 +81,55 @@ def unpack_validation(content: bytes, spec: Spec) -> Validation:
     return Validation(normalise(data, spec.data), build(spec.model))
 
 
-def publish_validation(node: Node, content: bytes, samples: int, aggregator_key: bytes) -> ValidationConfig:
-    """Seals the validation file to the aggregator's X25519 key and stores it; what the spec says of it.
+def publish_validation(node: Node, data: Dataset, aggregator_key: bytes, owner: str) -> ValidationConfig:
+    """Seals the owner's validation file to the aggregator's X25519 key and stores it; what the spec says of it.
 
-    The seal names the owner, so that nobody else's job can make the aggregator answer questions about these data.
+    The seal names the owner, so that nobody else's job can make the aggregator answer questions about these data. The
+    file is kept in the home folder: only with it can reference rows be recomputed and the data be revealed.
     """
+    content = pack_validation(data)
     if len(content) > MAX_VALIDATION_BYTES:
         raise InputError(f"The validation data take {len(content)} bytes; at most {MAX_VALIDATION_BYTES} are allowed.")
-    context = node.context(Purpose.VALIDATION, job_id=0, party=node.me.address)  # the job has no number yet
+    context = node.context(Purpose.VALIDATION, job_id=0, party=owner)  # the job has no number yet
     cid = put_bytes(node.storage, seal_bytes_to(aggregator_key, content, context))
-    return ValidationConfig(commitment="0x" + keccak(content).hex(), sealed_cid=cid, samples=samples)
+    commitment = "0x" + keccak(content).hex()
+    write_atomically(_path(node, commitment), content)
+    return ValidationConfig(commitment=commitment, sealed_cid=cid, samples=len(data.y))
+
+
+def holds_validation(node: Node, spec: Spec) -> bool:
+    """Whether the job's validation data are kept on this machine."""
+    return spec.validation is not None and _path(node, spec.validation.commitment).is_file()
+
+
+def kept_validation(node: Node, spec: Spec) -> bytes:
+    """The validation file from the owner's home folder. Raises InputError, NotFound."""
+    if spec.validation is None:
+        raise InputError("This job has no validation data.")
+    if not holds_validation(node, spec):
+        raise NotFound("This job's validation data are not kept here: use the machine that the job was created on.")
+    return read_within(_path(node, spec.validation.commitment), MAX_VALIDATION_BYTES)
+
+
+def _path(node: Node, commitment: str) -> Path:
+    return node.home / "validation" / f"{commitment}.safetensors"
+
+
+def revealed(node: Node, history: JobHistory) -> Reveal:
+    """What the owner revealed last. Raises NotFound, CorruptContent, StorageError."""
+    if not history.revealed:
+        raise NotFound("The owner has not revealed the validation data.")
+    cid = history.revealed[-1].cid
+    try:
+        return Reveal.model_validate_json(get_bytes(node.storage, cid, max_bytes=MAX_FILE_BYTES))
+    except ValidationError as error:
+        raise CorruptContent(f"What the owner revealed at {cid} is not valid: {explain(error)}.") from error
+
+
+def revealed_validation(node: Node, history: JobHistory, spec: Spec) -> Validation:
+    """The revealed validation data, which are those that were committed to. Raises as `revealed` does."""
+    content = get_bytes(node.storage, revealed(node, history).validation_cid, max_bytes=MAX_VALIDATION_BYTES)
+    return unpack_validation(content, spec)
 
 
 def open_validation(node: Node, created: JobCreated, spec: Spec) -> Validation:

@@ -1,4 +1,4 @@
-"""Where bytes are kept by content id: a folder, an IPFS node, or memory."""
+"""Where bytes are kept by content id: a folder, an IPFS node, another Merit node, or memory."""
 
 import ipaddress
 from pathlib import Path
@@ -8,23 +8,27 @@ from marketplace.errors import InputError
 from marketplace.storage.folder import FolderStorage
 from marketplace.storage.kubo import KuboStorage
 from marketplace.storage.memory import MemoryStorage
+from marketplace.storage.peer import PREFIX as PEER
+from marketplace.storage.peer import Caller, PeerStorage
 from marketplace.storage.transfer import Storage, fetch_to, get_bytes, put_bytes
 
-__all__ = ["Storage", "fetch_to", "get_bytes", "open_storage", "put_bytes"]
+__all__ = ["PEER", "Caller", "Storage", "fetch_to", "get_bytes", "open_storage", "put_bytes"]
 
 _MULTIADDR = ("/ip4/", "/ip6/", "/dns/", "/dns4/", "/dns6/", "/unix/")
 
 
-def open_storage(address: str, *, timeout: float) -> Storage:
+def open_storage(address: str, *, timeout: float, caller: Caller | None = None) -> Storage:
     """The storage at `address`; nothing is contacted or made yet.
 
     address: `folder:PATH` or a plain path; an IPFS node's RPC as a multiaddr (`/ip4/127.0.0.1/tcp/5001`) or a URL
-    (`http://127.0.0.1:5001`); `memory:` for an empty one that ends with the process.
-    timeout: seconds that a node may keep silent.
+    (`http://127.0.0.1:5001`); another Merit node, `node+https://HOST[:PORT]`; `memory:` for an empty one that ends with
+    the process. timeout: seconds that a node may keep silent. caller: who signs what a Merit node is asked for.
     Raises InputError for an address that is none of these.
     """
     if address == "memory:":
         return MemoryStorage()
+    if address.startswith(PEER):
+        return PeerStorage(address, timeout=timeout, caller=caller)
     if address.startswith(_MULTIADDR):
         return KuboStorage(address, timeout=timeout)
     if address.startswith(("http://", "https://")):
@@ -32,9 +36,13 @@ def open_storage(address: str, *, timeout: float) -> Storage:
     path = address.removeprefix("folder:")
     if not path or "://" in path or "\0" in path:
         raise InputError(
-            f"{address!r} is no storage address; give folder:PATH, http://HOST:PORT or /ip4/HOST/tcp/PORT."
+            f"{address!r} is no storage address; give folder:PATH, node+https://HOST, http://HOST:PORT or "
+            "/ip4/HOST/tcp/PORT."
         )
-    return FolderStorage(Path(path).expanduser())
+    try:
+        return FolderStorage(Path(path).expanduser())
+    except RuntimeError as error:
+        raise InputError(f"{address!r} names the home of a user that this machine does not know.") from error
 
 
 def _multiaddr(url: str) -> str:

@@ -13,12 +13,14 @@ import httpx
 import pytest
 from fastapi import Request
 
+from marketplace.api import serve
 from marketplace.api.folders import Folders
 from marketplace.api.forms import DataEntry
 from marketplace.api.guard import require_loopback, token_of
 from marketplace.api.problems import Refusal
 from marketplace.errors import InputError
-from tests.api_node import TOKEN, Api
+from marketplace.services.agent import Notice
+from tests.api_node import TOKEN, Api, told
 from tests.chain_fixtures import KEY, OWNER, terms
 from tests.jobs import World
 
@@ -40,6 +42,12 @@ ACTING = [
     ("POST", "/api/jobs"),
     ("POST", "/api/jobs/preview"),
     ("POST", "/api/jobs/prepare"),
+    ("GET", "/api/setups"),
+    ("GET", "/api/jobs/1/own"),
+    ("GET", "/api/jobs/1/model"),
+    ("GET", "/api/jobs/1/accuracy"),
+    ("POST", "/api/jobs/1/reveal"),
+    ("POST", "/api/jobs/1/reveal/prepare"),
 ]
 
 
@@ -218,6 +226,43 @@ def test_a_size_that_is_only_announced_is_refused_at_once(api: Api) -> None:
     connection.close()
 
 
+def connect(api: Api) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(api.url.rsplit(":", 1)[1])), timeout=20)
+
+
+def until_it_hangs_up(raw: socket.socket) -> bytes:
+    said = b""
+    with contextlib.suppress(ConnectionError):
+        while piece := raw.recv(65_536):
+            said += piece
+    return said
+
+
+@pytest.mark.parametrize("line", [b"X: " + b"x" * 1_000_000, b"X: x\r\n" * 200_000, b"GET /" + b"x" * 1_000_000])
+def test_a_head_without_end_is_cut_off(api: Api, line: bytes) -> None:
+    with connect(api) as raw:
+        with contextlib.suppress(ConnectionError):
+            raw.sendall(b"GET /api/health HTTP/1.1\r\nHost: localhost\r\n" + line)
+        said = until_it_hangs_up(raw)
+    assert not said or said.split()[1] in (b"400", b"431")
+    assert api.bare.get("/api/health").status_code == 200
+
+
+def test_who_does_not_finish_a_head_is_hung_up_on(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "HEAD_WITHIN", 0.4)
+    whole = b"GET /api/health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    stream = told(api.web, "/api/events")  # who waits for an answer is not meant
+    next(stream)
+    for before in (b"", whole):  # at once, and after a request that was answered
+        with connect(api) as raw:
+            raw.sendall(before + whole[:-2])
+            said = until_it_hangs_up(raw)
+        assert said.count(b"HTTP/1.1 200") == bool(before)
+    api.services.hub.say(1, Notice("still", "here"))
+    assert next(stream).data["kind"] == "still"
+    stream.close()
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b"{", b'{"job_id": 1, "data": "digits", "more": 1}', b"[" * 100_000, b"\xff"]
 )
@@ -240,6 +285,11 @@ def test_yaml_that_would_grow_or_nest_without_end_is_refused(api: Api, yaml: str
 def test_values_out_of_bounds_are_refused_in_words(api: Api, path: str) -> None:
     assert api.bare.get(path).status_code in (400, 422)
     assert api.bare.get(path).headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("path", ["/api/trainers", "/api/data/check"])
+def test_numbers_that_no_database_holds_are_refused_in_words(api: Api, path: str) -> None:
+    is_problem(api.web.post(path, json={"job_id": 2**63, "data": "digits"}), 422)
 
 
 def test_streams_are_bounded(api: Api) -> None:

@@ -16,8 +16,13 @@ import httpx
 import pytest
 
 from marketplace.chain.connection import Connection
+from marketplace.domain import ZERO_ADDRESS, State
+from marketplace.errors import StorageError
 from marketplace.keys.keystore import Keystore
-from tests.jobs import World, blobs, job_file
+from marketplace.services.agent import Step
+from marketplace.services.node import JobFeed, Node
+from marketplace.storage import Caller, Storage, get_bytes, open_storage
+from tests.jobs import World, blobs, job_file, new_play
 from trainer.data import write_npz
 
 pytest_plugins = ["tests.chain_fixtures", "tests.jobs"]
@@ -55,18 +60,24 @@ class Up:
         pytest.fail(f"{path} does not come to what is awaited: {self.log.read_text()[-3000:]}")
 
     def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        """The log's; what is said before the node is there is for people."""
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+
+
+def merit(folder: Path, *command: str) -> "tuple[subprocess.Popen[str], Path]":
+    """Starts the command line with a home below `folder`; what it says on standard error goes to the file."""
+    keep = {name: value for name, value in os.environ.items() if not name.startswith("MERIT_")}
+    environment = keep | {"MERIT_HOME": str(folder / "home"), "MERIT_POLL": "0.1", "MERIT_PASSWORD": PASSWORD}
+    full = [sys.executable, "-m", "marketplace.cli.main", "--json", *command]
+    log = folder / "log"
+    with log.open("a") as errors:
+        return subprocess.Popen(full, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True), log
 
 
 @contextmanager
 def merit_up(folder: Path, *options: str, before: tuple[str, ...] = (), stop: int = signal.SIGTERM) -> Iterator[Up]:
     """Runs it until the block ends, and checks that it then ends by itself."""
-    keep = {name: value for name, value in os.environ.items() if not name.startswith("MERIT_")}
-    environment = keep | {"MERIT_HOME": str(folder / "home"), "MERIT_POLL": "0.1", "MERIT_PASSWORD": PASSWORD}
-    command = [sys.executable, "-m", "marketplace.cli.main", "--json", *before, "up", "--port", "0", *options]
-    log = folder / "log"
-    with log.open("a") as errors:
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True)
+    process, log = merit(folder, *before, "up", "--port", "0", *options)
     assert process.stdout is not None
     try:
         line = process.stdout.readline()  # the server's address, or nothing when it has ended
@@ -149,3 +160,52 @@ def test_a_taken_port_is_said_in_a_sentence(tmp_path: Path, world: World) -> Non
         assert done.returncode == 2
         assert "cannot be listened on" in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_trainer_elsewhere_takes_part_through_another_node_s_storage(world: World, tmp_path: Path) -> None:
+    play = new_play(world, validation=False, min_trainers=1, max_trainers=1, max_faulty=0, rounds=1)
+    market, connection = world.chain.market, world.chain.connection
+    chain = ("--rpc", connection.url, "--market", market.address)
+    for name in ("there", "elsewhere"):
+        (tmp_path / name).mkdir()
+    trainer = Keystore(tmp_path / "elsewhere" / "home" / "keys", scrypt_n=4096).create("default", PASSWORD)
+    world.node("elsewhere", trainer)  # gives it coin
+    with merit_up(tmp_path / "there", before=(*chain, "--storage", f"folder:{tmp_path / 'storage'}")) as up:
+        up.until(f"/api/jobs/{play.job_id}", lambda shown: shown["spec"])
+        there = f"node+{up.web.base_url}"
+        joining = ("trainer", "join", str(play.job_id), "--data", str(play.data[0]), "--device", "cpu")
+        process, log = merit(tmp_path / "elsewhere", *chain, "--storage", there, *joining)
+        try:
+            judge, end = play.judge(), time.monotonic() + 120
+            while process.poll() is None:
+                if judge.step() is not Step.WORKED:
+                    time.sleep(0.05)
+                assert time.monotonic() < end, log.read_text()[-3000:]
+            assert process.returncode == 0, log.read_text()[-3000:]
+        finally:
+            process.kill()
+            process.communicate()
+        assert market.job(play.job_id).state is State.COMPLETED
+        assert market.credit(trainer.address, ZERO_ADDRESS) > market.terms(play.job_id).stake
+        (update,) = JobFeed(play.owner, play.job_id).refresh().rounds[0].submissions.values()
+        stored = {line["path"]: line["status"] for line in up.lines() if line.get("method") == "PUT"}
+        assert stored == {f"/api/content/{update.cid}": 201}
+
+        # Who took part audits from there: every file of the job is read through the other node, signed.
+        process, log = merit(tmp_path / "elsewhere", *chain, "--storage", there, "audit", str(play.job_id))
+        assert process.wait(120) == 0, log.read_text()[-3000:]
+
+        def asked_by(node: Node) -> Storage:
+            return open_storage(there, timeout=10, caller=Caller(node.me.account, connection.chain_id, market.address))
+
+        assert get_bytes(asked_by(play.owner), update.cid, 1 << 20)
+        for stranger in (asked_by(world.node("stranger")), open_storage(there, timeout=10)):
+            with pytest.raises(StorageError, match="refused"):
+                get_bytes(stranger, update.cid, 1 << 20)
+
+
+def test_an_account_to_admit_must_be_an_address(tmp_path: Path, world: World) -> None:
+    up = ("--rpc", world.chain.connection.url, "--market", world.chain.market.address, "up", "--admit", "0x12")
+    process, log = merit(tmp_path, *up)
+    assert process.wait(60) == 2
+    assert "no address" in log.read_text()

@@ -107,17 +107,17 @@ def test_a_ceremony_of_snarkjs_is_imported_and_described(merit: Merit, tmp_path:
 def test_several_people_make_a_key_that_proves_and_is_verified(ptau: Path, initial: Path, tmp_path: Path) -> None:
     files = [initial]
     hashes = []
-    for name in ("Ada", "Βασίλης [bold]", "Chen"):
+    for name in ("Ada", "Βασίλης [bold]"):
         person = command(tmp_path / f"home of {len(files)}")
         files.append(tmp_path / f"{len(files)}.key")
         made = person("key", "contribute", files[-2], "--name", name, "--output", files[-1])
         hashes.append(made["contributions"][-1])
-        assert person("describe", files[-1]) == made
+    assert person("describe", files[-1]) == made
     checker = command(tmp_path / "checker")
     verified = checker("key", "verify", files[-1], "--ptau", ptau)
     assert verified["kind"] == "ceremony"
     assert verified["contributions"] == hashes
-    assert [each["name"] for each in hashes] == ["Ada", "Βασίλης [bold]", "Chen"]
+    assert [each["name"] for each in hashes] == ["Ada", "Βασίλης [bold]"]
     assert checker("list")[0]["kind"] == "ceremony"
 
     key = setup.load_key(files[-1], bytes.fromhex(verified["hash"][2:]))

@@ -182,7 +182,7 @@ def test_two_wrong_openings_do_not_cancel() -> None:
     assert not kzg.open_together(srs, rows, blinders, points)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(-32767, 32767), min_size=1, max_size=40), st.integers(0, 2**32))
 def test_commitments_add_up(entries: list[int], x: int) -> None:
     w = np.array(entries, np.int16)

@@ -52,7 +52,7 @@ def value_of(component: Mapping[str, Any]) -> st.SearchStrategy[Any]:
 
 
 @pytest.mark.parametrize("entry", abi.events_by_topic().values(), ids=lambda entry: entry["name"])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_an_event_is_read_as_it_was_emitted(entry: Any, data: st.DataObject) -> None:
     values = {i["name"]: data.draw(value_of(i)) for i in entry["inputs"]}
@@ -63,14 +63,14 @@ def test_an_event_is_read_as_it_was_emitted(entry: Any, data: st.DataObject) -> 
     plain = [[abi._to_abi(i, values[i["name"]]) for i in part] for part in (indexed, others)]
     topics = [abi.codec.encode([kind], [value]) for kind, value in zip(encode[0], plain[0], strict=True)]
     body = abi.codec.encode(encode[1], plain[1])
-    event = decode(Log(5, 6, "0x", "0x01", [topic, *topics], body, False), 7)
+    event = decode(Log(5, 6, "0x", "0x01", [topic, *topics], body, False, "0x02"), 7)
     for name, value in values.items():
         assert getattr(event, abi.snake(name)) == value
     if body:
         with pytest.raises(ChainError):
-            decode(Log(5, 6, "0x", "0x01", [topic, *topics], body[:-32], False), 7)
+            decode(Log(5, 6, "0x", "0x01", [topic, *topics], body[:-32], False, "0x02"), 7)
     with pytest.raises(ChainError):
-        decode(Log(5, 6, "0x", "0x01", [topic, *topics, bytes(32)], body, False), 7)
+        decode(Log(5, 6, "0x", "0x01", [topic, *topics, bytes(32)], body, False, "0x02"), 7)
 
 
 def call_part(index: int) -> Mapping[str, Any]:
@@ -78,7 +78,7 @@ def call_part(index: int) -> Mapping[str, Any]:
     return inputs[index]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data(), cut=st.integers(1, 64), flip=st.integers(0, 2**16))
 def test_call_data_of_a_settlement_have_one_encoding(data: st.DataObject, cut: int, flip: int) -> None:
     arguments = tuple(data.draw(value_of(call_part(index))) for index in range(4))
@@ -95,14 +95,14 @@ def test_call_data_of_a_settlement_have_one_encoding(data: st.DataObject, cut: i
             continue
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(numbers=WORDS)
 def test_words_and_integers_are_the_same(numbers: tuple[int, ...]) -> None:
     assert words(bytes_of(numbers)) == numbers
     assert bytes_of(words(bytes_of(numbers))) == bytes_of(numbers)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(chain=UINT256, job=UINT256, round_=UINT256, market=st.binary(min_size=20, max_size=20))
 def test_a_proofs_context_says_every_field_once(chain: int, job: int, round_: int, market: bytes) -> None:
     encoded = Context(chain, market, job, round_, b"\5" * 32).encoded()
@@ -110,14 +110,14 @@ def test_a_proofs_context_says_every_field_once(chain: int, job: int, round_: in
     assert words(encoded) == (chain, int.from_bytes(market), job, round_, int.from_bytes(b"\5" * 32))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(amount=st.integers(0, 2**128 - 1), seconds=st.integers(1, 2**64))
 def test_amounts_and_durations_survive_their_text(amount: int, seconds: int) -> None:
     assert parse_amount(format_amount(amount)) == parse_amount(amount) == parse_amount(f"{amount} wei") == amount
     assert parse_duration(f"{seconds} s") == parse_duration(seconds) == seconds
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(text=st.text(max_size=200))
 def test_text_that_is_no_amount_or_duration_is_refused_as_such(text: str) -> None:
     for parse in (parse_amount, parse_duration):
@@ -127,7 +127,7 @@ def test_text_that_is_no_amount_or_duration_is_refused_as_such(text: str) -> Non
             continue
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     w=st.lists(st.integers(-LIMIT, LIMIT), min_size=1, max_size=40),
     c=st.integers(1, 3),
@@ -162,7 +162,7 @@ def test_files_of_arrays_are_read_as_they_were_written(w: list[int], c: int, fil
             read(file, d + 1)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(secrets=st.lists(st.binary(min_size=32, max_size=32), min_size=1, max_size=5, unique=True))
 def test_every_recipient_of_a_job_key_opens_the_same(secrets: list[bytes]) -> None:
     context = SealContext(1, "0x" + "ab" * 20, 2, 0, "0x" + "cd" * 20, Purpose.JOB_KEY)
@@ -171,7 +171,7 @@ def test_every_recipient_of_a_job_key_opens_the_same(secrets: list[bytes]) -> No
     assert {open_job_key(document, address, key, context) for address, key in keys.items()} == {b"\7" * 32}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     data=st.data(),
     rule=st.sampled_from((KRUM_COSINE, REFERENCE)),

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import create_engine, select, text
 
 from marketplace.chain.events import EventReader
-from marketplace.domain import Event, JobCreated
+from marketplace.domain import AggregationAccepted, Credited, Event, JobCreated, Joined
 from marketplace.errors import InputError, NotFound
 from marketplace.replay import replay
 from marketplace.services.index import Description, Index, JobQuery, filtered, page, sort_key
@@ -17,6 +17,7 @@ from tests.chain_fixtures import (
     AGGREGATOR,
     KEY,
     OWNER,
+    PEOPLE,
     TRAINERS,
     Chain,
     commitment,
@@ -108,9 +109,29 @@ def test_a_job_s_row_says_what_the_contract_says(chain: Chain, index: Index) -> 
     assert (row.state, row.submit_by) == ("aborted", None)
 
 
+def test_a_party_s_events_are_those_by_which_it_takes_part_and_is_paid(chain: Chain, index: Index) -> None:
+    job_id = whole_job(chain)
+    current(chain, index)
+    for account, kind in ((OWNER, JobCreated), (AGGREGATOR, AggregationAccepted), (TRAINERS[1], Joined)):
+        news = index.events(party=account.address, kinds=[JobCreated, AggregationAccepted, Joined])
+        assert [(type(entry.event), entry.event.job_id) for entry in news] == [(kind, job_id)]
+    assert index.events(party=PEOPLE[8].address) == []
+
+
+def test_content_that_a_description_names_is_known(chain: Chain, index: Index) -> None:
+    job_id = whole_job(chain)
+    current(chain, index)
+    named = "b" + "a" * 58
+    assert not index.is_named(named)
+    for _ in range(2):
+        index.describe(job_id, Description("n", "mlp", 5, False), [named, named, "no cid", "x\0" * 400])
+    assert index.is_named(named)
+    assert not index.is_named("no cid")
+
+
 def test_credits_know_the_round_that_brought_them(chain: Chain, index: Index) -> None:
     whole_job(chain)
-    news = current(chain, index).events(payee=TRAINERS[0].address)
+    news = current(chain, index).events(party=TRAINERS[0].address, kinds=[Credited])
     assert [(item.round, type(item.event).__name__) for item in news] == [(1, "Credited")]
 
 

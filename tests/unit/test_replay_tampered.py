@@ -402,7 +402,7 @@ def test_no_event_can_be_repeated_unnoticed(logs: dict[str, Log], which: str) ->
         assert replay([*log[: i + 1], log[i], *log[i + 1 :]]).findings
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_a_log_of_rubbish_gives_findings_and_never_fails(logs: dict[str, Log], data: st.DataObject) -> None:
     log = logs[data.draw(st.sampled_from(ALL))]

@@ -104,7 +104,7 @@ def test_sealed_bytes_come_back(kind: tuple[Seal, Open, int], size: int) -> None
     assert len(sealed) <= sealed_size(size)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.binary(max_size=300))
 def test_any_bytes_come_back(data: bytes) -> None:
     for seal, open_, _ in KINDS.values():
@@ -301,7 +301,7 @@ def test_content_over_the_bound_is_not_written() -> None:
     assert len(sink.getvalue()) <= 300_000
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(junk=st.binary(max_size=400), magic=st.booleans())
 def test_junk_is_refused(junk: bytes, magic: bool) -> None:
     for seal, open_, _ in KINDS.values():

@@ -1,4 +1,4 @@
-"""What every storage promises, held against memory, a folder, and a real IPFS node."""
+"""What every storage promises, held against memory, a folder, a real IPFS node, and a real Merit node."""
 
 import errno
 import json
@@ -6,20 +6,32 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 
+from marketplace.chain.anvil import Anvil
+from marketplace.chain.connection import Connection
+from marketplace.chain.deploy import deploy
+from marketplace.chain.events import EventReader
+from marketplace.chain.market import Market
 from marketplace.errors import CorruptContent, InputError, NotFound, StorageError
-from marketplace.storage import Storage, fetch_to, get_bytes, open_storage, put_bytes
+from marketplace.services.node import Node
+from marketplace.storage import Caller, Storage, fetch_to, get_bytes, open_storage, put_bytes
 from marketplace.storage.cid import CHUNK, RAW, Cid
 from marketplace.storage.folder import FolderStorage
 from marketplace.storage.kubo import KuboStorage
 from marketplace.storage.memory import MemoryStorage
-from tests.ipfs_node import Node, ipfs_node  # noqa: F401  (a fixture)
+from marketplace.storage.peer import PeerStorage
+from tests.api_node import api_of
+from tests.chain_fixtures import PEOPLE
+from tests.ipfs_node import Node as IpfsNode
+from tests.ipfs_node import ipfs_node  # noqa: F401  (a fixture)
+
+pytest_plugins = ["tests.chain_fixtures"]
 
 pytestmark = pytest.mark.filterwarnings("ignore:The 'strict' parameter:FutureWarning")
 
@@ -33,13 +45,31 @@ def pattern(size: int) -> bytes:
     return (bytes(range(251)) * (size // 251 + 1))[:size]
 
 
-@pytest.fixture(params=["memory", "folder", NODE])
+@pytest.fixture(scope="module")
+def peer(anvil: Anvil, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PeerStorage]:
+    """Storage of a node that runs here, in a market of its own, asked by an account that the node admits."""
+    connection, folder = Connection(anvil.url), tmp_path_factory.mktemp("peer")
+    deployment = deploy(connection, PEOPLE[0])
+    market = Market(connection, deployment.market, receipt_within=20)
+    events = EventReader(connection, market.address, deployment.block)
+    node = Node(market, events, open_storage(f"folder:{folder / 'store'}", timeout=1), folder)
+    caller = Caller(PEOPLE[1], connection.chain_id, market.address)
+    with api_of(node, deployment.block, admitted=frozenset({caller.account.address})) as api:
+        made = open_storage(f"node+{api.url}", timeout=20, caller=caller)
+        assert isinstance(made, PeerStorage)
+        yield made
+
+
+@pytest.fixture(params=["memory", "folder", NODE, "peer"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     if request.param == "memory":
         return open_storage("memory:", timeout=1)
     if request.param == "folder":
         return open_storage(f"folder:{tmp_path / 'store'}", timeout=1)
-    node: Node = request.getfixturevalue("ipfs_node")
+    if request.param == "peer":
+        peer: PeerStorage = request.getfixturevalue("peer")
+        return peer
+    node: IpfsNode = request.getfixturevalue("ipfs_node")
     return open_storage(node.address, timeout=20)
 
 
@@ -112,11 +142,14 @@ def test_many_threads_may_share_a_storage(storage: Storage) -> None:
         assert list(pool.map(lambda cid: get_bytes(storage, cid, 400_000), cids)) == contents
 
 
-@pytest.mark.parametrize("where", ["memory", "folder", NODE])
+@pytest.mark.parametrize("where", ["memory", "folder", NODE, "peer"])
 def test_absent_content_is_not_found_in_bounded_time(
     where: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    if where == "node":
+    storage: Storage
+    if where == "peer":
+        storage = request.getfixturevalue("peer")
+    elif where == "node":
         storage = open_storage(request.getfixturevalue("ipfs_node").address, timeout=1)
     else:
         storage = open_storage("memory:" if where == "memory" else str(tmp_path), timeout=1)
@@ -214,7 +247,7 @@ def test_unusable_folder_is_named(tmp_path: Path) -> None:
 
 PROCESS = """
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from marketplace.storage import get_bytes, put_bytes
 from marketplace.storage.folder import FolderStorage
@@ -253,6 +286,10 @@ def test_several_processes_may_put_the_same_content(folder: FolderStorage, tmp_p
         ("http://127.0.0.1:5001", KuboStorage),
         ("http://localhost:5001/", KuboStorage),
         ("https://[::1]:5001", KuboStorage),
+        ("node+https://node.example", PeerStorage),
+        ("node+https://node.example:8443/", PeerStorage),
+        ("node+http://localhost:8080", PeerStorage),
+        ("node+http://[::1]:8080", PeerStorage),
     ],
 )
 def test_address_chooses_the_storage(address: str, kind: type) -> None:
@@ -271,6 +308,15 @@ def test_address_chooses_the_storage(address: str, kind: type) -> None:
         "http://node:99999",
         "http://user:pw@node:5001",
         "http://node:5001/api",
+        "node+",
+        "node+ftp://node",
+        "node+https://",
+        "node+https://user:pw@node",
+        "node+https://node/api",
+        "node+https://node?x=1",
+        "node+https://node:99999",
+        "node+https://no de",
+        "node+https://nöde.example",
         "/ip4/127.0.0.1",
         "/ip4/300.0.0.1/tcp/5001",
         "/ip4/127.0.0.1/udp/5001",
@@ -279,3 +325,8 @@ def test_address_chooses_the_storage(address: str, kind: type) -> None:
 def test_address_of_no_storage_is_refused(address: str) -> None:
     with pytest.raises(InputError, match="address"):
         open_storage(address, timeout=1)
+
+
+def test_a_node_elsewhere_is_not_asked_in_the_clear() -> None:
+    with pytest.raises(InputError, match="by https"):
+        open_storage("node+http://node.example", timeout=1)

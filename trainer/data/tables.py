@@ -43,7 +43,8 @@ def _dataset(frame: pd.DataFrame, path: Path, schema: DataSchema) -> Dataset:
     missing = [name for name in [schema.label, *columns] if name not in frame.columns]
     if missing:
         raise ValueError(
-            f"{path}: a column {missing[0]!r} is expected, the file has {', '.join(map(str, frame.columns))}"
+            # Not which: without a header line the names are a sample's values.
+            f"{path}: a column {missing[0]!r} is expected, the file's first line names {len(frame.columns)} others"
         )
     features, labels = frame[columns], frame[schema.label]
     if features.isna().to_numpy().any() or labels.isna().to_numpy().any():

@@ -20,6 +20,8 @@ export type PreparedJob = Schemas["PreparedJob"];
 export type UnsignedCall = Schemas["UnsignedCall"];
 export type AuditCheck = Schemas["AuditCheck"];
 export type AuditResult = Schemas["AuditResult"];
+export type SetupEntry = Schemas["SetupEntry"];
+export type Accuracy = Schemas["Accuracy"];
 export type ChainNews = Schemas["ChainNews"];
 export type TrainerNews = Schemas["TrainerNews"];
 export type Problem = Schemas["Problem"];
@@ -84,7 +86,7 @@ export async function problemOf(response: Response): Promise<ApiError> {
   return new ApiError(response.status, `The node answered ${response.status} ${response.statusText}.`);
 }
 
-async function call(url: string, init: RequestInit, timeout: number): Promise<unknown> {
+async function answer(url: string, init: RequestInit, timeout: number): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(url, {
@@ -100,7 +102,19 @@ async function call(url: string, init: RequestInit, timeout: number): Promise<un
     );
   }
   if (!response.ok) throw await problemOf(response);
+  return response;
+}
+
+async function call(url: string, init: RequestInit, timeout: number): Promise<unknown> {
+  const response = await answer(url, init, timeout);
   return response.status === 204 ? undefined : response.json();
+}
+
+/** A file that the node gives, with the name it has there. */
+export async function file(path: keyof paths, values: Values = {}): Promise<{ name: string; content: Blob }> {
+  const response = await answer(address(path, values), {}, SLOW_MS);
+  const name = /filename="([\w.-]{1,100})"/.exec(response.headers.get("content-disposition") ?? "")?.[1];
+  return { name: name ?? "file", content: await response.blob() };
 }
 
 export function get<P extends Paths<"get">>(path: P, values: Values = {}): Promise<Ok<paths[P]["get"]>> {

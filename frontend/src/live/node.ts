@@ -1,4 +1,5 @@
 /** What this page's node is, and whether this tab may act through it. */
+import { useEffect } from "preact/hooks";
 import { get } from "./api";
 import { setChainTime } from "./clock";
 import { type Resource, useResource } from "./resource";
@@ -20,6 +21,18 @@ export function useNodeReader(): Resource<Awaited<ReturnType<typeof readNode>>> 
     node.set(facts);
     return facts;
   });
+}
+
+const LOOK_MS = 5000;
+
+/** Whether the node still follows the chain: its stream is silent both when nothing happens and when it cannot. */
+export function useHealth() {
+  const { data, reload } = useResource("health", () => get("/api/health"));
+  useEffect(() => {
+    const timer = setInterval(() => document.visibilityState === "visible" && reload(), LOOK_MS);
+    return () => clearInterval(timer);
+  }, [reload]);
+  return data;
 }
 
 export function useNode() {

@@ -26,23 +26,32 @@ async function ask(to: string, functionName: "symbol" | "decimals"): Promise<unk
   return decodeFunctionResult({ abi, functionName, data: data as Hex });
 }
 
-async function learn(token: string): Promise<void> {
+/** False where nobody could be asked. */
+async function learn(token: string): Promise<boolean> {
   const [symbol, decimals] = await Promise.all([ask(token, "symbol"), ask(token, "decimals")]);
+  if (symbol === null || decimals === null) return false;
   // A token chooses its own symbol: it may not pass for the coin.
-  if (typeof symbol !== "string" || typeof decimals !== "number" || decimals > 36) return;
+  if (typeof symbol !== "string" || typeof decimals !== "number" || decimals > 36) return true;
   const shown = symbol.replace(/[^\w$.-]/g, "").slice(0, 12) || "token";
   known.set(
     new Map(known.get()).set(token, { symbol: /^eth(er)?$/i.test(shown) ? `${shown} token` : shown, decimals }),
   );
+  return true;
 }
 
 export function useUnit(token: string | undefined): Unit {
   const units = useStore(known);
+  const held = useStore(wallet);
+  const facts = useStore(node);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a wallet or a chain that has come can be asked
   useEffect(() => {
     if (!token || token === ZERO_ADDRESS || asked.has(token)) return;
     asked.add(token);
-    learn(token).catch(() => asked.delete(token));
-  }, [token]);
+    learn(token).then(
+      (told) => told || asked.delete(token),
+      () => asked.delete(token),
+    );
+  }, [token, held, facts]);
   if (!token || token === ZERO_ADDRESS) return COIN;
   return units.get(token) ?? SMALLEST;
 }

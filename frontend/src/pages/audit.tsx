@@ -159,17 +159,20 @@ function Checks({ jobId }: { jobId: number }) {
           not checked here; for that run <code>merit audit {jobId}</code> on a machine of yours.
         </p>
         <form class="inline-form" onSubmit={look}>
-          <label>
-            <Term word="RPC address" />
+          <div class="field">
+            <label for="rpc">RPC address</label>
+            <Term word="RPC address">
+              ?<span class="visually-hidden"> What does it mean</span>
+            </Term>
             <input
+              id="rpc"
               type="url"
               required
               value={rpc}
               placeholder="https://…"
               onInput={(event) => setRpc(event.currentTarget.value)}
-              aria-label="RPC address"
             />
-          </label>
+          </div>
           <button type="submit" disabled={own.state === "running" || !node}>
             {own.state === "running" ? "Reads…" : "Read the chain"}
           </button>

@@ -119,8 +119,8 @@ export function Terms({ detail, unit }: { detail: JobDetail; unit: Unit }) {
               {spec.data.kind} of shape {spec.data.shape.join(" × ")}, {spec.data.classes} classes
             </Fact>
             <Fact name="Training a round">
-              {spec.training.epochs ?? 1} epochs, {spec.training.optimizer ?? "sgd"}, learning rate{" "}
-              {spec.training.learning_rate}
+              {spec.training.epochs ?? 1} {(spec.training.epochs ?? 1) === 1 ? "epoch" : "epochs"},{" "}
+              {spec.training.optimizer ?? "sgd"}, learning rate {spec.training.learning_rate}
             </Fact>
           </>
         )}

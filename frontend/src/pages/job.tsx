@@ -1,17 +1,17 @@
 /** A job's life: where it stands, its rounds as they happen, who was paid what, and what proves it. */
 import { useState } from "preact/hooks";
-import { get, type JobDetail, type LocalTrainer, type RoundSummary } from "../live/api";
+import { get, type JobDetail, type RoundSummary } from "../live/api";
 import { setChainTime, useNow } from "../live/clock";
 import { useToken } from "../live/node";
 import { ofJob, useResource } from "../live/resource";
 import { useUnit } from "../live/unit";
 import { Link } from "../router";
-import { percent } from "../text/amounts";
 import { elapsed, plainDuration } from "../text/time";
-import { Chart } from "../ui/chart";
 import { Amount, Bar, Countdown, Loaded, Notice, Reading, State, Term, Title, When } from "../ui/parts";
 import { Exits } from "./exits";
 import { Terms, Trainers } from "./job-facts";
+import { Progress } from "./job-progress";
+import { Own } from "./own";
 import { Round } from "./round";
 
 export function Job({ jobId }: { jobId: number }) {
@@ -129,11 +129,16 @@ function Detail({ detail, reload }: { detail: JobDetail; reload: () => void }) {
               {shown !== null && list.some((entry) => entry.round === shown) && (
                 <Round key={shown} jobId={jobId} number={shown} terms={terms} unit={unit} mine={mine} />
               )}
-              {list.length > 0 && <Progress rounds={list} mine={mine} total={terms.rounds} />}
+              {list.length > 0 && <Progress jobId={jobId} rounds={list} mine={mine} total={terms.rounds} />}
             </>
           )}
         </Loaded>
       </section>
+      <Own
+        detail={detail}
+        settled={(rounds.data ?? []).filter((entry) => entry.status === "settled").length}
+        after={reload}
+      />
       <section>
         <h2>Trainers</h2>
         <Loaded from={trainers} lines={3}>
@@ -228,44 +233,5 @@ function Timeline({ detail, rounds, shown, choose }: TimelineProps) {
         </li>
       )}
     </ol>
-  );
-}
-
-function Progress({ rounds, mine, total }: { rounds: RoundSummary[]; mine: LocalTrainer | undefined; total: number }) {
-  const settled = rounds.filter((entry) => entry.status === "settled");
-  if (mine && mine.results.length > 0)
-    return (
-      <Chart
-        title="This node's trainer, on its own data"
-        xLabel="round"
-        xRange={[1, total]}
-        left={(value) => percent(value, 0)}
-        right={(value) => value.toPrecision(2)}
-        lines={[
-          { name: "accuracy (left)", kind: 1, points: mine.results.map((r) => ({ x: r.round, y: r.accuracy })) },
-          {
-            name: "loss (right)",
-            kind: 2,
-            axis: "right",
-            points: mine.results.map((r) => ({ x: r.round, y: r.loss })),
-          },
-        ]}
-      />
-    );
-  if (settled.length === 0) return null;
-  return (
-    <>
-      <Chart
-        title="Updates by round"
-        xLabel="round"
-        xRange={[1, total]}
-        left={(value) => (Number.isInteger(value) ? value.toString() : "")}
-        lines={[
-          { name: "submitted", kind: 2, points: settled.map((r) => ({ x: r.round, y: r.submitted.length })) },
-          { name: "selected", kind: 1, points: settled.map((r) => ({ x: r.round, y: r.selected.length })) },
-        ]}
-      />
-      <p class="muted">Models are sealed to the job's parties: accuracy is shown where this node trains in the job.</p>
-    </>
   );
 }

@@ -1,19 +1,19 @@
 /** Joining in three steps, then watching one's own trainer. The data never leave the node's machine. */
 import { useState } from "preact/hooks";
-import type { Hex } from "viem";
 import { ApiError, type DataCheck, get, type JobDetail, post } from "../live/api";
 import { setChainTime } from "../live/clock";
 import { useNode, useToken } from "../live/node";
 import { ofJob, useResource } from "../live/resource";
 import { useUnit } from "../live/unit";
 import { Link } from "../router";
-import { bytesText, count, formatAmount, parseAmount, percent, ZERO_ADDRESS } from "../text/amounts";
+import { bytesText, count, percent } from "../text/amounts";
 import { plainDuration } from "../text/time";
 import { NoToken } from "../ui/no-token";
-import { Amount, Empty, Hex as HexView, Loaded, Notice, Skeleton, Term, Title } from "../ui/parts";
+import { Amount, Empty, Hex as HexView, Loaded, Notice, Skeleton, Term, Title, Transaction } from "../ui/parts";
 import { Preview } from "../ui/preview";
-import { Progress, useTransaction, WalletChooser } from "../ui/wallet";
+import { WalletChooser } from "../ui/wallet";
 import { useWallet } from "../wallet/wallet";
+import { Stake } from "./join-stake";
 import { Trainer } from "./trainer";
 
 export function Join({ jobId }: { jobId: number }) {
@@ -33,6 +33,7 @@ export function Join({ jobId }: { jobId: number }) {
     (news) => news.type === "training" || news.type === "chain",
   );
   const mine = own.data?.find((trainer) => trainer.job_id === jobId);
+  const [left, setLeft] = useState<string | null>(null);
   return (
     <>
       <header class="page-head">
@@ -41,6 +42,11 @@ export function Join({ jobId }: { jobId: number }) {
         </p>
         <Title>{mine ? "Your trainer" : "Join as a trainer"}</Title>
       </header>
+      {left && !mine && (
+        <Notice kind="good">
+          You have left; the stake was credited to the payee. <Transaction hash={left} />
+        </Notice>
+      )}
       <Loaded from={job} lines={6}>
         {(detail) =>
           !token ? (
@@ -48,7 +54,7 @@ export function Join({ jobId }: { jobId: number }) {
           ) : own.data === undefined && own.loading ? (
             <Skeleton lines={4} />
           ) : mine ? (
-            <Trainer trainer={mine} detail={detail} reload={own.reload} />
+            <Trainer trainer={mine} detail={detail} reload={own.reload} left={setLeft} />
           ) : (
             <Loaded from={own}>{() => <Steps detail={detail} reload={own.reload} />}</Loaded>
           )
@@ -76,7 +82,8 @@ function Steps({ detail, reload }: Go) {
         <Link to="/">Find a job that is open</Link>
       </Empty>
     );
-  if (!node?.acts_as)
+  if (!node) return <Skeleton lines={6} />;
+  if (!node.acts_as)
     return (
       <Notice kind="warn">
         This node has no key to train with: make one with <code>merit key new</code>, then start it again.
@@ -207,119 +214,5 @@ function DataStep({
         </>
       )}
     </form>
-  );
-}
-
-function Stake({ detail, payee, data, reload }: Go & { payee: string | null; data: string | null }) {
-  const { terms, summary } = detail;
-  const unit = useUnit(terms.token);
-  const local = useResource("local", () => get("/api/local"));
-  const [device, setDevice] = useState("");
-  const [problem, setProblem] = useState<string | null>(null);
-  const [joining, setJoining] = useState(false);
-  const coin = terms.token === ZERO_ADDRESS;
-  const short = coin && local.data !== undefined && BigInt(local.data.balance) <= BigInt(terms.stake);
-  const join = async () => {
-    setJoining(true);
-    setProblem(null);
-    try {
-      await post("/api/trainers", {
-        job_id: summary.job_id,
-        data: data ?? "",
-        payee,
-        device: device as "" | "cuda" | "mps" | "cpu",
-        seed: 0,
-      });
-      reload();
-    } catch (error) {
-      setProblem(error instanceof ApiError ? error.detail : String(error));
-    }
-    setJoining(false);
-  };
-  return (
-    <>
-      <Loaded from={local} lines={2}>
-        {(facts) => (
-          <>
-            <label class="inline">
-              Train on
-              <select value={device} onChange={(event) => setDevice(event.currentTarget.value)}>
-                <option value="">the best there is ({facts.devices[0]})</option>
-                {facts.devices.map((name) => (
-                  <option key={name} value={name}>
-                    {name === "cpu" ? "CPU" : name === "cuda" ? "GPU (CUDA)" : "GPU (MPS)"}
-                  </option>
-                ))}
-              </select>
-            </label>
-            <p>
-              The node's key holds <Amount value={facts.balance} />.
-            </p>
-          </>
-        )}
-      </Loaded>
-      {short && <TopUp stake={BigInt(terms.stake)} after={local.reload} />}
-      <button type="button" onClick={join} disabled={!payee || !data || joining}>
-        {joining ? "Joins…" : `Deposit ${formatAmount(terms.stake, unit)} and train`}
-      </button>
-      {(!payee || !data) && (
-        <p class="hint">{!payee ? "First choose where your pay goes." : "First check your data."}</p>
-      )}
-      {problem && <Notice kind="bad">{problem}</Notice>}
-    </>
-  );
-}
-
-/** The node's key needs the stake and gas: from the wallet, or from the local chain for nothing. */
-function TopUp({ stake, after }: { stake: bigint; after: () => void }) {
-  const node = useNode();
-  const wallet = useWallet();
-  const { step, run, busy } = useTransaction();
-  const [amount, setAmount] = useState("");
-  const [problem, setProblem] = useState<string | null>(null);
-  const me = node?.acts_as?.address;
-  if (!node || !me) return null;
-  const wei = parseAmount(amount);
-  const send = async () => {
-    if (wei === null) return;
-    const last = await run({ to: me as Hex, data: "0x", value: wei });
-    if (last.at === "done") after();
-  };
-  const fund = async () => {
-    try {
-      await post("/api/fund", { address: me });
-      after();
-    } catch (error) {
-      setProblem(error instanceof ApiError ? error.detail : String(error));
-    }
-  };
-  return (
-    <Notice kind="warn">
-      <p>The node's key needs {formatAmount(stake)} for the stake, and some coin for the gas of each round.</p>
-      {node.local && (
-        <button type="button" onClick={fund}>
-          Get free coin of this local chain
-        </button>
-      )}
-      {wallet && (
-        <div class="actions">
-          <label class="inline">
-            Send from your wallet
-            <input
-              inputMode="decimal"
-              value={amount}
-              placeholder="0.2"
-              onInput={(event) => setAmount(event.currentTarget.value)}
-            />{" "}
-            ether
-          </label>
-          <button type="button" class="quiet" onClick={send} disabled={busy || !wei}>
-            Send
-          </button>
-        </div>
-      )}
-      {problem && <p>{problem}</p>}
-      <Progress step={step} what="The node's key has it." />
-    </Notice>
   );
 }

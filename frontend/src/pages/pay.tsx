@@ -162,23 +162,30 @@ function History({ list, payee }: { list: CreditFacts[]; payee: string }) {
         <Link to="/">Look for a job to join</Link>
       </Empty>
     );
-  const keyed = list.map((credit, at) => ({ credit, key: `${credit.transaction} ${at}` }));
+  // By place within their transaction: credits that come later stand before these, and must not rename them.
+  const seen = new Map<string, number>();
+  const keyed = [...list].reverse().map((credit) => {
+    const place = seen.get(credit.transaction) ?? 0;
+    seen.set(credit.transaction, place + 1);
+    return { credit, key: `${credit.transaction} ${place}` };
+  });
+  keyed.reverse();
   const chosen = keyed.find((each) => each.key === asked)?.credit;
   return (
     <>
-      <Table label="Credits" head={["When", "Job", "Round", "For", "Amount", "Transaction", ""]} right={[4]}>
+      <Table label="Credits" head={["Job", "Round", "Amount", "For", "When", "Transaction", ""]} right={[2]}>
         {keyed.map(({ credit, key }) => (
           <tr key={key}>
-            <td>
-              <When unix={credit.timestamp} />
-            </td>
             <td class="number">
               <Link to={`/job/${credit.job_id}`}>{credit.job_id}</Link>
             </td>
             <td class="number">{credit.round || "—"}</td>
-            <td>{REASONS[credit.reason]}</td>
             <td class="right">
               <Money credit={credit} />
+            </td>
+            <td>{REASONS[credit.reason]}</td>
+            <td>
+              <When unix={credit.timestamp} />
             </td>
             <td>
               <Transaction hash={credit.transaction} />

@@ -110,7 +110,8 @@ function Status({ detail, unit }: { detail: RoundDetail; unit: Unit }) {
     case "settling":
       return (
         <p>
-          The aggregator judges {summary.submitted.length} submissions; it has{" "}
+          The aggregator judges {summary.submitted.length}{" "}
+          {summary.submitted.length === 1 ? "submission" : "submissions"}; it has{" "}
           <Countdown to={summary.settle_by} past="missed its deadline" />.
         </p>
       );
@@ -131,11 +132,10 @@ function Status({ detail, unit }: { detail: RoundDetail; unit: Unit }) {
 export function JudgedTable({ detail, terms, unit }: { detail: RoundDetail; terms: Terms; unit: Unit }) {
   const [asked, setAsked] = useState<number | null>(null);
   const total = detail.judged.reduce((sum, entry) => sum + BigInt(entry.weight), 0n);
+  // Pay stands beside the seat: on a phone, what is further right has to be scrolled to.
   const head = [
     "Seat",
-    <Term key="p" word="payee">
-      Payee
-    </Term>,
+    "Pay",
     "Verdict",
     <Term key="w" word="weight">
       Weight
@@ -147,15 +147,20 @@ export function JudgedTable({ detail, terms, unit }: { detail: RoundDetail; term
         In the sum
       </Term>,
     );
-  head.push("Pay", "");
+  head.push(
+    <Term key="p" word="payee">
+      Payee
+    </Term>,
+    "",
+  );
   return (
     <>
-      <Table label="Judgement and pay" head={head} right={[head.length - 2]}>
+      <Table label="Judgement and pay" head={head} right={[1]}>
         {detail.judged.map((entry) => (
           <tr key={entry.slot}>
             <td class="number">{entry.slot}</td>
-            <td>
-              <Payee value={entry.payee} />
+            <td class="right">
+              <Amount value={entry.pay} unit={unit} />
             </td>
             <td>
               <span class={`verdict verdict-${entry.verdict}`}>
@@ -168,8 +173,8 @@ export function JudgedTable({ detail, terms, unit }: { detail: RoundDetail; term
             {terms.rule === "reference" && (
               <td class="number">{entry.coefficient ? share(BigInt(entry.coefficient), 4096n) : "—"}</td>
             )}
-            <td class="right">
-              <Amount value={entry.pay} unit={unit} />
+            <td>
+              <Payee value={entry.payee} />
             </td>
             <td>
               <button

@@ -8,7 +8,7 @@ import { Link } from "../router";
 import { percent } from "../text/amounts";
 import { Chart } from "../ui/chart";
 import { NoToken } from "../ui/no-token";
-import { Amount, Bar, Countdown, Empty, Loaded, Notice, Payee, Reading, State, Title, Transaction } from "../ui/parts";
+import { Amount, Bar, Countdown, Empty, Loaded, Notice, Payee, Reading, State, Title } from "../ui/parts";
 
 const STATUS: Record<LocalTrainer["status"], string> = {
   starting: "is starting",
@@ -18,19 +18,26 @@ const STATUS: Record<LocalTrainer["status"], string> = {
   failed: "has stopped",
 };
 
-export function Trainer({ trainer, detail, reload }: { trainer: LocalTrainer; detail: JobDetail; reload: () => void }) {
+type Props = {
+  trainer: LocalTrainer;
+  detail: JobDetail;
+  reload: () => void;
+  /** Hears the transaction that gave the seat up. */
+  left: (hash: string) => void;
+};
+
+export function Trainer({ trainer, detail, reload, left }: Props) {
   const { summary, terms } = detail;
   const unit = useUnit(terms.token);
   const [asking, setAsking] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
-  const [done, setDone] = useState<string | null>(null);
   const [working, setWorking] = useState(false);
   const act = async (what: "pause" | "resume" | "leave") => {
     setWorking(true);
     setProblem(null);
     try {
       if (what === "leave")
-        setDone((await post("/api/trainers/{job_id}/leave", undefined, { job_id: trainer.job_id })).transaction);
+        left((await post("/api/trainers/{job_id}/leave", undefined, { job_id: trainer.job_id })).transaction);
       else await post(`/api/trainers/{job_id}/${what}`, undefined, { job_id: trainer.job_id });
       reload();
     } catch (error) {
@@ -129,11 +136,6 @@ export function Trainer({ trainer, detail, reload }: { trainer: LocalTrainer; de
       )}
       {asking && <Confirm working={working} yes={() => act("leave")} no={() => setAsking(false)} />}
       {problem && <Notice kind="bad">{problem}</Notice>}
-      {done && (
-        <Notice kind="good">
-          You have left; the stake was credited. <Transaction hash={done} />
-        </Notice>
-      )}
     </>
   );
 }

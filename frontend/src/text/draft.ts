@@ -1,5 +1,5 @@
 /** A job as the form holds it, and as the job file has it (docs/job-file.md). */
-import { escrowOf, parseAmount } from "./amounts";
+import { COIN, escrowOf, parseAmount, type Unit } from "./amounts";
 import { parseDuration } from "./time";
 
 export type Draft = {
@@ -34,6 +34,10 @@ export type Draft = {
   aggregator: string;
   aggregatorKey: string;
   validation: string;
+  setup: "development" | "named";
+  srs: string;
+  key: string;
+  chunk: string;
 };
 
 export const DEFAULTS: Draft = {
@@ -68,24 +72,55 @@ export const DEFAULTS: Draft = {
   aggregator: "",
   aggregatorKey: "",
   validation: "",
+  setup: "development",
+  srs: "",
+  key: "",
+  chunk: "",
 };
+
+const KEPT = "merit.draft";
+
+/** The draft of this tab, which a reload does not lose. */
+export function kept(): Draft {
+  try {
+    return { ...DEFAULTS, ...(JSON.parse(sessionStorage.getItem(KEPT) ?? "{}") as Partial<Draft>) };
+  } catch {
+    return DEFAULTS;
+  }
+}
+
+export function keep(draft: Draft): void {
+  sessionStorage.setItem(KEPT, JSON.stringify(draft));
+}
+
+export function forget(): void {
+  sessionStorage.removeItem(KEPT);
+}
 
 export type Mistakes = Partial<Record<keyof Draft, string>>;
 
 const whole = (text: string, low: number, high: number) =>
   /^\d{1,9}$/.test(text.trim()) && Number(text) >= low && Number(text) <= high;
+export const isAddress = (text: string) => /^0x[0-9a-fA-F]{40}$/.test(text);
+const HASH = /^0x[0-9a-f]{64}$/;
+/** A proving key is for 8, 16 or 32 seats. */
+export const circuitSeats = (seats: number) => (seats <= 8 ? 8 : seats <= 16 ? 16 : 32);
 const decimal = (text: string) => /^-?\d{1,30}(\.\d{1,30})?(e-?\d{1,2})?$/i.test(text.trim());
 
-/** What is wrong with each field; empty when the node can be asked. */
-export function mistakesOf(draft: Draft): Mistakes {
+/** What is wrong with each field; empty when the node can be asked. unit: what the amounts are written in. */
+export function mistakesOf(draft: Draft, unit: Unit = COIN): Mistakes {
   const found: Mistakes = {};
   const must = (field: keyof Draft, ok: boolean, what: string) => {
     if (!ok && !found[field]) found[field] = what;
   };
   must("name", draft.name.trim().length > 0 && draft.name.length <= 100, "Give a name of at most 100 characters.");
+  const number =
+    unit.decimals === 0
+      ? "Give a whole number of the token's smallest units."
+      : `Give a decimal number with at most ${unit.decimals} places, such as 0.25.`;
   for (const field of ["reward", "fee", "stake", "bond"] as const)
-    must(field, parseAmount(draft[field]) !== null, "Give a decimal number with at most 18 places, such as 0.25.");
-  must("reward", parseAmount(draft.reward) !== 0n, "Trainers need a reward above 0.");
+    must(field, parseAmount(draft[field], unit) !== null, number);
+  must("reward", parseAmount(draft.reward, unit) !== 0n, "Trainers need a reward above 0.");
   must("rounds", whole(draft.rounds, 1, 1000), "Give 1 to 1000 rounds.");
   must("minTrainers", whole(draft.minTrainers, 1, 32), "Give 1 to 32 trainers.");
   must("maxTrainers", whole(draft.maxTrainers, 1, 32), "Give 1 to 32 seats.");
@@ -102,19 +137,11 @@ export function mistakesOf(draft: Draft): Mistakes {
   const sizes = draft.architecture === "cnn" ? (["channels", "height", "width"] as const) : (["features"] as const);
   for (const field of [...sizes, "hidden", "classes", "epochs", "batchSize"] as const)
     must(field, whole(draft[field], 1, 100_000), "Give a whole number from 1.");
-  must(
-    "token",
-    draft.token === "" || /^0x[0-9a-fA-F]{40}$/.test(draft.token),
-    "Give the token's address, or nothing for the coin.",
-  );
-  must(
-    "aggregator",
-    draft.aggregator === "" || /^0x[0-9a-fA-F]{40}$/.test(draft.aggregator),
-    "Give the aggregator's address.",
-  );
+  must("token", draft.token === "" || isAddress(draft.token), "Give the token's address, or nothing for the coin.");
+  must("aggregator", draft.aggregator === "" || isAddress(draft.aggregator), "Give the aggregator's address.");
   must(
     "aggregatorKey",
-    draft.aggregator === "" || /^0x[0-9a-f]{64}$/.test(draft.aggregatorKey),
+    draft.aggregator === "" || HASH.test(draft.aggregatorKey),
     "Give its public key, 0x and 64 hex digits.",
   );
   must(
@@ -122,22 +149,24 @@ export function mistakesOf(draft: Draft): Mistakes {
     draft.validation === "" || draft.aggregator !== "",
     "Validation data are sealed to an aggregator: name one.",
   );
+  for (const field of ["srs", "key"] as const)
+    must(field, draft.setup !== "named" || HASH.test(draft[field]), "Choose one that the node has.");
   return found;
 }
 
 /** Rounds × (reward + fee), or null while a field is not a number. */
-export function costOf(draft: Draft): bigint | null {
-  const reward = parseAmount(draft.reward);
-  const fee = parseAmount(draft.fee);
+export function costOf(draft: Draft, unit: Unit = COIN): bigint | null {
+  const reward = parseAmount(draft.reward, unit);
+  const fee = parseAmount(draft.fee, unit);
   return reward === null || fee === null || !whole(draft.rounds, 1, 1000)
     ? null
     : escrowOf(Number(draft.rounds), reward, fee);
 }
 
 /** The document of the job file. Amounts are whole numbers of the smallest unit, as texts: they pass 2^53. */
-export function documentOf(draft: Draft): Record<string, unknown> {
+export function documentOf(draft: Draft, unit: Unit = COIN): Record<string, unknown> {
   const number = (text: string) => Number(text);
-  const amount = (text: string) => `${parseAmount(text) ?? 0n} wei`;
+  const amount = (text: string) => `${parseAmount(text, unit) ?? 0n} wei`;
   const image = draft.architecture === "cnn";
   const size = { channels: number(draft.channels), height: number(draft.height), width: number(draft.width) };
   const classes = number(draft.classes);
@@ -178,5 +207,8 @@ export function documentOf(draft: Draft): Record<string, unknown> {
       submit_window: parseDuration(draft.submitWindow),
       settle_window: parseDuration(draft.settleWindow),
     },
+    ...(draft.setup === "named" && {
+      proofs: { srs: draft.srs, key: draft.key, chunk: number(draft.chunk) },
+    }),
   };
 }

@@ -1,4 +1,4 @@
-/** The owner signs what the form said, not what a node says: prepared calls are decoded and compared. */
+/** The owner signs what the page said, not what a node says: prepared calls are decoded and compared. */
 import { decodeFunctionData, type Hex, isAddressEqual, parseAbi } from "viem";
 import { marketAbi } from "../generated/market";
 import type { UnsignedCall } from "../live/api";
@@ -11,9 +11,18 @@ export type Wanted = {
   stake: bigint;
   bond: bigint;
   rounds: number;
+  minTrainers: number;
+  maxTrainers: number;
+  maxFaulty: number;
+  submitWindow: number;
+  settleWindow: number;
   aggregator: Hex | null;
 };
 
+const COMPARED = [
+  ...(["reward", "fee", "stake", "bond", "rounds"] as const),
+  ...(["minTrainers", "maxTrainers", "maxFaulty", "submitWindow", "settleWindow"] as const),
+];
 const approval = parseAbi(["function approve(address spender, uint256 amount)"]);
 
 /** What in the calls is not as wanted, in words; empty when they may be signed. */
@@ -43,8 +52,7 @@ export function differences(calls: UnsignedCall[], wanted: Wanted, market: Hex):
         continue;
       }
       const terms = decoded.args[0];
-      for (const name of ["reward", "fee", "stake", "bond", "rounds"] as const)
-        must(terms[name] === wanted[name], `the ${name}`);
+      for (const name of COMPARED) must(terms[name] === wanted[name], `the ${name}`);
       must(isAddressEqual(terms.token, wanted.token), "the token");
       must(isAddressEqual(terms.aggregator, wanted.aggregator ?? ZERO_ADDRESS), "the aggregator");
     } catch {
@@ -52,4 +60,15 @@ export function differences(calls: UnsignedCall[], wanted: Wanted, market: Hex):
     }
   }
   return found;
+}
+
+/** Whether a call reveals the validation data of this job under this content id, and does nothing else. */
+export function reveals(call: UnsignedCall, jobId: number, cid: string, market: Hex): boolean {
+  try {
+    const { functionName, args } = decodeFunctionData({ abi: marketAbi, data: call.data as Hex });
+    const right = functionName === "revealValidation" && args[0] === BigInt(jobId) && args[1] === cid;
+    return right && isAddressEqual(call.to as Hex, market) && call.value === "0";
+  } catch {
+    return false;
+  }
 }

@@ -1,19 +1,26 @@
 """What routes share: the services behind them, and who may call."""
 
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
+import anyio
 from fastapi import Depends, Path, Request, Response
+from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic_core import from_json
+from starlette.types import Receive, Scope, Send
 
 from marketplace.api.forms import Done
 from marketplace.api.guard import require_loopback, require_token
 from marketplace.api.node import NodeServices
 from marketplace.chain.market import Receipt
+from marketplace.storage.peer import MIN_RATE
+
+PIECE = 1 << 18
+PATIENCE = 60.0  # seconds that an answer may take beyond what its size takes at MIN_RATE
 
 
 def _services(request: Request) -> NodeServices:
@@ -71,3 +78,24 @@ class Route(APIRoute):
             return await handle(_Request(request.scope, request.receive))
 
         return handler
+
+
+class Bounded(StreamingResponse):
+    """A file's rest, for as long as its size (bytes) allows: who reads more slowly is cut off. Closes the file."""
+
+    def __init__(self, file: BinaryIO, size: int, status: int, headers: dict[str, str]) -> None:
+        super().__init__(_pieces(file), status, headers, media_type="application/octet-stream")
+        self._file = file
+        self._seconds = PATIENCE + size / MIN_RATE
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            with anyio.move_on_after(self._seconds):
+                await super().__call__(scope, receive, send)
+        finally:
+            self._file.close()
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    while piece := file.read(PIECE):
+        yield piece

@@ -74,6 +74,7 @@ def show_job(job_id: JobId, services: Services) -> JobDetail:
         spec=spec,
         transaction=history.created.transaction,
         key_published=history.key_published is not None,
+        revealed=history.revealed[-1].cid if history.revealed else None,
         escrow=str(history.escrow),
         carry=str(history.carry),
         exits=present.exits(history),
@@ -155,7 +156,7 @@ def show_credits(payee: Payee, services: Services) -> PayeeCredits:
     address = to_checksum_address(payee)
     credited: dict[str, int] = {ZERO_ADDRESS: 0}
     withdrawn: dict[str, int] = {}
-    news = services.index.events(payee=address, kinds=[Credited, Withdrawn], newest_first=True)
+    news = services.index.events(party=address, kinds=[Credited, Withdrawn], newest_first=True)
     for _, _, event in news:
         if isinstance(event, Credited):
             credited[event.token] = credited.get(event.token, 0) + event.amount

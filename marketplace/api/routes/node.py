@@ -12,9 +12,10 @@ from marketplace.keys.identity import Identity
 from marketplace.storage.folder import FolderStorage
 from marketplace.storage.kubo import KuboStorage
 from marketplace.storage.memory import MemoryStorage
+from marketplace.storage.peer import PeerStorage
 
 router = APIRouter(tags=["node"])
-_STORAGES = {FolderStorage: "folder", KuboStorage: "ipfs", MemoryStorage: "memory"}
+_STORAGES = {FolderStorage: "folder", KuboStorage: "ipfs", MemoryStorage: "memory", PeerStorage: "node"}
 
 
 @router.get("/api/health")

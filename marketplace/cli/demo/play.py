@@ -166,6 +166,7 @@ class Play:
             "MERIT_MARKET": market,
             "MERIT_PASSWORD": PASSWORD,
             "MERIT_POLL": "0.25",
+            "MERIT_FINALITY": "0",  # nobody waits for a reorganization to be past
             "OMP_NUM_THREADS": "1",  # many trainers share this machine's cores
         }
 

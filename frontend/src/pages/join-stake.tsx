@@ -1,0 +1,132 @@
+/** The last step of joining: what the node's key needs, where it comes from, and the deposit. */
+import { useState } from "preact/hooks";
+import type { Hex } from "viem";
+import { ApiError, get, type JobDetail, post } from "../live/api";
+import { useNode } from "../live/node";
+import { useResource } from "../live/resource";
+import { useUnit } from "../live/unit";
+import { formatAmount, parseAmount, ZERO_ADDRESS } from "../text/amounts";
+import { Amount, Loaded, Notice } from "../ui/parts";
+import { Progress, useTransaction } from "../ui/wallet";
+import { useWallet } from "../wallet/wallet";
+
+type Props = { detail: JobDetail; payee: string | null; data: string | null; reload: () => void };
+
+export function Stake({ detail, payee, data, reload }: Props) {
+  const { terms, summary } = detail;
+  const unit = useUnit(terms.token);
+  const local = useResource("local", () => get("/api/local"));
+  const [device, setDevice] = useState("");
+  const [problem, setProblem] = useState<string | null>(null);
+  const [joining, setJoining] = useState(false);
+  const coin = terms.token === ZERO_ADDRESS;
+  const short = coin && local.data !== undefined && BigInt(local.data.balance) <= BigInt(terms.stake);
+  const join = async () => {
+    setJoining(true);
+    setProblem(null);
+    try {
+      await post("/api/trainers", {
+        job_id: summary.job_id,
+        data: data ?? "",
+        payee,
+        device: device as "" | "cuda" | "mps" | "cpu",
+        seed: 0,
+      });
+      reload();
+    } catch (error) {
+      setProblem(error instanceof ApiError ? error.detail : String(error));
+    }
+    setJoining(false);
+  };
+  return (
+    <>
+      <Loaded from={local} lines={2}>
+        {(facts) => (
+          <>
+            <label class="inline">
+              Train on
+              <select value={device} onChange={(event) => setDevice(event.currentTarget.value)}>
+                <option value="">the best there is ({facts.devices[0]})</option>
+                {facts.devices.map((name) => (
+                  <option key={name} value={name}>
+                    {name === "cpu" ? "CPU" : name === "cuda" ? "GPU (CUDA)" : "GPU (MPS)"}
+                  </option>
+                ))}
+              </select>
+            </label>
+            <p>
+              The node's key holds <Amount value={facts.balance} />.
+            </p>
+          </>
+        )}
+      </Loaded>
+      {!coin && (
+        <p class="hint">
+          The stake is in {unit.symbol}, which the node's key has to hold too: send it there before you join.
+        </p>
+      )}
+      {short && <TopUp stake={BigInt(terms.stake)} after={local.reload} />}
+      <button type="button" onClick={join} disabled={!payee || !data || joining}>
+        {joining ? "Joins…" : `Deposit ${formatAmount(terms.stake, unit)} and train`}
+      </button>
+      {(!payee || !data) && (
+        <p class="hint">{!payee ? "First choose where your pay goes." : "First check your data."}</p>
+      )}
+      {problem && <Notice kind="bad">{problem}</Notice>}
+    </>
+  );
+}
+
+/** The node's key needs the stake and gas: from the wallet, or from the local chain for nothing. */
+function TopUp({ stake, after }: { stake: bigint; after: () => void }) {
+  const node = useNode();
+  const wallet = useWallet();
+  const { step, run, busy } = useTransaction();
+  const [amount, setAmount] = useState("");
+  const [problem, setProblem] = useState<string | null>(null);
+  const me = node?.acts_as?.address;
+  if (!node || !me) return null;
+  const wei = parseAmount(amount);
+  const send = async () => {
+    if (wei === null) return;
+    const last = await run({ to: me as Hex, data: "0x", value: wei });
+    if (last.at === "done") after();
+  };
+  const fund = async () => {
+    try {
+      await post("/api/fund", { address: me });
+      after();
+    } catch (error) {
+      setProblem(error instanceof ApiError ? error.detail : String(error));
+    }
+  };
+  return (
+    <Notice kind="warn">
+      <p>The node's key needs {formatAmount(stake)} for the stake, and some coin for the gas of each round.</p>
+      {node.local && (
+        <button type="button" onClick={fund}>
+          Get free coin of this local chain
+        </button>
+      )}
+      {wallet && (
+        <div class="actions">
+          <label class="inline">
+            Send from your wallet
+            <input
+              inputMode="decimal"
+              value={amount}
+              placeholder="0.2"
+              onInput={(event) => setAmount(event.currentTarget.value)}
+            />{" "}
+            ether
+          </label>
+          <button type="button" class="quiet" onClick={send} disabled={busy || !wei}>
+            Send
+          </button>
+        </div>
+      )}
+      {problem && <p>{problem}</p>}
+      <Progress step={step} what="The node's key has it." />
+    </Notice>
+  );
+}

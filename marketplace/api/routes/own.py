@@ -1,0 +1,117 @@
+"""What this node holds of jobs and for their proofs, and what their owners do with it. Needs the token."""
+
+from io import BytesIO
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+
+from marketplace.api.forms import (
+    Accuracy,
+    Done,
+    OwnPart,
+    PreparedReveal,
+    RoundAccuracy,
+    SetupEntry,
+    UnsignedCall,
+)
+from marketplace.api.present import hexed
+from marketplace.api.routes.common import ACTS, Bounded, JobId, Services, done, problems
+from marketplace.chain import abi
+from marketplace.domain import Rule
+from marketplace.errors import NotFound
+from marketplace.services.setups import Setups
+from zk.statements import circuit_shape
+
+router = APIRouter(prefix="/api", tags=["own"], dependencies=[ACTS], responses=problems(400, 401, 403))
+_MODEL: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A safetensors file of named tensors.",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+@router.get("/setups", responses=problems(502))
+def list_setups(services: Services) -> list[SetupEntry]:
+    """The set-ups and proving keys on this machine, which a job's `proofs` can name by their hash."""
+    found = []
+    for facts in Setups(services.node.home / "setups").list():
+        rule, seats = circuit_shape(facts.size) if facts.what == "key" else (None, None)
+        found.append(
+            SetupEntry(
+                hash=hexed(facts.hash),
+                what=facts.what,
+                development=facts.development,
+                chunk=facts.size if facts.what == "srs" else None,
+                rule=Rule(rule).label if rule is not None else None,
+                seats=seats,
+                bytes=facts.bytes,
+            )
+        )
+    return found
+
+
+@router.get("/jobs/{job_id}/own", responses=problems(404, 502, 503))
+def show_own_part(job_id: JobId, services: Services) -> OwnPart:
+    """What this node could do with a job: read its models, reveal its validation data."""
+    from marketplace.services.scores import holds_job_key  # noqa: PLC0415 (torch takes seconds)
+    from marketplace.services.validation import holds_validation  # noqa: PLC0415
+
+    history = services.index.history(job_id)
+    spec = services.spec(history.created)
+    me = services.node.identity
+    return OwnPart(
+        owner=me is not None and me.address == history.created.owner,
+        job_key=holds_job_key(services.node, history),
+        validation=holds_validation(services.node, spec),
+        can_reveal=holds_validation(services.node, spec) and history.state.over,
+    )
+
+
+@router.get("/jobs/{job_id}/model", response_class=StreamingResponse, responses=_MODEL | problems(404, 429, 502, 503))
+def download_model(job_id: JobId, services: Services) -> StreamingResponse:
+    """The model after the last settled round, for a node that holds the job key."""
+    from marketplace.services.owner import export_model  # noqa: PLC0415 (torch takes seconds)
+    from marketplace.services.scores import holds_job_key  # noqa: PLC0415
+
+    history = services.index.history(job_id)
+    if history.settled and not holds_job_key(services.node, history):
+        raise NotFound(f"The models of job {job_id} are sealed to its parties, and this node's key is none of theirs.")
+    with services.heavy.taken():
+        final = export_model(services.node, job_id)
+    name = f"job-{job_id}-round-{final.rounds}.safetensors"
+    headers = {"Content-Length": str(len(final.content)), "Content-Disposition": f'attachment; filename="{name}"'}
+    return Bounded(BytesIO(final.content), len(final.content), 200, headers)
+
+
+@router.get("/jobs/{job_id}/accuracy", responses=problems(404, 429, 502, 503))
+def show_accuracy(job_id: JobId, services: Services) -> Accuracy:
+    """The model's accuracy after each round on the owner's validation data, as far as this node can know it."""
+    scores = services.scores(services.index.history(job_id))
+    return Accuracy(
+        rounds=[RoundAccuracy(round=s.round, loss=s.loss, accuracy=s.accuracy) for s in scores.scores],
+        source=scores.source,
+        problem=scores.problem,
+    )
+
+
+@router.post("/jobs/{job_id}/reveal/prepare", responses=problems(404, 429, 502, 503))
+def prepare_reveal(job_id: JobId, services: Services) -> PreparedReveal:
+    """Publishes the kept validation data of a job that is over, and makes the call for its owner's wallet to send."""
+    from marketplace.services import owner  # noqa: PLC0415 (torch takes seconds)
+
+    with services.heavy.taken():
+        cid = owner.prepare_reveal(services.node, job_id)
+    data = hexed(abi.encode_call("revealValidation", (job_id, cid)))
+    call = UnsignedCall(text="Reveal the validation data", to=services.node.market.address, data=data, value="0")
+    return PreparedReveal(cid=cid, calls=[call])
+
+
+@router.post("/jobs/{job_id}/reveal", responses=problems(404, 409, 429, 502, 503))
+def reveal_validation(job_id: JobId, services: Services) -> Done:
+    """Reveals the validation data of a job that the node's own key created."""
+    from marketplace.services import owner  # noqa: PLC0415 (torch takes seconds)
+
+    with services.heavy.taken():
+        return done(owner.reveal_validation(services.node, job_id))

@@ -6,7 +6,8 @@ UV := build/uv/bin/uv
 ARGS ?=
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help setup demo page up docs test test-page test-rust test-unit test-contracts test-e2e check bench bench-proofs format lock artifacts clean
+.PHONY: help setup demo page up docs test test-page test-rust test-unit test-contracts test-e2e check bench bench-proofs
+.PHONY: screenshots test-faults test-invariants test-invariants-nightly fuzz fuzz-rust slither sbom advisories format lock artifacts clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -21,7 +22,7 @@ page: frontend/dist/index.html ## build the page that `merit up` serves
 up: setup page ## a whole market on this machine, with its page; ARGS="--port 8080"
 	$(BIN)/merit up $(ARGS)
 
-test: test-unit test-rust test-page test-contracts test-e2e ## every test, fast ones first
+test: test-unit test-rust test-page test-contracts test-invariants test-e2e ## every test, fast ones first
 
 # A file's tests share its chains and jobs, so they stay with one of the two processes.
 PYTEST := $(BIN)/pytest -q -n 2 --dist loadfile
@@ -36,11 +37,25 @@ test-contracts: setup .venv-brownie/.ready
 	SOLCX_BINARY_PATH=scripts/solc .venv-brownie/bin/brownie compile # once, before two workers would
 	SOLCX_BINARY_PATH=scripts/solc .venv-brownie/bin/python -m pytest -c tests/contracts/pytest.ini -q tests/contracts
 
+test-invariants: setup ## random lives of jobs against the market's rules
+	rm -f build/forge/reach.txt
+	forge test
+	$(BIN)/python -m tests.invariants.reach
+
+test-invariants-nightly: setup ## a million calls, and broken contracts; SEED=0x... for other calls
+	rm -f build/forge/reach.txt
+	FOUNDRY_PROFILE=nightly forge test $(if $(SEED),--fuzz-seed $(SEED))
+	$(BIN)/python -m tests.invariants.reach
+	$(BIN)/python -m tests.invariants.mutate
+
 test-page: page
 	cd frontend && npm run -s check
 
 test-e2e: setup page
 	$(PYTEST) tests/faults tests/e2e
+
+test-faults: setup ## 200 seeded runs with faults; ARGS="--runs 200 --seed 1 --minutes 20"
+	$(BIN)/python -m tests.faults.campaign $(ARGS)
 
 check: setup ## types, style, import arrows, artifacts against sources
 	$(BIN)/ruff check .
@@ -51,9 +66,25 @@ check: setup ## types, style, import arrows, artifacts against sources
 	$(BIN)/python -m scripts.job_file_docs --check
 	$(BIN)/python -m mypy.stubtest zk._core --ignore-missing-stub
 	cd zk/core && cargo fmt --check && cargo clippy -q --workspace --all-targets -- -D warnings
-	forge fmt --check contracts
-	solhint --disc --max-warnings 0 'contracts/**/*.sol'
+	forge fmt --check contracts tests/invariants
+	solhint --disc --max-warnings 0 'contracts/**/*.sol' 'tests/invariants/**/*.sol'
+	$(BIN)/python -m scripts.sbom --check
 	$(BIN)/python -m tests.soundness.mutate --sample 4 --seed 7
+
+fuzz: setup ## every decoder under atheris; ARGS="--seconds 60"
+	$(BIN)/python -m tests.fuzz.run --target all --seed 7 $(ARGS)
+
+fuzz-rust: ## the core's readers under libFuzzer (cargo install --locked cargo-fuzz)
+	cd zk/core && for t in encoding openings srs ptau key; do cargo fuzz run -s none $$t -- -max_total_time=60 -seed=7 -max_len=512 -timeout=60 || exit 1; done
+
+sbom: setup .venv-audit/.ready ## CycloneDX lists in build/sbom/ (Rust: cargo install --locked cargo-cyclonedx)
+	$(BIN)/python -m scripts.sbom
+
+slither: setup build/slither/venv/.ready ## Slither's findings against docs/security/slither.md
+	$(BIN)/python -m scripts.slither
+
+advisories: setup .venv-audit/.ready ## known holes in what is used; ARGS=--require
+	$(BIN)/python -m scripts.advisories $(ARGS)
 
 bench: setup ## a round's phases, and the Gram matrix, with time and bytes
 	$(BIN)/python -m benches.round
@@ -65,8 +96,11 @@ bench-proofs: setup ## commitments and Gram proofs; ARGS="--d 1048576 --n 16 --c
 format: setup ## rewrite the sources in the house style
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
-	forge fmt contracts
+	forge fmt contracts tests/invariants
 	cd zk/core && cargo fmt
+
+screenshots: setup page ## make docs/images again
+	$(BIN)/python -m scripts.screenshots
 
 docs: setup ## write the pages that are made from the sources
 	$(BIN)/python -m scripts.job_file_docs
@@ -77,16 +111,18 @@ artifacts: setup ## compile the contracts
 lock: $(UV) ## resolve the dependencies again
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group dev pyproject.toml -o requirements.lock
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group brownie -o requirements-brownie.lock
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group audit -o requirements-audit.lock
+	echo slither-analyzer==0.11.6 | $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url - -o requirements-slither.lock
 
 clean: ## remove what was installed and built
-	rm -rf $(VENV) .venv-brownie node_modules build
+	rm -rf $(VENV) .venv-brownie .venv-audit node_modules build
 
 $(UV):
 	$(PYTHON) -m venv build/uv
 	build/uv/bin/python -m pip install -q --disable-pip-version-check uv==0.13.8
 
 PAGE := $(shell find frontend/src frontend/scripts frontend/public frontend/index.html frontend/vite.config.ts -path '*/generated' -prune -o -type f -print)
-CORE := $(shell find zk/core -name target -prune -o -type f -print)
+CORE := $(shell find zk/core \( -name target -o -name fuzz \) -prune -o -type f -print)
 
 $(VENV)/.ready: requirements.lock pyproject.toml $(CORE) | $(UV)
 	$(UV) venv -q --allow-existing --python $(PYTHON) $(VENV)
@@ -97,6 +133,16 @@ $(VENV)/.ready: requirements.lock pyproject.toml $(CORE) | $(UV)
 .venv-brownie/.ready: requirements-brownie.lock | $(UV)
 	$(UV) venv -q --allow-existing --python $(PYTHON) .venv-brownie
 	$(UV) pip sync -q --compile-bytecode --python .venv-brownie/bin/python requirements-brownie.lock
+	touch $@
+
+build/slither/venv/.ready: requirements-slither.lock | $(UV)
+	$(UV) venv -q --allow-existing --python $(PYTHON) build/slither/venv
+	$(UV) pip sync -q --python build/slither/venv/bin/python requirements-slither.lock
+	touch $@
+
+.venv-audit/.ready: requirements-audit.lock | $(UV)
+	$(UV) venv -q --allow-existing --python $(PYTHON) .venv-audit
+	$(UV) pip sync -q --compile-bytecode --python .venv-audit/bin/python requirements-audit.lock
 	touch $@
 
 frontend/node_modules/.ready: frontend/package.json frontend/package-lock.json

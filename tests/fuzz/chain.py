@@ -53,7 +53,7 @@ def _log(data: bytes) -> Log:
     count = data[1] % 5 if len(data) > 1 else 0
     rest = data[2:]
     topics = [first, *(rest[32 * i : 32 * i + 32] for i in range(count))] if first else []
-    return Log(1, 2, "0x" + "ab" * 20, "0x" + "cd" * 32, topics, rest[32 * count :], False)
+    return Log(1, 2, "0x" + "ab" * 20, "0x" + "cd" * 32, topics, rest[32 * count :], False, "0x02")
 
 
 def _event(data: bytes) -> None:
@@ -117,6 +117,7 @@ def node_logs() -> list[bytes]:
         "logIndex": 0,
         "address": "0x" + "ab" * 20,
         "transactionHash": "0x" + "cd" * 32,
+        "blockHash": "0x" + "ef" * 32,
         "topics": ["0x" + started.hex(), "0x" + "00" * 31 + "07"],
         "data": "0x",
         "removed": False,

@@ -9,12 +9,13 @@ from pydantic import ValidationError
 
 from marketplace.api.forms import JobPreview, UnsignedCall
 from marketplace.chain import abi
+from marketplace.documents import explain, parse_yaml
 from marketplace.domain import ZERO_ADDRESS, Rule
 from marketplace.errors import InputError
 from marketplace.services.node import Node
 from marketplace.services.proofs import JobSetups
 from marketplace.services.validation import publish_validation, read_data
-from marketplace.spec import JobFile, Spec, explain, parse_yaml, terms_of
+from marketplace.spec import JobFile, Spec, terms_of
 from marketplace.storage import put_bytes
 from marketplace.units import format_amount
 from trainer.models import build, check_fits, count_parameters, flatten

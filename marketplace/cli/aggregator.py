@@ -22,7 +22,8 @@ def run_aggregator(
 ) -> None:
     """Serve one job, or every job that names this key as its aggregator, until Ctrl-C."""
     from marketplace.services.agent import run
-    from marketplace.services.aggregator import AggregatorAgent, Dispatcher
+    from marketplace.services.aggregator import AggregatorAgent
+    from marketplace.services.dispatcher import Dispatcher
 
     here = session(context)
     if payee and not is_checksum_address(payee):

@@ -11,9 +11,9 @@ from rich.console import Console
 
 from marketplace.cli import aggregator, audit, chain, demo, job, key, pay, setup, trainer, up
 from marketplace.cli.session import Session
+from marketplace.documents import explain
 from marketplace.errors import InputError, MeritError
 from marketplace.settings import Settings
-from marketplace.spec import explain
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -200,7 +200,7 @@ def _market(book: AddressBook, connection: Connection, me: Identity) -> Deployme
 def _aggregating(node: Node, poll: float) -> Iterator[None]:
     """Serves every job that names the local aggregator."""
     from marketplace.services.agent import run
-    from marketplace.services.aggregator import Dispatcher
+    from marketplace.services.dispatcher import Dispatcher
 
     stop = threading.Event()
 

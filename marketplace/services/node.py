@@ -15,12 +15,13 @@ from web3.types import BlockData
 from marketplace.chain.connection import Refused
 from marketplace.chain.events import EventReader
 from marketplace.chain.market import Market
+from marketplace.documents import MAX_FILE_BYTES
 from marketplace.domain import Event, Job, JobCreated
 from marketplace.errors import ChainError, InputError, JobOver, NotFound, StorageError
 from marketplace.keys.identity import Identity
 from marketplace.keys.sealing import MAX_JOB_KEY_BYTES, Purpose, SealContext, open_job_key, sealed_size
 from marketplace.replay import JobHistory, replay
-from marketplace.spec import MAX_FILE_BYTES, Spec
+from marketplace.spec import Spec
 from marketplace.storage import Storage, get_bytes
 
 LOCAL_CHAINS = (1337, 31337, 5777)

@@ -12,13 +12,14 @@ import torch
 from eth_utils.crypto import keccak
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from marketplace.documents import MAX_FILE_BYTES, explain
 from marketplace.domain import JobCreated
 from marketplace.errors import CorruptContent, InputError, NotFound
 from marketplace.files import read_within, write_atomically
 from marketplace.keys.sealing import Purpose, open_sealed, seal_bytes_to
 from marketplace.replay import JobHistory
 from marketplace.services.node import Node, fetch_opened
-from marketplace.spec import MAX_FILE_BYTES, MAX_VALIDATION_BYTES, Spec, ValidationConfig, explain
+from marketplace.spec import MAX_VALIDATION_BYTES, Spec, ValidationConfig
 from marketplace.storage import get_bytes, put_bytes
 from trainer import data as datasets
 from trainer.config import DataSchema

@@ -10,8 +10,8 @@ from marketplace.domain import State
 from marketplace.errors import ChainError, CorruptContent, InputError, StorageError
 from marketplace.services import node as nodes
 from marketplace.services.agent import passing
-from marketplace.services.aggregator import Dispatcher
 from marketplace.services.audit import audit_job
+from marketplace.services.dispatcher import Dispatcher
 from marketplace.services.node import JobFeed
 from tests.jobs import World, new_play
 

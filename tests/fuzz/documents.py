@@ -11,9 +11,10 @@ from starlette.datastructures import Headers
 
 from marketplace.api.guard import Guard, _name
 from marketplace.api.routes.streams import _position
+from marketplace.documents import parse_yaml
 from marketplace.errors import CorruptContent, InputError
 from marketplace.services.validation import Reveal
-from marketplace.spec import JobFile, PinnedFile, ProofsSpec, Spec, parse_yaml, read_job_file
+from marketplace.spec import JobFile, PinnedFile, ProofsSpec, Spec, read_job_file
 from marketplace.storage import open_storage
 from marketplace.units import format_amount, parse_amount, parse_duration
 from tests.fuzz.target import Target, hold

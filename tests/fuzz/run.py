@@ -30,6 +30,7 @@ INSTRUMENTED = [
     "marketplace.keys",
     "marketplace.services.rounds",
     "marketplace.services.validation",
+    "marketplace.documents",
     "marketplace.spec",
     "marketplace.storage",
     "marketplace.units",

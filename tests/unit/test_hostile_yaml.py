@@ -9,8 +9,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from marketplace.documents import MAX_DEPTH, MAX_FILE_BYTES, MAX_SCALAR, parse_yaml
 from marketplace.errors import CorruptContent, InputError
-from marketplace.spec import MAX_DEPTH, MAX_FILE_BYTES, MAX_SCALAR, JobFile, Spec, parse_yaml, read_job_file
+from marketplace.spec import JobFile, Spec, read_job_file
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "digits.yaml"
 SECONDS = 10.0  # of the slowest below, 1 on an idle core

@@ -302,8 +302,8 @@ def test_a_reorganisation_is_told_before_what_replaced_it(world: World, api: Api
     while (last := next(stream)).data["kind"] != "Joined":
         pass
     stream.close()
-    times = api.services.node.events.timestamp
-    before = times(last.data["block"])
+    read = api.services.node.events.read  # as audits do
+    before = read(None, job_id=play.job_id)[0][-1]
     chain.connection.request("evm_revert", snapshot)
     chain.forward(500)
     other = play.trainers[1].me
@@ -312,7 +312,8 @@ def test_a_reorganisation_is_told_before_what_replaced_it(world: World, api: Api
     resumed = told(api.bare, "/api/events", **{"Last-Event-ID": last.id})
     assert next(resumed).event == "reset"
     resumed.close()
-    assert times(last.data["block"]) > before + 400  # what audits read with
+    after = read(None, job_id=play.job_id)[0][-1]
+    assert after.block == before.block and after.timestamp > before.timestamp + 400
     (seat,) = got(api, f"/api/jobs/{play.job_id}/trainers")
     assert seat["operator"] == other.address
 

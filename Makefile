@@ -22,7 +22,9 @@ page: frontend/dist/index.html ## build the page that `merit up` serves
 up: setup page ## a whole market on this machine, with its page; ARGS="--port 8080"
 	$(BIN)/merit up $(ARGS)
 
-test: test-unit test-rust test-page test-contracts test-invariants test-e2e ## every test, fast ones first
+test: test-unit ## every test
+	$(MAKE) -j 2 --output-sync=target test-rust test-contracts test-page test-invariants # each leaves a core idle at times
+	$(MAKE) test-e2e
 
 # A file's tests share its chains and jobs, so they stay with one of the two processes.
 PYTEST := $(BIN)/pytest -q -n 2 --dist loadfile

@@ -33,7 +33,7 @@ test-unit: setup
 	$(PYTEST) tests/unit tests/soundness
 
 test-rust:
-	+cd zk/core && cargo test -q --release --no-default-features --workspace
+	cd zk/core && MAKEFLAGS= cargo test -q --release --no-default-features --workspace
 
 test-contracts: setup .venv-brownie/.ready
 	SOLCX_BINARY_PATH=scripts/solc .venv-brownie/bin/brownie compile # once, before two workers would

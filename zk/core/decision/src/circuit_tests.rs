@@ -129,6 +129,25 @@ fn of_slots_with_equal_scores_none_but_the_lowest_is_kept() {
 }
 
 #[test]
+fn the_median_lies_on_a_norm_and_not_anywhere_up_to_the_next() {
+    let shape = Shape::from_id(208).unwrap();
+    let mut rows = ROWS;
+    rows[5] = [30, 20, -9, 1]; // selected, and clipped to the median 39; the next norm is 53
+    let (circuit, witness) = (Circuit::new(shape).unwrap(), witness_of(&rows, shape));
+    let inputs = honest(shape, &witness);
+    cheat(shape, &inputs, &witness, &[]);
+    let mut tried = 0;
+    for place in tampering::places(&[Fr::from(39u64)]) {
+        let (claim, z, _) = cheat(shape, &inputs, &witness, &[(place, Fr::from(10u64))]);
+        if claim != inputs {
+            assert!(circuit.unsatisfied(&z).is_some(), "hint {place} clips less");
+            tried += 1;
+        }
+    }
+    assert!(tried > 0);
+}
+
+#[test]
 fn masks_and_f_have_one_reading() {
     // A slot more is opened, f = 1 − 2^4/2^64 makes up for it: the packed sum is the same.
     let shape = Shape::from_id(208).unwrap();

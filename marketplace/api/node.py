@@ -127,7 +127,6 @@ class Follower:
         self._services = services
         self._node = node
         self._clock_read = float("-inf")
-        self._generation = services.index.generation
 
     def step(self) -> Step:
         services, connection = self._services, self._node.market.connection
@@ -139,9 +138,6 @@ class Follower:
         changed = services.index.update(self._node.events, connection)
         services.problem = ""
         if changed:
-            if services.index.generation != self._generation:
-                services.node.events.timestamp.cache_clear()  # it remembers times by height
-                self._generation = services.index.generation
             services.hub.stir()
         return Step.WORKED if changed else Step.WAITING
 

@@ -102,7 +102,6 @@ class Index:
             indexed = self.indexed
             if indexed is not None and not self._stands(connection, indexed, head):
                 self._roll_back(self._fork(connection, head))
-                reader.timestamp.cache_clear()
                 return True
             start = self.first_block if indexed is None else indexed + 1
             end = min(head, start + BATCH - 1)
@@ -112,7 +111,6 @@ class Index:
             events, _ = reader.read(start, to_block=end)
             hashes = {number: _hash(connection, number) for number in {event.block for event in events}}
             if _hash(connection, end) != tip:  # it commits to all before it: events and hashes are of one chain
-                reader.timestamp.cache_clear()
                 return True
             self._write(events, hashes, end, tip)
             return True

@@ -99,7 +99,6 @@ class JobFeed:
         self._events: list[Event] = []
         self._marks: deque[_Mark] = deque(maxlen=MARKS)
         self._history: JobHistory | None = None
-        self._node.events.timestamp.cache_clear()
 
     def refresh(self) -> JobHistory:
         """All that has happened up to now. Raises NotFound when there is no such job, JobOver when it became another.
@@ -151,7 +150,6 @@ class JobFeed:
         start = self._marks[-1].number + 1 if self._marks else None
         events, _ = self._node.events.read(start, to_block=tip.number, job_id=self._job_id)
         if self._mark(tip.number) != tip:  # it commits to all before it
-            self._node.events.timestamp.cache_clear()
             return False
         if events or self._history is None:
             self._events += events
@@ -166,7 +164,6 @@ class JobFeed:
         if not self._marks:
             self._forget()
             return
-        self._node.events.timestamp.cache_clear()
         self._events = [event for event in self._events if event.block <= self._marks[-1].number]
         self._history = replay(self._events) if self._events else None
 

@@ -25,11 +25,11 @@ from marketplace.api.models import Problem
 from marketplace.api.problems import Refusal, response_of
 from marketplace.errors import InputError
 from marketplace.files import read_within
+from marketplace.storage.transfer import MIN_RATE
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _SAFE = ("GET", "HEAD")
 BODY_WITHIN = 60.0  # seconds that a request's body may take beyond what its bytes take at MIN_RATE
-MIN_RATE = 16_384  # bytes per second
 # The audit page reads the chain through an RPC of the reader's choice, so it may connect to others.
 _CONNECT = "'self' https: http://127.0.0.1:* http://localhost:*"
 HEADERS = {

@@ -5,7 +5,6 @@ that a node does may hang the caller or fill its memory: each wait is bounded by
 rate, and each answer by a number of bytes. Reference: docs.ipfs.tech/reference/kubo/rpc.
 """
 
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,21 +14,14 @@ import ipfshttpclient  # type: ignore[import-untyped]
 import requests
 import urllib3.exceptions
 from ipfshttpclient import exceptions as ipfs_errors
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from marketplace.errors import InputError, MeritError, NotFound, StorageError
 from marketplace.storage.cid import CHUNK, CidBuilder, parse_cid
-from marketplace.storage.transfer import PIECE, VerifiedSink
+from marketplace.storage.transfer import PIECE, Unreachable, VerifiedSink, pace, with_retries
 
-MIN_RATE = 16_384  # bytes per second below which a transfer is given up, once `timeout` has passed
 ANSWER = PIECE  # bytes that an answer may have beyond the content asked for
-ATTEMPTS = 3
 
 warnings.filterwarnings("ignore", "The 'strict' parameter", FutureWarning)  # one a call, for ipfshttpclient's sake
-
-
-class _Unreachable(StorageError):
-    """The connection was refused or broke: the one failure that trying again may mend."""
 
 
 class KuboStorage:
@@ -62,7 +54,7 @@ class KuboStorage:
 
     def get(self, cid: str, sink: BinaryIO, *, max_bytes: int) -> int:
         checked = VerifiedSink(cid, sink, max_bytes, f"the {self._name}")
-        pace = self._pace()
+        check = self._pace()
 
         def read_on() -> None:
             """Reads from where an earlier attempt broke off."""
@@ -70,10 +62,10 @@ class KuboStorage:
             options = {"offset": checked.size, "length": max_bytes + 1 - checked.size, "timeout": self._node_timeout()}
             with self._client(max_bytes + ANSWER) as client, client.cat(cid, opts=options, stream=True) as pieces:
                 for piece in pieces:
-                    pace(checked.size + len(piece))
+                    check(checked.size + len(piece))
                     checked.write(piece)
 
-        self._with_retries(read_on)
+        with_retries(read_on)
         return checked.finish()
 
     def has(self, cid: str) -> bool:
@@ -85,7 +77,7 @@ class KuboStorage:
                 self._answer(client.block.stat, cid, opts={"timeout": self._node_timeout()})
 
         try:
-            self._with_retries(look)
+            with_retries(look)
         except NotFound:
             return False
         return True
@@ -147,30 +139,12 @@ class KuboStorage:
             raise self._failure(error) from error
         return piece
 
-    def _with_retries(self, read: Callable[[], None]) -> None:
-        attempts = Retrying(
-            retry=retry_if_exception_type(_Unreachable),
-            stop=stop_after_attempt(ATTEMPTS),
-            wait=wait_exponential(multiplier=0.1, max=1),
-            reraise=True,
-        )
-        attempts(read)
-
     def _node_timeout(self) -> str:
         """Shorter than our own, so that a node which looks for absent content says so before it counts as silent."""
         return f"{max(1, int(self._timeout * 800))}ms"
 
     def _pace(self) -> Callable[[int], None]:
-        """A check, given the bytes so far, that a transfer does not trickle below MIN_RATE for ever."""
-        start = time.monotonic()
-
-        def check(size: int) -> None:
-            if time.monotonic() - start > self._timeout + size / MIN_RATE:
-                raise StorageError(
-                    f"The transfer with the {self._name} is too slow after {size} bytes; use another one."
-                )
-
-        return check
+        return pace(self._timeout, f"the {self._name}")
 
     def _refusal(self, message: str) -> MeritError:
         signs = ("not found", "could not find", "timed out", "deadline exceeded")
@@ -192,7 +166,7 @@ class KuboStorage:
             return StorageError(
                 f"The {self._name} kept silent for {self._timeout:g} s; start it again, or allow it more time."
             )
-        return _Unreachable(
+        return Unreachable(
             f"The {self._name} cannot be reached ({_brief(error)}); start it, or give the right address."
         )
 

@@ -28,16 +28,13 @@ import requests
 import urllib3.exceptions
 from eth_account.messages import encode_defunct
 from eth_account.signers.local import LocalAccount
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from marketplace.errors import InputError, NotFound, StorageError
 from marketplace.storage.cid import CidBuilder, parse_cid
-from marketplace.storage.transfer import PIECE, VerifiedSink
+from marketplace.storage.transfer import PIECE, Unreachable, VerifiedSink, pace, with_retries
 
 MAX_CONTENT = 256 << 20  # bytes of one content that nodes take and give
-MIN_RATE = 16_384  # bytes per second below which a transfer is given up, once `timeout` has passed
 PROBLEM = 4096  # bytes that are read of an error's explanation
-ATTEMPTS = 3
 PREFIX = "node+"
 
 
@@ -74,10 +71,6 @@ class Caller:
         }
 
 
-class _Unreachable(StorageError):
-    """The connection was refused or broke, or the node is busy: the failures that trying again may mend."""
-
-
 class PeerStorage:
     """Storage of the node at `node+https://HOST[:PORT]`; `node+http://…` on this machine only.
 
@@ -110,12 +103,12 @@ class PeerStorage:
                 with self._asked("PUT", cid, body=_Body(kept, builder.size, self._pace())):
                     pass
 
-            self._with_retries(send)
+            with_retries(send)
         return cid
 
     def get(self, cid: str, sink: BinaryIO, *, max_bytes: int) -> int:
         checked = VerifiedSink(cid, sink, max_bytes, self._name)
-        pace = self._pace()
+        check = self._pace()
 
         def read_on() -> None:
             """Reads from where an earlier attempt broke off."""
@@ -124,10 +117,10 @@ class PeerStorage:
                 if length.isdecimal() and len(length) < 20:
                     checked.expect(checked.size + int(length))
                 for piece in self._pieces(answer):
-                    pace(checked.size + len(piece))
+                    check(checked.size + len(piece))
                     checked.write(piece)
 
-        self._with_retries(read_on)
+        with_retries(read_on)
         return checked.finish()
 
     def has(self, cid: str) -> bool:
@@ -138,7 +131,7 @@ class PeerStorage:
                 pass
 
         try:
-            self._with_retries(look)
+            with_retries(look)
         except NotFound:
             return False
         return True
@@ -189,17 +182,17 @@ class PeerStorage:
             raise StorageError(f"{self._name} sends its callers elsewhere; give the address of the node itself.")
         said = self._problem(answer)
         if status in (408, 429, 502, 503, 504):
-            raise _Unreachable(f"{self._name} could not do it ({status}: {said}); try again later.")
+            raise Unreachable(f"{self._name} could not do it ({status}: {said}); try again later.")
         if 400 <= status < 500:
             raise StorageError(f"{self._name} refused the request ({status}: {said}).")
         raise StorageError(f"What is at {self._url} does not answer like a Merit node ({status}).")
 
     def _problem(self, answer: requests.Response) -> str:
         """The sentence of a problem document, made harmless; the status' name where there is none."""
-        data, pace = b"", self._pace()
+        data, check = b"", self._pace()
         for piece in self._pieces(answer):
             data += piece
-            pace(len(data))
+            check(len(data))
             if len(data) > PROBLEM:
                 break
         try:
@@ -213,24 +206,8 @@ class PeerStorage:
         while piece := answer.raw.read1(PIECE, decode_content=False):
             yield piece
 
-    def _with_retries(self, attempt: Callable[[], None]) -> None:
-        attempts = Retrying(
-            retry=retry_if_exception_type(_Unreachable),
-            stop=stop_after_attempt(ATTEMPTS),
-            wait=wait_exponential(multiplier=0.1, max=1),
-            reraise=True,
-        )
-        attempts(attempt)
-
     def _pace(self) -> Callable[[int], None]:
-        """A check, given the bytes so far, that a transfer does not trickle below MIN_RATE for ever."""
-        start = time.monotonic()
-
-        def check(size: int) -> None:
-            if time.monotonic() - start > self._timeout + size / MIN_RATE:
-                raise StorageError(f"The transfer with {self._name} is too slow after {size} bytes; use another one.")
-
-        return check
+        return pace(self._timeout, self._name)
 
     def _failure(self, error: Exception) -> StorageError:
         timeouts = (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
@@ -239,7 +216,7 @@ class PeerStorage:
                 f"{self._name} kept silent for {self._timeout:g} s; start it again, or allow it more time."
             )
         brief = " ".join(str(error).split())[:200] or type(error).__name__
-        return _Unreachable(f"{self._name} cannot be reached ({brief}); start it, or give the right address.")
+        return Unreachable(f"{self._name} cannot be reached ({brief}); start it, or give the right address.")
 
 
 class _Body:

@@ -2,15 +2,21 @@
 
 import os
 import secrets
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from marketplace.errors import CorruptContent
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+
+from marketplace.errors import CorruptContent, StorageError
 from marketplace.storage.cid import CidBuilder, parse_cid
 
 PIECE = 262_144  # bytes that are read at a time
+MIN_RATE = 16_384  # bytes per second below which a transfer is given up, once its timeout has passed
+ATTEMPTS = 3
 
 
 class Storage(Protocol):
@@ -38,6 +44,35 @@ class Storage(Protocol):
         Raises CorruptContent for a malformed CID.
         """
         ...
+
+
+class Unreachable(StorageError):
+    """The connection was refused or broke, or the storage is busy: the failures that trying again may mend."""
+
+
+def with_retries(attempt: Callable[[], None]) -> None:
+    """Makes the attempt until it is no more Unreachable, ATTEMPTS times at most; raises what the last one raised."""
+    attempts = Retrying(
+        retry=retry_if_exception_type(Unreachable),
+        stop=stop_after_attempt(ATTEMPTS),
+        wait=wait_exponential(multiplier=0.1, max=1),
+        reraise=True,
+    )
+    attempts(attempt)
+
+
+def pace(timeout: float, where: str) -> Callable[[int], None]:
+    """A check, given the bytes so far, that a transfer which begins here does not trickle below MIN_RATE for ever.
+
+    timeout: seconds that it may take beside. where: as for `VerifiedSink`.
+    """
+    start = time.monotonic()
+
+    def check(size: int) -> None:
+        if time.monotonic() - start > timeout + size / MIN_RATE:
+            raise StorageError(f"The transfer with {where} is too slow after {size} bytes; use another one.")
+
+    return check
 
 
 class VerifiedSink:

@@ -17,8 +17,9 @@ import pytest
 from marketplace.errors import CorruptContent, NotFound, StorageError
 from marketplace.storage import Storage, fetch_to, get_bytes, open_storage, put_bytes
 from marketplace.storage.cid import CHUNK
-from marketplace.storage.kubo import ANSWER, ATTEMPTS
+from marketplace.storage.kubo import ANSWER
 from marketplace.storage.memory import MemoryStorage
+from marketplace.storage.transfer import ATTEMPTS
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The 'strict' parameter:FutureWarning"),

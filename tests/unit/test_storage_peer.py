@@ -13,10 +13,11 @@ from eth_account import Account
 from eth_account.messages import encode_defunct
 
 from marketplace.errors import CorruptContent, InputError, NotFound, StorageError
-from marketplace.storage import Caller, get_bytes, open_storage, peer, put_bytes
+from marketplace.storage import Caller, get_bytes, open_storage, peer, put_bytes, transfer
 from marketplace.storage.cid import CHUNK
 from marketplace.storage.memory import MemoryStorage
-from marketplace.storage.peer import ATTEMPTS, PeerStorage
+from marketplace.storage.peer import PeerStorage
+from marketplace.storage.transfer import ATTEMPTS
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -215,7 +216,7 @@ def test_silence_is_borne_for_the_timeout_only(node: FakeNode) -> None:
 
 
 def test_a_trickle_is_given_up(node: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peer, "MIN_RATE", 1 << 30)
+    monkeypatch.setattr(transfer, "MIN_RATE", 1 << 30)
 
     def behave(request: Request) -> None:
         request.answer(b"", length=len(DATA))

@@ -17,7 +17,7 @@ from marketplace.api.forms import Done
 from marketplace.api.guard import require_loopback, require_token
 from marketplace.api.node import NodeServices
 from marketplace.chain.market import Receipt
-from marketplace.storage.peer import MIN_RATE
+from marketplace.storage.transfer import MIN_RATE
 
 PIECE = 1 << 18
 PATIENCE = 60.0  # seconds that an answer may take beyond what its size takes at MIN_RATE

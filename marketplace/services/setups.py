@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Literal, TypeVar
+from weakref import WeakValueDictionary
 
 from filelock import FileLock
 
@@ -74,11 +76,11 @@ class Setups:
 
     def srs(self, hash: bytes) -> Srs:
         """The set-up with this hash. Raises NotFound when it is not here, CorruptContent when its file is damaged."""
-        return _read(self._found(hash, "srs"), lambda path: setup.load(path, hash))
+        return _shared(_srs, hash, self._found(hash, "srs"), lambda path: setup.load(path, hash))
 
     def key(self, hash: bytes, circuit: int | None = None) -> DecisionKey:
         """The key with this hash. Raises as `srs` does, and InputError when it is another circuit's."""
-        key = _read(self._found(hash, "key"), lambda path: setup.load_key(path, hash))
+        key = _shared(_keys, hash, self._found(hash, "key"), lambda path: setup.load_key(path, hash))
         if circuit is not None and key.circuit != circuit:
             raise InputError(
                 f"The key 0x{hash.hex()} is of circuit {key.circuit}, one of circuit {circuit} is required."
@@ -272,10 +274,14 @@ class Setups:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """What is made or fetched once is made or fetched by one process, while the others wait for it."""
+        lock = FileLock(self._folder / ".lock")
         with _writing(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._folder / ".lock"):
+            lock.acquire()
+        try:
             yield
+        finally:
+            lock.release()
 
     def _remembered(self, what: _What, size: int) -> bytes | None:
         """The hash of the folder's own development file of this size."""
@@ -310,6 +316,20 @@ def _read(path: Path, load: Callable[[Path], _T]) -> _T:
         return load(path)
     except (OSError, ValueError) as error:
         raise CorruptContent(f"{path} is damaged ({error}): remove it, and fetch or import it again.") from error
+
+
+_srs: WeakValueDictionary[bytes, Srs] = WeakValueDictionary()
+_keys: WeakValueDictionary[bytes, DecisionKey] = WeakValueDictionary()
+_loading = Lock()
+
+
+def _shared(loaded: WeakValueDictionary[bytes, _T], hash: bytes, path: Path, load: Callable[[Path], _T]) -> _T:
+    """From memory where somebody here still uses it: a key takes seconds and tens of MB, and jobs share few of them."""
+    with _loading:
+        found = loaded.get(hash)
+        if found is None:
+            found = loaded[hash] = _read(path, load)
+        return found
 
 
 def _bound(max_bytes: Callable[[int], int], size: int) -> int:

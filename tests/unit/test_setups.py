@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import sys
+import weakref
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -53,6 +54,15 @@ def test_a_development_set_up_and_key_are_made_once(setups: Setups, tmp_path: Pa
     assert (setups.srs(srs.hash).kind, setups.key(key.hash, 108).kind) == ("development", "development")
     (tmp_path / "setups" / f"{srs.hash.hex()}.srs").unlink()
     assert setups.development_srs(8).hash != srs.hash  # the file is gone: another one is made
+
+
+def test_what_several_jobs_use_is_in_memory_once_and_as_long_as_they_do(setups: Setups) -> None:
+    srs, key = setups.development_srs(8).hash, setups.development_key(108).hash
+    for kept in ([setups.srs(srs), setups.srs(srs)], [setups.key(key), setups.key(key, 108)]):
+        assert kept[0] is kept[1]
+        left = weakref.ref(kept[0])
+        kept.clear()
+        assert left() is None
 
 
 def test_processes_that_ask_at_once_get_one_set_up(tmp_path: Path) -> None:

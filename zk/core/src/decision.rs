@@ -94,7 +94,7 @@ fn powers(path: &Path, shape: Shape, progress: Progress) -> Result<Powers> {
     Ok(powers)
 }
 
-#[pyclass(frozen, module = "zk._core")]
+#[pyclass(frozen, weakref, module = "zk._core")]
 pub struct DecisionKey {
     inner: Key,
 }

@@ -71,7 +71,7 @@ fn joined<'py>(py: Python<'py>, points: &[ark_bn254::G1Affine]) -> Bound<'py, Py
     PyBytes::new(py, &points.iter().flat_map(point_bytes).collect::<Vec<u8>>())
 }
 
-#[pyclass(frozen, module = "zk._core")]
+#[pyclass(frozen, weakref, module = "zk._core")]
 struct Srs {
     inner: srs::Srs,
 }

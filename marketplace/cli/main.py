@@ -2,6 +2,7 @@
 
 import resource
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,7 +74,8 @@ def main() -> None:
     try:
         app()
     except MeritError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]error:[/] {_plain(str(error))}")
+        with suppress(OSError):  # where it cannot be said, as on a full disk, the exit code still says it
+            Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]error:[/] {_plain(str(error))}")
         sys.exit(error.exit_code)
 
 

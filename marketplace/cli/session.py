@@ -21,7 +21,7 @@ from marketplace.chain.deploy import AddressBook
 from marketplace.chain.events import EventReader
 from marketplace.chain.market import Market
 from marketplace.errors import InputError, NotFound
-from marketplace.files import read_within
+from marketplace.files import no_room, read_within
 from marketplace.keys.identity import Identity
 from marketplace.keys.keystore import Keystore
 from marketplace.services.agent import Notice, Report
@@ -127,17 +127,30 @@ class Session:
         return replace(self, json=True)
 
     def show(self, document: dict[str, Any] | list[Any], text: object) -> None:
-        """The document for programs (--json), or the text, table or panel for people."""
-        if self.json:
-            sys.stdout.write(json.dumps(document, default=str) + "\n")
-            sys.stdout.flush()
-        else:
-            self.out.print(text)
+        """The document for programs (--json), or the text, table or panel for people.
+
+        Raises InputError where there is no room for it.
+        """
+        try:
+            if self.json:
+                sys.stdout.write(json.dumps(document, default=str) + "\n")
+                sys.stdout.flush()
+            else:
+                self.out.print(text)
+        except OSError as error:
+            if not no_room(error):
+                raise
+            raise InputError(
+                f"The result was not written ({error.strerror}): make room, or write elsewhere."
+            ) from error
 
     @contextmanager
     def narrator(self) -> Iterator[Report]:
-        """Tells notices as they come: a JSON line each with --json, else a sentence, and a bar while training."""
-        if self.json:
+        """Tells notices as they come: a JSON line each with --json, else a sentence, and on a terminal a training bar.
+
+        What a disk has no room for goes untold: the work that it tells of goes on.
+        """
+        if self.json or not self.out.is_terminal:
             yield self._write_notice
             return
         columns = (
@@ -160,8 +173,14 @@ class Session:
             yield tell
 
     def _write_notice(self, notice: Notice) -> None:
-        sys.stdout.write(json.dumps(asdict(notice), default=str) + "\n")
-        sys.stdout.flush()
+        if notice.kind == "training" and not self.json:
+            return
+        try:
+            sys.stdout.write((json.dumps(asdict(notice), default=str) if self.json else notice.text) + "\n")
+            sys.stdout.flush()
+        except OSError as error:
+            if not no_room(error):
+                raise
 
 
 def session(context: typer.Context) -> Session:

@@ -4,7 +4,6 @@ An agent keeps nothing in memory that it could not read again from the chain, st
 killed at any point and started again.
 """
 
-import errno
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,8 +21,7 @@ from tenacity import (
 from tenacity.nap import sleep_using_event
 
 from marketplace.errors import ChainError, CorruptContent, InputError, StorageError
-
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+from marketplace.files import no_room
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,5 +79,5 @@ def run(agent: Agent, *, report: Report, poll: float, patience: float, stop: thr
 def passing(error: BaseException) -> bool:
     """Whether an error may pass by itself: an outage of chain or storage, or a disk that is full at the moment."""
     if isinstance(error, InputError):
-        return isinstance(error.__cause__, OSError) and error.__cause__.errno in _NO_ROOM
+        return no_room(error.__cause__)
     return isinstance(error, ChainError | StorageError) and not isinstance(error, CorruptContent)

@@ -31,7 +31,7 @@ from eth_account.signers.local import LocalAccount
 
 from marketplace.errors import InputError, NotFound, StorageError
 from marketplace.storage.cid import CidBuilder, parse_cid
-from marketplace.storage.transfer import PIECE, Unreachable, VerifiedSink, pace, with_retries
+from marketplace.storage.transfer import PIECE, Unreachable, VerifiedSink, on_disk, pace, with_retries
 
 MAX_CONTENT = 256 << 20  # bytes of one content that nodes take and give
 PROBLEM = 4096  # bytes that are read of an error's explanation
@@ -90,7 +90,7 @@ class PeerStorage:
         if self._caller is None:
             raise InputError(f"To store content, {self._name} wants a key's signature: choose one with --key.")
         builder = CidBuilder()
-        with TemporaryFile() as kept:
+        with on_disk("Content on its way"), TemporaryFile() as kept:
             while piece := source.read(PIECE):
                 builder.update(piece)
                 if builder.size > MAX_CONTENT:

@@ -3,8 +3,8 @@
 import os
 import secrets
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -117,18 +117,29 @@ class VerifiedSink:
 def fetch_to(storage: Storage, cid: str, path: Path, max_bytes: int) -> int:
     """Fetches `cid` into the file `path`, which appears (or is replaced) only when all of it is verified.
 
-    Returns the size in bytes. Raises what `Storage.get` raises; `path` is then as it was.
+    Returns the size in bytes. Raises what `Storage.get` raises, and StorageError where the disk is full; `path` is then
+    as it was.
     """
     partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        with partial.open("xb") as sink:
-            size = storage.get(cid, sink, max_bytes=max_bytes)
-            sync(sink)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    with on_disk(str(path)):
+        try:
+            with partial.open("xb") as sink:
+                size = storage.get(cid, sink, max_bytes=max_bytes)
+                sync(sink)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        sync_folder(path.parent)
     return size
+
+
+@contextmanager
+def on_disk(what: str) -> Iterator[None]:
+    """For `what` is kept on the own disk: raises StorageError where it cannot be, as when the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{what} cannot be kept on disk ({error.strerror or error}): make room.") from error
 
 
 def get_bytes(storage: Storage, cid: str, max_bytes: int) -> bytes:

@@ -1,13 +1,16 @@
 """Files on the own disk: bounded reads, whole writes, one process a folder."""
 
+import errno
 import multiprocessing
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from marketplace.errors import InputError
 from marketplace.files import exclusive, read_within, write_atomically
+from marketplace.services.agent import passing
 
 
 def test_a_file_over_its_bound_is_refused(tmp_path: Path) -> None:
@@ -36,6 +39,24 @@ def test_a_write_that_fails_leaves_the_old_content_and_nothing_else(
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("call", ["mkdir", "mkstemp", "open"])
+def test_a_full_disk_is_one_sentence_wherever_it_is_met(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Folders and empty files need room too, not only content."""
+
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr({"mkdir": Path, "mkstemp": tempfile, "open": os}[call], call, fails)
+    with pytest.raises(InputError, match="work/file cannot be written: No space left") as caught:
+        write_atomically(tmp_path / "work/file", b"new")
+    assert passing(caught.value)
+    if call == "open":
+        with pytest.raises(InputError, match="cannot be worked in: No space left"), exclusive(tmp_path):
+            pytest.fail("it was held")
 
 
 def test_a_file_is_readable_by_its_owner_only(tmp_path: Path) -> None:

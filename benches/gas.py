@@ -92,6 +92,7 @@ def of_a_job(n: int, c: int, rule: Rule = Rule.REFERENCE) -> dict[str, int]:
             enrol_by=connection.now() + 3600,
             submit_window=600,
             settle_window=600,
+            takeover_window=0,
             rule=rule,
             rounds=3,
             min_trainers=2,

@@ -32,6 +32,7 @@ def created(number: int) -> JobCreated:
         enrol_by=1_700_000_000 + number * 7919 % 10_007,
         submit_window=600,
         settle_window=600,
+        takeover_window=0,
         rule=Rule(1 + number % 2),
         rounds=10,
         min_trainers=3,

@@ -6,13 +6,13 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
 import {IJobMarket, Job, Reason, RoundProof, Settlement, State, Terms, Trainer} from "./interfaces/IJobMarket.sol";
 import {Decision} from "./libraries/Decision.sol";
-import {RoundCheck, Submission} from "./libraries/RoundCheck.sol";
+import {RoundCheck} from "./libraries/RoundCheck.sol";
 import {Slots} from "./libraries/Slots.sol";
 import {TermsCheck} from "./libraries/TermsCheck.sol";
 
 /// @title The market; what each call does is said in IJobMarket
 /// @dev Every call validates, moves the state, emits, and only then receives or sends tokens. The calls that reach
-/// outside (createJob, acceptAggregation, join, withdraw) share a reentrancy guard, because a deposit is checked by
+/// outside (createJob, acceptAggregation, join, takeOver, withdraw) share a reentrancy guard, because a deposit is checked by
 /// the balance it adds. Of the others only settleRound reaches outside: it asks the job's verifiers, as views and before
 /// anything changes.
 contract JobMarket is IJobMarket, ReentrancyGuard {
@@ -29,7 +29,7 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
     mapping(uint256 jobId => Terms) private _terms;
     mapping(uint256 jobId => mapping(uint256 slot => Trainer)) private _trainers;
     mapping(uint256 jobId => mapping(address operator => uint8 slotPlusOne)) private _places;
-    mapping(uint256 jobId => mapping(bytes32 commitment => Submission)) private _submissions;
+    mapping(uint256 jobId => mapping(uint256 slot => bytes32 commitment)) private _commitments;
 
     // ------------------------------------------------------------------ enrolling
 
@@ -97,21 +97,21 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
 
     function leave(uint256 jobId) external {
         Job storage j = _jobs[jobId];
-        bool running = j.state == State.Running;
-        if (!running) _jobIn(jobId, State.Open);
+        State state = j.state;
+        bool started = state == State.Running || state == State.Confirming;
+        if (!started) _jobIn(jobId, State.Open);
         uint8 slot = _slotOf(jobId, j.active, msg.sender);
-        if (running) {
-            if (block.timestamp > j.submitBy) revert SubmittingClosed(jobId, j.submitBy);
-            if (j.submitted.has(slot)) revert AlreadySubmitted(jobId, j.round, slot);
-        }
+        if (state == State.Running) _requireUnsubmitted(jobId, slot);
 
         address payee = _trainers[jobId][slot].payee;
         j.active = j.active.without(slot);
-        delete _places[jobId][msg.sender];
-        delete _trainers[jobId][slot];
+        if (!started) {
+            delete _places[jobId][msg.sender];
+            delete _trainers[jobId][slot];
+        }
         emit Left(jobId, slot);
         _credit(jobId, payee, _terms[jobId].stake, Reason.Stake);
-        if (running && j.active == 0) _end(jobId, State.Aborted);
+        if (started && j.active == 0) _end(jobId, state == State.Running ? State.Aborted : State.Completed);
     }
 
     function cancel(uint256 jobId) external {
@@ -144,22 +144,18 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         emit KeyPublished(jobId, cid);
     }
 
-    function submitUpdate(uint256 jobId, uint16 round, bytes32 commitment, string calldata cid) external {
+    function submitUpdate(uint256 jobId, uint16 round, bytes32 hash, string calldata cid) external {
         Job storage j = _jobIn(jobId, State.Running);
         uint8 slot = _slotOf(jobId, j.active, msg.sender);
         if (!j.keyPublished) revert KeyNotPublished(jobId);
         if (round != j.round) revert WrongRound(jobId, j.round, round);
-        if (block.timestamp > j.submitBy) revert SubmittingClosed(jobId, j.submitBy);
-        if (j.submitted.has(slot)) revert AlreadySubmitted(jobId, round, slot);
-        if (commitment == 0) revert ZeroCommitment();
-        Submission storage s = _submissions[jobId][commitment];
-        if (s.round != 0) revert CommitmentSeen(jobId, commitment);
+        _requireUnsubmitted(jobId, slot);
+        if (hash == 0) revert ZeroCommitment();
         _requireCid(cid);
 
         j.submitted = j.submitted.with(slot);
-        s.round = round;
-        s.slot = slot;
-        emit UpdateSubmitted(jobId, round, slot, commitment, cid);
+        _commitments[jobId][slot] = hash;
+        emit UpdateSubmitted(jobId, round, slot, hash, cid);
     }
 
     function settleRound(uint256 jobId, uint16 round, Settlement calldata s, RoundProof calldata proof) external {
@@ -183,8 +179,9 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         emit RoundSettled(jobId, round, submitted, pot, s);
 
         uint128 paid = _pay(jobId, pot, s);
-        j.escrow = j.escrow - t.reward - t.fee + (pot - paid);
-        _credit(jobId, j.aggregatorPayee, t.fee, Reason.Fee);
+        j.escrow = j.escrow - t.reward + (pot - paid);
+        _payFee(jobId);
+        j.feeDue = true;
         _eject(jobId, missing, false);
         _eject(jobId, struck, true);
         _advance(jobId, j.active == 0 && !last);
@@ -205,27 +202,90 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         emit RoundSkipped(jobId, j.round);
 
         _credit(jobId, j.owner, refund, Reason.Refund);
+        _payFee(jobId);
         _eject(jobId, missing, false);
         _advance(jobId, j.active == 0 || emptyRounds == t.maxEmptyRounds);
     }
 
+    // ------------------------------------------------------------------ when the aggregator fails
+
     function abort(uint256 jobId) external {
         Job storage j = _jobIn(jobId, State.Running);
-        bool keyed = j.keyPublished;
-        uint40 deadline = keyed ? j.settleBy : j.submitBy;
-        if (block.timestamp <= deadline) revert NotAbortable(jobId, deadline);
-        if (keyed && j.submitted == 0) revert NothingSubmitted(jobId, j.round);
+        (, uint40 takeableUntil) = _failure(jobId);
+        if (block.timestamp <= takeableUntil) revert NotAbortable(jobId, takeableUntil);
+        if (!j.keyPublished && j.takenOver) return _end(jobId, State.Aborted);
 
-        uint32 wronged = keyed ? j.submitted : j.active;
-        uint128 pot = _terms[jobId].bond + j.carry;
-        uint128 share = pot / uint128(wronged.count());
         // What does not divide ends up with the owner.
-        j.carry = pot - share * uint128(wronged.count());
-        for (uint256 slot; wronged >> slot != 0; ++slot) {
-            if (wronged.has(slot)) _credit(jobId, _trainers[jobId][slot].payee, share, Reason.Compensation);
-        }
+        j.carry = _compensate(jobId, _terms[jobId].bond + j.carry);
         _close(jobId, State.Aborted);
     }
+
+    function takeOver(uint256 jobId, address payee, bytes32 encryptionKey) external payable nonReentrant {
+        Job storage j = _jobIn(jobId, State.Running);
+        Terms storage t = _terms[jobId];
+        (uint40 failedAfter, uint40 takeableUntil) = _failure(jobId);
+        if (block.timestamp <= failedAfter || block.timestamp > takeableUntil) {
+            revert NotTakeable(jobId, failedAfter, takeableUntil);
+        }
+        _requirePayee(payee);
+        _requireKey(encryptionKey);
+
+        emit TakenOver(jobId, j.round, msg.sender, payee, encryptionKey);
+        j.carry += _compensate(jobId, t.bond);
+        j.aggregator = msg.sender;
+        j.aggregatorPayee = payee;
+        j.takenOver = true;
+        j.keyPublished = false;
+        _openRound(jobId, j.round);
+
+        _receive(t.token, t.bond);
+    }
+
+    function handOver(uint256 jobId, string calldata cid) external {
+        Job storage j = _jobIn(jobId, State.Running);
+        if (!j.takenOver || j.keyPublished) revert NothingToHandOver(jobId);
+        if (msg.sender != j.owner) _slotOf(jobId, j.active, msg.sender);
+        _requireCid(cid);
+
+        emit HandedOver(jobId, msg.sender, cid);
+    }
+
+    function dispute(uint256 jobId) external {
+        Job storage j = _jobs[jobId];
+        if (j.state != State.Confirming) _jobIn(jobId, State.Running);
+        uint8 slot = _slotOf(jobId, j.active, msg.sender);
+        if (!j.keyPublished) revert KeyNotPublished(jobId);
+        _requireUnsubmitted(jobId, slot);
+        uint32 disputed = j.disputed;
+        if (disputed.has(slot)) revert AlreadyDisputed(jobId, j.round, slot);
+
+        disputed = disputed.with(slot);
+        j.disputed = disputed;
+        emit Disputed(jobId, j.round, slot);
+        if (disputed.count() < j.quorum) return;
+
+        uint128 burnt = _terms[jobId].bond;
+        if (j.feeDue) burnt += _takeFee(jobId);
+        _credit(jobId, address(0), burnt, Reason.Burnt);
+        _close(jobId, State.Aborted);
+    }
+
+    function complete(uint256 jobId) external {
+        Job storage j = _jobIn(jobId, State.Confirming);
+        if (block.timestamp <= j.submitBy) revert NotCompletable(jobId, j.submitBy);
+
+        _end(jobId, State.Completed);
+    }
+
+    function showOpening(uint256 jobId, uint16 round, string calldata cid) external {
+        uint8 place = _places[jobId][msg.sender];
+        if (place == 0) revert NotTrainer(jobId, msg.sender);
+        _requireCid(cid);
+
+        emit OpeningShown(jobId, round, place - 1, cid);
+    }
+
+    // ------------------------------------------------------------------ over
 
     function withdraw(address token) external nonReentrant {
         uint256 amount = credit[msg.sender][token];
@@ -246,7 +306,7 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         Job storage j = _jobs[jobId];
         State state = j.state;
         if (state == State.None) revert NoSuchJob(jobId);
-        if (state == State.Open || state == State.Running) revert NotOver(jobId, state);
+        if (state < State.Completed) revert NotOver(jobId, state);
         if (msg.sender != j.owner) revert NotOwner(jobId, msg.sender);
         _requireCid(cid);
 
@@ -267,9 +327,8 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         if (_jobs[jobId].active.has(slot)) taken = _trainers[jobId][slot];
     }
 
-    function submission(uint256 jobId, bytes32 commitment) external view returns (uint16 round, uint8 slot) {
-        Submission storage s = _submissions[jobId][commitment];
-        return (s.round, s.slot);
+    function commitment(uint256 jobId, uint8 slot) external view returns (bytes32) {
+        return _commitments[jobId][slot];
     }
 
     // ------------------------------------------------------------------ checks
@@ -285,6 +344,23 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         uint8 place = _places[jobId][operator];
         if (place == 0 || !active.has(place - 1)) revert NotTrainer(jobId, operator);
         return place - 1;
+    }
+
+    /// @dev Whether a trainer is still free to submit, to leave or to dispute.
+    function _requireUnsubmitted(uint256 jobId, uint8 slot) private view {
+        Job storage j = _jobs[jobId];
+        if (block.timestamp > j.submitBy) revert SubmittingClosed(jobId, j.submitBy);
+        if (j.submitted.has(slot)) revert AlreadySubmitted(jobId, j.round, slot);
+    }
+
+    /// @dev When the aggregator has failed in this round, and up to when another may take over. Who has taken over and is not
+    /// ready in time leaves the job to be aborted at once.
+    function _failure(uint256 jobId) private view returns (uint40 failedAfter, uint40 takeableUntil) {
+        Job storage j = _jobs[jobId];
+        bool keyed = j.keyPublished;
+        failedAfter = keyed ? j.settleBy : j.submitBy;
+        takeableUntil = failedAfter + (keyed || !j.takenOver ? _terms[jobId].takeoverWindow : 0);
+        if (keyed && j.submitted == 0 && block.timestamp > failedAfter) revert NothingSubmitted(jobId, j.round);
     }
 
     function _startable(uint256 jobId) private view returns (bool) {
@@ -303,7 +379,7 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         if (opened == 0) return RoundCheck.requireNothing(jobId, s, proof);
         _requireSound(jobId, t, s);
         RoundCheck.Round memory settled = RoundCheck.Round(jobId, j.termsHash, round, opened);
-        RoundCheck.requireProved(settled, t, _submissions[jobId], s, proof);
+        RoundCheck.requireProved(settled, t, _commitments[jobId], s, proof);
     }
 
     function _opened(uint256 jobId, uint32 submitted, uint8 maxFaulty, Settlement calldata s)
@@ -355,20 +431,33 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
     function _openRound(uint256 jobId, uint16 round) private {
         Job storage j = _jobs[jobId];
         Terms storage t = _terms[jobId];
-        uint40 submitBy = uint40(block.timestamp) + t.submitWindow;
-        uint40 settleBy = submitBy + t.settleWindow;
         j.round = round;
-        j.submitBy = submitBy;
+        uint40 submitBy = _openDisputing(jobId);
+        uint40 settleBy = submitBy + t.settleWindow;
         j.settleBy = settleBy;
-        j.submitted = 0;
         emit RoundOpened(jobId, round, submitBy, settleBy);
     }
 
+    /// @dev Begins a phase of `submitWindow` in which trainers can dispute the last sum.
+    function _openDisputing(uint256 jobId) private returns (uint40 until) {
+        Job storage j = _jobs[jobId];
+        uint256 trainers = j.active.count();
+        uint256 believed = uint256(_terms[jobId].maxFaulty) + 1;
+        until = uint40(block.timestamp) + _terms[jobId].submitWindow;
+        j.submitBy = until;
+        j.submitted = 0;
+        j.quorum = uint8(believed < trainers ? believed : trainers);
+        if (j.disputed != 0) j.disputed = 0;
+    }
+
     function _advance(uint256 jobId, bool broken) private {
-        uint16 round = _jobs[jobId].round;
-        if (broken) _end(jobId, State.Aborted);
-        else if (round == _terms[jobId].rounds) _end(jobId, State.Completed);
-        else _openRound(jobId, round + 1);
+        Job storage j = _jobs[jobId];
+        uint16 round = j.round;
+        if (broken) return _end(jobId, State.Aborted);
+        if (round != _terms[jobId].rounds) return _openRound(jobId, round + 1);
+        if (!j.feeDue || j.active == 0) return _end(jobId, State.Completed);
+        j.state = State.Confirming;
+        emit ConfirmationOpened(jobId, _openDisputing(jobId));
     }
 
     /// @dev Counts the round for each active trainer and returns those that reached a limit, by which one.
@@ -423,9 +512,38 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         }
     }
 
-    /// @dev The end of a job that its aggregator is not to blame for: the bond goes back.
+    /// @dev Pays the fee that is due, if one is.
+    function _payFee(uint256 jobId) private {
+        Job storage j = _jobs[jobId];
+        if (j.feeDue) _credit(jobId, j.aggregatorPayee, _takeFee(jobId), Reason.Fee);
+    }
+
+    /// @return fee what leaves the escrow for a due fee
+    function _takeFee(uint256 jobId) private returns (uint128 fee) {
+        Job storage j = _jobs[jobId];
+        fee = _terms[jobId].fee;
+        j.feeDue = false;
+        j.escrow -= fee;
+    }
+
+    /// @dev The end of an aggregator that failed: it gets a due fee, and those it wronged divide `pot`.
+    /// @return rest what does not divide
+    function _compensate(uint256 jobId, uint128 pot) private returns (uint128 rest) {
+        Job storage j = _jobs[jobId];
+        _payFee(jobId);
+        uint32 wronged = j.keyPublished ? j.submitted : j.active;
+        uint128 count = uint128(wronged.count());
+        uint128 share = pot / count;
+        for (uint256 slot; wronged >> slot != 0; ++slot) {
+            if (wronged.has(slot)) _credit(jobId, _trainers[jobId][slot].payee, share, Reason.Compensation);
+        }
+        return pot - share * count;
+    }
+
+    /// @dev The end of a job that its aggregator is not to blame for: it gets a due fee and the bond.
     function _end(uint256 jobId, State state) private {
         Job storage j = _jobs[jobId];
+        _payFee(jobId);
         if (j.aggregator != address(0)) _credit(jobId, j.aggregatorPayee, _terms[jobId].bond, Reason.Bond);
         _close(jobId, state);
     }
@@ -440,7 +558,7 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         }
         uint128 rest = j.escrow + j.carry;
         j.state = state;
-        (j.active, j.submitted, j.escrow, j.carry) = (0, 0, 0, 0);
+        (j.active, j.submitted, j.disputed, j.escrow, j.carry) = (0, 0, 0, 0, 0);
         _credit(jobId, j.owner, rest, Reason.Refund);
         emit Ended(jobId, state);
     }

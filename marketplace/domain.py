@@ -16,9 +16,10 @@ class State(IntEnum):
     NONE = 0
     OPEN = 1
     RUNNING = 2
-    COMPLETED = 3
-    CANCELLED = 4
-    ABORTED = 5
+    CONFIRMING = 3
+    COMPLETED = 4
+    CANCELLED = 5
+    ABORTED = 6
 
     @property
     def over(self) -> bool:
@@ -34,6 +35,7 @@ class Reason(IntEnum):
     BOND = 3
     COMPENSATION = 4
     REFUND = 5
+    BURNT = 6
 
 
 class Rule(IntEnum):
@@ -58,6 +60,7 @@ class Terms:
     enrol_by: int
     submit_window: int
     settle_window: int
+    takeover_window: int
     rule: Rule
     rounds: int
     min_trainers: int
@@ -85,6 +88,7 @@ class Job:
     owner: str
     aggregator: str
     aggregator_payee: str
+    taken_over: bool
     state: State
     round: int
     empty_rounds: int
@@ -94,6 +98,9 @@ class Job:
     active: int
     submitted: int
     escrow: int
+    fee_due: bool
+    quorum: int
+    disputed: int
     carry: int
     terms_hash: bytes
 
@@ -233,6 +240,38 @@ class RoundSettled(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundSkipped(Event):
     round: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmationOpened(Event):
+    confirm_by: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disputed(Event):
+    round: int
+    slot: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenOver(Event):
+    round: int
+    aggregator: str
+    payee: str
+    encryption_key: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandedOver(Event):
+    sender: str
+    cid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpeningShown(Event):
+    round: int
+    slot: int
+    cid: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

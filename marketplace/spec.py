@@ -17,7 +17,7 @@ from marketplace.documents import MAX_FILE_BYTES, explain, parse_yaml
 from marketplace.domain import MAX_TRAINERS, ZERO_ADDRESS, Rule, Terms
 from marketplace.errors import CorruptContent, InputError
 from marketplace.files import read_within
-from marketplace.units import parse_amount, parse_duration
+from marketplace.units import parse_amount, parse_duration, parse_wait
 from trainer.config import DataSchema, ModelConfig, TrainingConfig, UpdateConfig
 
 MOST_STRIKES = 255
@@ -35,6 +35,7 @@ def _checked_address(value: object) -> object:
 Address = Annotated[str, BeforeValidator(_checked_address)]
 Amount = Annotated[int, BeforeValidator(parse_amount)]
 Duration = Annotated[int, BeforeValidator(parse_duration)]
+Wait = Annotated[int, BeforeValidator(parse_wait)]
 Key = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
 
 
@@ -94,6 +95,11 @@ class MarketConfig(_Strict):
     enrol_for: Duration = Field(default=86400, description="How long trainers can join, from creation, e.g. '1 d'.")
     submit_window: Duration = Field(default=3600, description="Submitting phase of each round.")
     settle_window: Duration = Field(default=3600, description="Settling phase of each round.")
+    takeover_window: Wait = Field(
+        default=0,
+        description="How long, after an aggregator has failed, another that posts the bond may take over; 0 means that "
+        "the job is aborted. It then sees the updates, and the owner's node seals validation data to it.",
+    )
     max_missed: int = Field(default=3, ge=1, le=255, description="Missed submissions in a row that eject.")
     max_strikes: int | None = Field(
         default=None,
@@ -273,6 +279,7 @@ def terms_of(job: JobFile, *, rule: Rule, now: int, verifiers: VerifierTerms) ->
         enrol_by=now + market.enrol_for,
         submit_window=market.submit_window,
         settle_window=market.settle_window,
+        takeover_window=market.takeover_window,
         rule=rule,
         rounds=market.rounds,
         min_trainers=market.min_trainers,

@@ -33,6 +33,11 @@ def parse_duration(value: int | str) -> int:
     return int(seconds)
 
 
+def parse_wait(value: int | str) -> int:
+    """As `parse_duration`, and 0 for none at all. Raises ValueError."""
+    return 0 if value in (0, "0") and not isinstance(value, bool) else parse_duration(value)
+
+
 def format_amount(amount: int, symbol: str = "ether") -> str:
     """Smallest units → a readable decimal with 18 places, trailing zeros dropped."""
     whole, part = divmod(amount, 10**18)

@@ -286,6 +286,7 @@ def terms(chain: Chain, **changes: Any) -> Terms:
         "enrol_by": chain.connection.now() + 3600,
         "submit_window": 600,
         "settle_window": 600,
+        "takeover_window": 0,
         "rule": Rule.KRUM_COSINE,
         "rounds": 2,
         "min_trainers": 2,

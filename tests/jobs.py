@@ -109,7 +109,8 @@ class Play:
     def pass_deadline(self) -> None:
         market = self.world.chain.market
         job, now = market.job(self.job_id), market.connection.now()
-        deadlines = [market.terms(self.job_id).enrol_by, job.submit_by, job.settle_by]
+        terms = market.terms(self.job_id)
+        deadlines = [terms.enrol_by, job.submit_by, job.settle_by, job.settle_by + terms.takeover_window]
         skip_to(market.connection, min(moment for moment in deadlines if moment >= now) + 1)
 
 

@@ -8,7 +8,7 @@ struct Terms {
     address token;
     /// Escrowed for the trainers of each round.
     uint128 reward;
-    /// Escrowed for the aggregator of each round, paid when the round is settled.
+    /// Escrowed for the aggregator of each round, paid once the trainers had a phase to dispute the round's sum in.
     uint128 fee;
     /// What a trainer deposits to join.
     uint128 stake;
@@ -22,13 +22,16 @@ struct Terms {
     uint32 submitWindow;
     /// Length of the settling phase, counted from the end of the submitting phase.
     uint32 settleWindow;
+    /// How long, after an aggregator has failed, another may take the round over; 0: the job can only be aborted.
+    uint32 takeoverWindow;
     /// 1 krum-cosine, 2 reference (docs/rules.md).
     uint8 rule;
     /// Number of rounds, 1 … MAX_ROUNDS.
     uint16 rounds;
     uint8 minTrainers;
     uint8 maxTrainers;
-    /// f: how many trainers the rule assumes to be faulty, and how many submissions of a round the aggregator may call unopened.
+    /// f: how many trainers the rule assumes to be faulty, how many submissions of a round the aggregator may call unopened,
+    /// and how many trainers' disputes of a sum are not believed.
     uint8 maxFaulty;
     /// This many missed submissions in a row eject a trainer.
     uint8 maxMissed;
@@ -51,6 +54,7 @@ enum State {
     None,
     Open,
     Running,
+    Confirming,
     Completed,
     Cancelled,
     Aborted
@@ -59,20 +63,24 @@ enum State {
 /// @dev Why an amount was credited.
 enum Reason {
     Pay, // a trainer's part of a round's pot
-    Fee, // the aggregator's fee of a settled round
+    Fee, // the aggregator's fee of a settled round whose sum stands
     Stake, // a trainer's stake, or what is left of it
     Bond, // the aggregator's bond, back to the aggregator
-    Compensation, // a submitter's part of the bond and carried pot of an aborted job
-    Refund // escrow that went back to the owner
+    Compensation, // a wronged trainer's part of the bond, and of the carried pot of an aborted job
+    Refund, // escrow that went back to the owner
+    Burnt // bond and fee for a disputed sum: credited to the zero address, out of everybody's reach
 }
 
-/// @dev A job's changing part. Masks have bit i set for slot i.
+/// @dev A job's changing part. Masks have bit i set for slot i. Ordered so that a settlement writes two words of it.
+// solhint-disable-next-line gas-struct-packing
 struct Job {
     address owner;
     /// The aggregator's account; zero until one accepted.
     address aggregator;
     /// Where the aggregator's fee and bond are credited.
     address aggregatorPayee;
+    /// Whether this aggregator has taken the job over from another.
+    bool takenOver;
     State state;
     /// The running round, from 1; 0 while Open.
     uint16 round;
@@ -80,14 +88,20 @@ struct Job {
     uint8 emptyRounds;
     /// Whether the aggregator has published the sealed job key.
     bool keyPublished;
-    /// Last second of the submitting phase; of the settling phase.
+    /// Last second of the submitting phase, while Confirming of the disputing; of the settling phase.
     uint40 submitBy;
     uint40 settleBy;
     /// Slots that are taken; slots that have submitted in this round.
     uint32 active;
     uint32 submitted;
-    /// What is left of the owner's money in this job.
+    /// What is left of the owner's money in this job, a due fee included.
     uint128 escrow;
+    /// Whether the fee of the round settled last is still to be paid.
+    bool feeDue;
+    /// How many disputes end the job: more than `maxFaulty`, or all trainers there were when the phase began.
+    uint8 quorum;
+    /// Slots that dispute what the last settlement, or the aggregator's key, left them with.
+    uint32 disputed;
     /// Slashed stakes waiting for the next pot.
     uint128 carry;
     /// keccak256 of abi.encode(terms): every proof of this job is bound to it.
@@ -163,6 +177,16 @@ interface IJobMarket {
         uint256 indexed jobId, uint16 indexed round, uint32 submitted, uint128 pot, Settlement settlement
     );
     event RoundSkipped(uint256 indexed jobId, uint16 indexed round);
+    /// @notice The last round is settled: its sum can be disputed up to `confirmBy`.
+    event ConfirmationOpened(uint256 indexed jobId, uint40 confirmBy);
+    /// @notice Slot `slot` says that what round `round` starts from, while Confirming what it left, is not to be had or wrong.
+    event Disputed(uint256 indexed jobId, uint16 indexed round, uint8 indexed slot);
+    /// @notice Comes before the credits of the failed aggregator and of those it wronged, and before the round opens again.
+    event TakenOver(
+        uint256 indexed jobId, uint16 indexed round, address indexed aggregator, address payee, bytes32 encryptionKey
+    );
+    event HandedOver(uint256 indexed jobId, address indexed sender, string cid);
+    event OpeningShown(uint256 indexed jobId, uint16 indexed round, uint8 indexed slot, string cid);
     /// @param strikes true for too many strikes, false for too many missed submissions.
     event Ejected(uint256 indexed jobId, uint8 indexed slot, bool strikes, uint128 slashed);
     /// @notice The job is over; `state` is Completed, Cancelled or Aborted. Comes after all credits of the job.
@@ -199,10 +223,13 @@ interface IJobMarket {
     error SubmittingOpen(uint256 jobId, uint40 submitBy);
     error SettlingClosed(uint256 jobId, uint40 settleBy);
     error AlreadySubmitted(uint256 jobId, uint16 round, uint8 slot);
-    error CommitmentSeen(uint256 jobId, bytes32 commitment);
     error NothingSubmitted(uint256 jobId, uint16 round);
     error SomethingSubmitted(uint256 jobId, uint16 round);
     error NotAbortable(uint256 jobId, uint40 abortableAfter);
+    error NotTakeable(uint256 jobId, uint40 takeableAfter, uint40 takeableUntil);
+    error NothingToHandOver(uint256 jobId);
+    error AlreadyDisputed(uint256 jobId, uint16 round, uint8 slot);
+    error NotCompletable(uint256 jobId, uint40 completableAfter);
     error NotSubmitted(uint256 jobId, uint32 mask, uint32 submitted);
     error SelectedUnopened(uint256 jobId, uint32 selected, uint32 unopened);
     error TooManyUnopened(uint256 jobId, uint256 unopened, uint8 maxFaulty);
@@ -243,9 +270,10 @@ interface IJobMarket {
     /// @notice Deposits the stake and takes the lowest free slot. Open, up to `enrolBy`.
     function join(uint256 jobId, address payee, bytes32 encryptionKey) external payable returns (uint8 slot);
 
-    /// @notice Gives the slot up and the stake back. Open, or Running up to `submitBy`, before having submitted in this round:
-    /// once the submitting phase is over the missed submission counts, so that leaving cannot dodge the slash.
-    /// The last trainer to leave a running job aborts it. Slots that are given up in a running job are not taken again.
+    /// @notice Gives the slot up and the stake back. Open; Confirming; or Running up to `submitBy`, before having submitted in
+    /// this round: once the submitting phase is over the missed submission counts, so that leaving cannot dodge the slash.
+    /// The last trainer to leave aborts a running job, and completes one that is Confirming. Slots that are given up after the
+    /// start are not taken again.
     function leave(uint256 jobId) external;
 
     /// @notice Ends an Open job and gives all money back. The owner at any time; anyone past `enrolBy` when it cannot start.
@@ -256,24 +284,48 @@ interface IJobMarket {
 
     // ------------------------------------------------------------------ rounds
 
-    /// @notice The aggregator states where the job key, sealed to each trainer and the owner, is to be found. Once, in
-    /// round 1. Submitting needs it; without it by the end of round 1's submitting phase anyone may abort.
+    /// @notice The aggregator states where the job key, sealed to each trainer and the owner, is to be found, and thereby that
+    /// it has what its work takes. Once, in the first submitting phase of each aggregator. Submitting needs it; without it by
+    /// the end of that phase anyone may abort.
     function publishKey(uint256 jobId, string calldata cid) external;
 
-    /// @notice Commits to an update. Final; one per trainer and round; a commitment is taken once in a job.
-    function submitUpdate(uint256 jobId, uint16 round, bytes32 commitment, string calldata cid) external;
+    /// @notice Commits to an update. Final; one per trainer and round. To copy another's commitment gains nothing: what opens
+    /// it is sealed in its sender's name.
+    function submitUpdate(uint256 jobId, uint16 round, bytes32 hash, string calldata cid) external;
 
-    /// @notice Judges the round as the proof shows it, credits the pay and opens the next round or completes the job.
-    /// Words that encode no proof revert with the error of the verifier that they are for.
+    /// @notice Judges the round as the proof shows it, credits the pay and the fee of the settled round before, and opens the
+    /// next round or, after the last, the confirmation. Words that encode no proof revert with the error of the verifier that they are for.
     function settleRound(uint256 jobId, uint16 round, Settlement calldata settlement, RoundProof calldata proof)
         external;
 
     /// @notice Past `submitBy` without any submission: the round's money goes back to the owner. Anyone.
     function skipRound(uint256 jobId) external;
 
-    /// @notice The aggregator failed (no settlement by `settleBy`, or no job key by the first `submitBy`): bond and
-    /// carried pot go to this round's submitters (without a job key: to the active trainers), stakes and escrow back. Anyone.
+    /// @notice The aggregator failed (no settlement by `settleBy`, or no job key by its first `submitBy`), and nobody took over
+    /// in time: bond and carried pot go to this round's submitters (without a job key: to the active trainers), stakes and
+    /// escrow back. An aggregator that had taken over and never published the key gets its bond back: whether it can work
+    /// depends on what others hand over. Anyone.
     function abort(uint256 jobId) external;
+
+    /// @notice Deposits the bond and becomes the aggregator of a job whose aggregator failed, within `takeoverWindow` of that.
+    /// The failed one's bond goes to those it wronged, as in `abort`, and the round opens anew. Anyone.
+    function takeOver(uint256 jobId, address payee, bytes32 encryptionKey) external payable;
+
+    /// @notice The owner or a trainer states where what a new aggregator needs, sealed to it, is to be found: the job key and,
+    /// from the owner, the validation data. Until that aggregator publishes the key.
+    function handOver(uint256 jobId, string calldata cid) external;
+
+    /// @notice A trainer that has not submitted in this round, or one while Confirming, says that the last round's sum (in
+    /// round 1: the job key) is not to be had or does not open. Final. At the quorum the job is aborted, and bond and due fee
+    /// are burnt: who lied cannot be known here, so nobody gains (docs/decisions/2026-11-21-disputes.md).
+    function dispute(uint256 jobId) external;
+
+    /// @notice Ends a job whose last sum was not disputed in time. Anyone.
+    function complete(uint256 jobId) external;
+
+    /// @notice A trainer, also of a job that is over, states where it shows that its submission of a round, which was called
+    /// unopened, opens. Auditors check it; no money moves.
+    function showOpening(uint256 jobId, uint16 round, string calldata cid) external;
 
     /// @notice Pays out all that the caller was credited in `token`.
     function withdraw(address token) external;
@@ -288,7 +340,7 @@ interface IJobMarket {
     function terms(uint256 jobId) external view returns (Terms memory);
     /// @notice Zeros for a free slot.
     function trainer(uint256 jobId, uint8 slot) external view returns (Trainer memory);
-    /// @notice Where a commitment was submitted; (0, 0) when it was not.
-    function submission(uint256 jobId, bytes32 commitment) external view returns (uint16 round, uint8 slot);
+    /// @notice What a slot submitted last; zero when it has not.
+    function commitment(uint256 jobId, uint8 slot) external view returns (bytes32);
     function credit(address payee, address token) external view returns (uint256);
 }

@@ -11,12 +11,6 @@ import {Slots} from "./Slots.sol";
 // Points are hashed and passed on as bytes: an array the compiler would copy word by word.
 // solhint-disable no-inline-assembly
 
-/// @dev Where a commitment was submitted.
-struct Submission {
-    uint16 round; // 0 for a commitment that was not submitted
-    uint8 slot;
-}
-
 /// @title What a settlement has to show: docs/proofs-format.md, Settlement
 /// @dev The verifiers are called as views, by STATICCALL: whatever their code is, nothing changes before they have answered.
 library RoundCheck {
@@ -47,11 +41,11 @@ library RoundCheck {
     }
 
     /// @dev Reverts unless the proofs show that the settlement follows from the opened submissions, of which there is one.
-    /// @param submissions those of the job
+    /// @param submitted what each slot submitted last; an opened slot has submitted in this round
     function requireProved(
         Round memory round,
         Terms storage t,
-        mapping(bytes32 commitment => Submission) storage submissions,
+        mapping(uint256 slot => bytes32 commitment) storage submitted,
         Settlement calldata s,
         RoundProof calldata p
     ) internal view {
@@ -65,7 +59,7 @@ library RoundCheck {
             maxTrainers: t.maxTrainers,
             maxFaulty: t.maxFaulty
         });
-        _requirePoints(round, facts.rule == Decision.REFERENCE, submissions, s, p);
+        _requirePoints(round, facts.rule == Decision.REFERENCE, submitted, s, p);
         bool valid;
         bytes memory call = _gramCall(round, facts.rule == Decision.REFERENCE, s, p);
         (valid, facts.r, facts.s) = abi.decode(t.gramVerifier.functionStaticCall(call), (bool, uint256, uint256));
@@ -80,7 +74,7 @@ library RoundCheck {
     function _requirePoints(
         Round memory round,
         bool byReference,
-        mapping(bytes32 commitment => Submission) storage submissions,
+        mapping(uint256 slot => bytes32 commitment) storage submitted,
         Settlement calldata s,
         RoundProof calldata p
     ) private view {
@@ -95,10 +89,7 @@ library RoundCheck {
             if (!opened.has(slot)) continue;
             bytes32 hash = keccak256(_bytes(points[:width]));
             points = points[width:];
-            Submission storage submission = submissions[hash];
-            if (submission.round != round.number || submission.slot != slot) {
-                revert IJobMarket.NotItsCommitment(round.jobId, slot, hash);
-            }
+            if (submitted[slot] != hash) revert IJobMarket.NotItsCommitment(round.jobId, slot, hash);
         }
         if (byReference) _requireHash(round.jobId, "referenceCommitment", points, s.referenceCommitment);
         _requireHash(round.jobId, "sumCommitment", p.sums, s.sumCommitment);

@@ -21,6 +21,7 @@ library TermsCheck {
         within("enrolBy", terms.enrolBy, block.timestamp, block.timestamp + MAX_WAIT);
         within("submitWindow", terms.submitWindow, 1, MAX_WAIT);
         within("settleWindow", terms.settleWindow, 1, MAX_WAIT);
+        within("takeoverWindow", terms.takeoverWindow, 0, MAX_WAIT);
         within("rule", terms.rule, 1, 2);
         within("rounds", terms.rounds, 1, MAX_ROUNDS);
         within("maxTrainers", terms.maxTrainers, 1, MAX_TRAINERS);

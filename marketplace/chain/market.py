@@ -95,10 +95,9 @@ class Market:
         found: Trainer = self._read("trainer", job_id, slot)[0]
         return None if found.operator == ZERO_ADDRESS else found
 
-    def submission(self, job_id: int, commitment: bytes) -> tuple[int, int] | None:
-        """Round and slot in which a commitment was submitted; None where it was not."""
-        round_, slot = self._read("submission", job_id, commitment)
-        return (round_, slot) if round_ else None
+    def commitment(self, job_id: int, slot: int) -> bytes:
+        """What a slot submitted last, 32 bytes; zeros where it has not."""
+        return bytes(self._read("commitment", job_id, slot)[0])
 
     def credit(self, payee: str, token: str, *, block: int | str = "latest") -> int:
         """What a payee can withdraw, in units of the token, after a block."""
@@ -181,8 +180,29 @@ class Market:
     def skip_round(self, signer: LocalAccount, job_id: int) -> Receipt:
         return self._send(signer, "skipRound", job_id)
 
+    def complete(self, signer: LocalAccount, job_id: int) -> Receipt:
+        return self._send(signer, "complete", job_id)
+
+    # ------------------------------------------------------------ when the aggregator fails
+
     def abort(self, signer: LocalAccount, job_id: int) -> Receipt:
         return self._send(signer, "abort", job_id)
+
+    def take_over(self, signer: LocalAccount, job_id: int, payee: str, encryption_key: bytes) -> Receipt:
+        """Deposits the bond from the signer."""
+        terms = self.terms(job_id)
+        return self._pay(signer, terms.token, terms.bond, "takeOver", job_id, payee, encryption_key)
+
+    def hand_over(self, signer: LocalAccount, job_id: int, cid: str) -> Receipt:
+        return self._send(signer, "handOver", job_id, cid)
+
+    def dispute(self, signer: LocalAccount, job_id: int) -> Receipt:
+        return self._send(signer, "dispute", job_id)
+
+    def show_opening(self, signer: LocalAccount, job_id: int, round_: int, cid: str) -> Receipt:
+        return self._send(signer, "showOpening", job_id, round_, cid)
+
+    # ------------------------------------------------------------ over
 
     def withdraw(self, signer: LocalAccount, token: str) -> Receipt:
         return self._send(signer, "withdraw", token)

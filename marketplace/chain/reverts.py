@@ -44,10 +44,16 @@ SENTENCES: Mapping[str, str] = {
     "SubmittingOpen": "The submitting phase of job {jobId} is open until {submitBy}.",
     "SettlingClosed": "The settling phase of job {jobId} closed at {settleBy}.",
     "AlreadySubmitted": "Slot {slot} has already submitted its update of round {round} of job {jobId}.",
-    "CommitmentSeen": "The commitment {commitment} has been submitted in job {jobId} before.",
     "NothingSubmitted": "Nobody has submitted in round {round} of job {jobId}: it can only be skipped.",
     "SomethingSubmitted": "Round {round} of job {jobId} has submissions: it must be settled, not skipped.",
-    "NotAbortable": "Job {jobId} cannot be aborted before its aggregator's deadline, {abortableAfter}, has passed.",
+    "NotAbortable": (
+        "Job {jobId} cannot be aborted before {abortableAfter} has passed: its aggregator's deadline, and the time in "
+        "which another may take over."
+    ),
+    "NotTakeable": "Job {jobId} can be taken over only after {takeableAfter} and up to {takeableUntil}.",
+    "NothingToHandOver": "No aggregator that has taken job {jobId} over waits for anything.",
+    "AlreadyDisputed": "Slot {slot} has already disputed what round {round} of job {jobId} is about.",
+    "NotCompletable": "The last sum of job {jobId} can be disputed until {completableAfter}; then the job completes.",
     "NotSubmitted": "The settlement of job {jobId} judges {mask}, but only {submitted} have submitted.",
     "SelectedUnopened": "The settlement of job {jobId} selects {selected} while it calls {unopened} unopened.",
     "TooManyUnopened": "The settlement of job {jobId} calls {unopened} submissions unopened, and {maxFaulty} may be.",

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from marketplace.domain import AggregationAccepted, Credited, Event, JobCreated, Joined, Terms, Withdrawn
+from marketplace.domain import AggregationAccepted, Credited, Event, JobCreated, Joined, TakenOver, Terms, Withdrawn
 from marketplace.replay.history import Finding
 
 
@@ -29,7 +29,7 @@ def conservation(events: Iterable[Event], balances: Mapping[str, int]) -> list[F
             case JobCreated():
                 jobs[event.job_id] = event.terms
                 held[event.terms.token] += event.terms.escrow
-            case AggregationAccepted() if event.job_id in jobs:
+            case AggregationAccepted() | TakenOver() if event.job_id in jobs:
                 held[jobs[event.job_id].token] += jobs[event.job_id].bond
             case Joined() if event.job_id in jobs:
                 held[jobs[event.job_id].token] += jobs[event.job_id].stake

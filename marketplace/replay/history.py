@@ -10,13 +10,17 @@ from marketplace.domain import (
     ZERO_ADDRESS,
     AggregationAccepted,
     Event,
+    HandedOver,
     Job,
     JobCreated,
     KeyPublished,
     Left,
+    OpeningShown,
     RoundSettled,
     RoundSkipped,
+    Started,
     State,
+    TakenOver,
     Terms,
     Trainer,
     UpdateSubmitted,
@@ -53,17 +57,28 @@ class Enrolled:
 
 @dataclass(slots=True)
 class Round:
-    """A round. active: mask of the slots taken when it closed. pot, pays (by slot): by the rules, in units."""
+    """A round. active: mask of the slots taken when it closed. pot, pays (by slot): by the rules, in units.
+
+    judge: how the aggregator that judges it became it; submissions: to that aggregator. After a takeover both are the
+    last one's, and failed has what was submitted to those before; attempts counts them.
+    """
 
     number: int
     submit_by: int
     settle_by: int
+    judge: AggregationAccepted | TakenOver | None = None
+    attempts: int = 0
     active: int = 0
     submissions: dict[int, UpdateSubmitted] = field(default_factory=dict)
+    failed: list[UpdateSubmitted] = field(default_factory=list)
     settled: RoundSettled | None = None
     skipped: RoundSkipped | None = None
     pot: int = 0
     pays: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def aggregator(self) -> str:
+        return self.judge.aggregator if self.judge else ZERO_ADDRESS
 
 
 @dataclass(slots=True)
@@ -74,17 +89,31 @@ class JobHistory:
     what the job holds of the owner's money and of slashed stakes. credits: by payee, all that the rules make the job
     credit, withdrawn or not. Amounts are in the token's smallest unit. phase: where the call stands that is being
     looked at, for findings.
+
+    accepted: how the aggregator became it, by accepting or by taking over; keys: each published job key with its
+    aggregator, in order, and key_published the one of this aggregator; handed_over: to this aggregator. fee_due:
+    whether the fee of the round settled last is still to be paid. quorum, disputed: how many disputes end the job, and
+    the slots that dispute in this phase. confirm_by: the end of the last phase, 0 before.
     """
 
     created: JobCreated
     state: State = State.OPEN
-    accepted: AggregationAccepted | None = None
+    started: Started | None = None
+    accepted: AggregationAccepted | TakenOver | None = None
+    takeovers: list[TakenOver] = field(default_factory=list)
     key_published: KeyPublished | None = None
+    keys: list[tuple[str, KeyPublished]] = field(default_factory=list)
+    handed_over: list[HandedOver] = field(default_factory=list)
+    shown: list[OpeningShown] = field(default_factory=list)
     revealed: list[ValidationRevealed] = field(default_factory=list)
     enrolled: list[Enrolled] = field(default_factory=list)
     holders: dict[int, Enrolled] = field(default_factory=dict)
     rounds: list[Round] = field(default_factory=list)
     empty_rounds: int = 0
+    fee_due: bool = False
+    quorum: int = 0
+    disputed: set[int] = field(default_factory=set)
+    confirm_by: int = 0
     escrow: int = 0
     carry: int = 0
     credits: Counter[str] = field(default_factory=Counter)
@@ -102,6 +131,26 @@ class JobHistory:
         return self.created.terms
 
     @property
+    def submit_by(self) -> int:
+        """Up to when trainers submit, leave and dispute; while Confirming and after: could."""
+        return self.confirm_by or (self.rounds[-1].submit_by if self.rounds else 0)
+
+    @property
+    def unready(self) -> bool:
+        """Whether the aggregator has taken over and not published the key."""
+        return bool(self.takeovers) and self.key_published is None
+
+    @property
+    def failed_after(self) -> int:
+        """The last second that the running round's aggregator has, for what it has to do next."""
+        return self.rounds[-1].settle_by if self.key_published else self.rounds[-1].submit_by
+
+    @property
+    def takeable_until(self) -> int:
+        """The last second in which another may take over; afterwards the job is to be aborted."""
+        return self.failed_after + (0 if self.unready else self.terms.takeover_window)
+
+    @property
     def active(self) -> int:
         return mask_of(set(self.holders))
 
@@ -111,9 +160,9 @@ class JobHistory:
 
     @property
     def paid_in(self) -> int:
-        """What the owner, the aggregator and the trainers have deposited."""
-        bond = self.terms.bond if self.accepted else 0
-        return self.terms.escrow + bond + self.terms.stake * len(self.enrolled)
+        """What the owner, the aggregators and the trainers have deposited."""
+        bonds = self.terms.bond * (len(self.takeovers) + 1 if self.accepted else 0)
+        return self.terms.escrow + bonds + self.terms.stake * len(self.enrolled)
 
     @property
     def held(self) -> int:
@@ -127,15 +176,19 @@ class JobHistory:
             owner=self.created.owner,
             aggregator=self.accepted.aggregator if self.accepted else ZERO_ADDRESS,
             aggregator_payee=self.accepted.payee if self.accepted else ZERO_ADDRESS,
+            taken_over=bool(self.takeovers),
             state=self.state,
             round=self.rounds[-1].number if self.rounds else 0,
             empty_rounds=self.empty_rounds,
             key_published=self.key_published is not None,
-            submit_by=self.rounds[-1].submit_by if self.rounds else 0,
+            submit_by=self.submit_by,
             settle_by=self.rounds[-1].settle_by if self.rounds else 0,
             active=self.active,
             submitted=self.submitted,
             escrow=self.escrow,
+            fee_due=self.fee_due,
+            quorum=self.quorum,
+            disputed=mask_of(self.disputed),
             carry=self.carry,
             terms_hash=_terms_hash(self.terms),
         )
@@ -161,11 +214,17 @@ class JobHistory:
         return {trainer.slot: trainer for trainer in self.enrolled}
 
     def slot_of(self, operator: str) -> int | None:
-        """The slot of an operator that has one, or was ejected from it; None for anyone else, and for who has left."""
+        """The slot that an operator has, or had when the job had started: from then on it is nobody else's."""
         for trainer in reversed(self.enrolled):
             if trainer.operator == operator:
-                return None if isinstance(trainer.until, Left) else trainer.slot
+                return None if self._left_before_start(trainer) else trainer.slot
         return None
+
+    def _left_before_start(self, trainer: Enrolled) -> bool:
+        left = trainer.until
+        if not isinstance(left, Left):
+            return False
+        return self.started is None or (left.block, left.log_index) < (self.started.block, self.started.log_index)
 
 
 def _terms_hash(terms: Terms) -> bytes:

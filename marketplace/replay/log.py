@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 from itertools import pairwise
 
-from marketplace.domain import Credited, Ejected, Ended, Event, JobCreated, RoundOpened
+from marketplace.domain import ConfirmationOpened, Credited, Ejected, Ended, Event, JobCreated, RoundOpened
 from marketplace.errors import AuditFailed
 from marketplace.replay.history import JobHistory
 from marketplace.replay.rules import Due, Rules, described, plain
 
-_CONSEQUENCES = (Credited, Ejected, RoundOpened, Ended)
+_CONSEQUENCES = (Credited, Ejected, RoundOpened, ConfirmationOpened, Ended)
 _ALIKE = 0.5  # above this likeness (difflib's ratio), credits without a call of their own are taken for a job's end
 
 
@@ -57,7 +57,7 @@ def _matcher(due: Sequence[Due], run: Sequence[Event]) -> SequenceMatcher[tuple[
 
 
 def _alike(ending: Sequence[Due], run: Sequence[Event]) -> bool:
-    """Whether consequences without a call of their own are the job's cancellation or abort, complete or nearly so."""
+    """Whether consequences without a call of their own are the job's end by a call without an event, or nearly so."""
     return _matcher(ending, run).ratio() > _ALIKE
 
 

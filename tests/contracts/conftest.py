@@ -6,7 +6,8 @@ import brownie
 import pytest
 from brownie import JobMarket, PlainToken, accounts, web3
 from hypothesis import settings
-from world import ACCOUNTS, RICH, Verifiers, World, rpc
+from web3.middleware import Web3Middleware
+from world import ACCOUNTS, RICH, TAKER, Verifiers, World, rpc
 
 settings.register_profile("seeded", derandomize=True, database=None, deadline=None, print_blob=False)
 settings.load_profile("seeded")
@@ -21,18 +22,31 @@ def pytest_configure(config):
     anvil.update(port=port, accounts=ACCOUNTS, gas_limit=30_000_000)
 
 
-@pytest.fixture(scope="session")
-def quick_requests():
+class WithReceipt(Web3Middleware):
+    """Hands out a transaction's hash once its receipt can be read.
+
+    Anvil answers before that, its sender's nonce already raised: what Brownie takes for a transaction that was dropped.
+    """
+
+    def response_processor(self, method, response):
+        if method in ("eth_sendTransaction", "eth_sendRawTransaction") and "result" in response:
+            self._w3.eth.wait_for_transaction_receipt(response["result"], timeout=30, poll_latency=0.01)
+        return response
+
+
+@pytest.fixture(scope="session", autouse=True)
+def requests():
     """Without web3's validation, which asks for the chain id before each request and takes a quarter of all time."""
     web3.middleware_onion.remove("validation")
+    web3.middleware_onion.add(WithReceipt)
 
 
 @pytest.fixture(scope="module")
-def deployed(module_isolation, quick_requests):
+def deployed(module_isolation):
     rpc("anvil_setBlockTimestampInterval", 0)
     market = JobMarket.deploy({"from": accounts[0]})
     token = PlainToken.deploy({"from": accounts[0]})
-    for account in accounts[:RICH]:
+    for account in (*accounts[:RICH], accounts[TAKER]):
         token.mint(account, 10**30, {"from": account})
         token.approve(market, 2**256 - 1, {"from": account})
     return market, token, Verifiers()

@@ -8,7 +8,9 @@ so that what a call created or destroyed would show as a difference between the 
 from collections import Counter
 from dataclasses import dataclass, field
 
-OPEN, RUNNING, COMPLETED, CANCELLED, ABORTED = range(1, 6)
+OPEN, RUNNING, CONFIRMING, COMPLETED, CANCELLED, ABORTED = range(1, 7)
+NOBODY = "0x" + "00" * 20
+"""Who is credited what is burnt."""
 
 
 class Refused(Exception):
@@ -39,11 +41,16 @@ class Job:
     round: int = 0
     empty: int = 0
     key: bool = False
+    taken: bool = False
+    due: bool = False
     submit_by: int = 0
     settle_by: int = 0
+    quorum: int = 0
     members: dict = field(default_factory=dict)
     submitted: set = field(default_factory=set)
-    seen: set = field(default_factory=set)
+    disputed: set = field(default_factory=set)
+    places: dict = field(default_factory=dict)
+    commitments: dict = field(default_factory=dict)
 
     def slot_of(self, operator):
         for slot, member in self.members.items():
@@ -56,6 +63,12 @@ class Job:
             now > self.terms["enrolBy"] and len(self.members) >= self.terms["minTrainers"]
         )
         return enough and self.aggregator is not None
+
+    def failure(self, now):
+        """When the aggregator fails, and up to when another may take over."""
+        failed = self.settle_by if self.key else self.submit_by
+        need(now <= failed or not self.key or self.submitted, "NothingSubmitted")
+        return failed, failed + (0 if self.taken and not self.key else self.terms["takeoverWindow"])
 
 
 class Model:
@@ -105,17 +118,20 @@ class Model:
         need(len(job.members) < job.terms["maxTrainers"], "JobFull")
         slot = min(set(range(32)) - job.members.keys())
         job.members[slot] = Member(sender, payee)
+        job.places[sender] = slot
         self.money["stake", job.number, slot] = job.terms["stake"]
 
     def leave(self, now, sender, job):
-        need(job.state in (OPEN, RUNNING), "WrongState")
+        need(job.state in (OPEN, RUNNING, CONFIRMING), "WrongState")
         slot = job.slot_of(sender)
         if job.state == RUNNING:
             need(now <= job.submit_by, "SubmittingClosed")
             need(slot not in job.submitted, "AlreadySubmitted")
         self.empty_into(job, job.members.pop(slot).payee, "stake", job.number, slot)
-        if job.state == RUNNING and not job.members:
-            self.end(job, ABORTED)
+        if job.state == OPEN:
+            del job.places[sender]
+        elif not job.members:
+            self.end(job, ABORTED if job.state == RUNNING else COMPLETED)
 
     def cancel(self, now, sender, job):
         need(job.state == OPEN, "WrongState")
@@ -127,7 +143,7 @@ class Model:
         need(job.state == OPEN, "WrongState")
         need(job.startable(now), "NotStartable")
         job.state = RUNNING
-        self.open(job, now)
+        self.open(job, now, 1)
 
     # ---------------------------------------------------------------- rounds
 
@@ -145,8 +161,7 @@ class Model:
         need(number == job.round, "WrongRound")
         need(now <= job.submit_by, "SubmittingClosed")
         need(slot not in job.submitted, "AlreadySubmitted")
-        need(commitment not in job.seen, "CommitmentSeen")
-        job.seen.add(commitment)
+        job.commitments[slot] = commitment
         job.submitted.add(slot)
 
     def settle(self, now, sender, job, number, selected, weights, unopened):
@@ -168,7 +183,8 @@ class Model:
         self.count(job, job.submitted - selected - unopened)
         if last:
             self.pay(job, payees, weights)
-        self.credit(job, job.fees, terms["fee"], "escrow", job.number)
+        self.pay_fee(job)
+        job.due = True
         job.empty = 0
         self.advance(job, now, broken=not job.members and not last)
 
@@ -199,21 +215,73 @@ class Model:
         need(not job.submitted, "SomethingSubmitted")
         need(now > job.submit_by, "SubmittingOpen")
         self.credit(job, job.owner, job.terms["reward"] + job.terms["fee"], "escrow", job.number)
+        self.pay_fee(job)
         self.count(job, set())
         job.empty += 1
         self.advance(job, now, broken=not job.members or job.empty == job.terms["maxEmptyRounds"])
 
+    # ---------------------------------------------------------------- when the aggregator fails
+
     def abort(self, now, sender, job):
         need(job.state == RUNNING, "WrongState")
-        need(now > (job.settle_by if job.key else job.submit_by), "NotAbortable")
-        need(job.submitted or not job.key, "NothingSubmitted")
+        _, takeable = job.failure(now)
+        need(now > takeable, "NotAbortable")
+        if job.key or not job.taken:
+            self.money["bond", job.number] += self.money.pop(("carry", job.number), 0)
+            self.compensate(job)
+            self.empty_into(job, job.owner, "bond", job.number)
+        self.end(job, ABORTED)
+
+    def take_over(self, now, sender, job, payee):
+        need(job.state == RUNNING, "WrongState")
+        failed, takeable = job.failure(now)
+        need(failed < now <= takeable, "NotTakeable")
+        self.compensate(job)
+        self.money["carry", job.number] += self.money["bond", job.number]
+        self.money["bond", job.number] = job.terms["bond"]
+        job.aggregator, job.fees, job.taken, job.key = sender, payee, True, False
+        self.open(job, now, job.round)
+
+    def compensate(self, job):
+        self.pay_fee(job)
         wronged = sorted(job.submitted if job.key else job.members)
-        self.money["bond", job.number] += self.money.pop(("carry", job.number), 0)
         share = self.money["bond", job.number] // len(wronged)
         for slot in wronged:
             self.credit(job, job.members[slot].payee, share, "bond", job.number)
-        self.empty_into(job, job.owner, "bond", job.number)
-        self.end(job, ABORTED)
+
+    def pay_fee(self, job):
+        if job.due:
+            self.credit(job, job.fees, job.terms["fee"], "escrow", job.number)
+        job.due = False
+
+    def hand_over(self, now, sender, job):
+        need(job.state == RUNNING, "WrongState")
+        need(job.taken and not job.key, "NothingToHandOver")
+        if sender != job.owner:
+            job.slot_of(sender)
+
+    def dispute(self, now, sender, job):
+        need(job.state in (RUNNING, CONFIRMING), "WrongState")
+        slot = job.slot_of(sender)
+        need(job.key, "KeyNotPublished")
+        need(now <= job.submit_by, "SubmittingClosed")
+        need(slot not in job.submitted, "AlreadySubmitted")
+        need(slot not in job.disputed, "AlreadyDisputed")
+        job.disputed.add(slot)
+        if len(job.disputed) >= job.quorum:
+            self.empty_into(job, NOBODY, "bond", job.number)
+            if job.due:
+                self.credit(job, NOBODY, job.terms["fee"], "escrow", job.number)
+            job.due = False
+            self.end(job, ABORTED)
+
+    def complete(self, now, sender, job):
+        need(job.state == CONFIRMING, "WrongState")
+        need(now > job.submit_by, "NotCompletable")
+        self.end(job, COMPLETED)
+
+    def show(self, now, sender, job):
+        need(sender in job.places, "NotTrainer")
 
     def withdraw(self, now, sender, token):
         need(self.money["credit", sender, token], "NothingToWithdraw")
@@ -221,26 +289,34 @@ class Model:
 
     # ---------------------------------------------------------------- steps
 
-    def open(self, job, now):
-        job.round += 1
-        job.submitted = set()
-        job.submit_by = now + job.terms["submitWindow"]
+    def open(self, job, now, number):
+        job.round = number
+        self.begin(job, now)
         job.settle_by = job.submit_by + job.terms["settleWindow"]
+
+    def begin(self, job, now):
+        job.submit_by = now + job.terms["submitWindow"]
+        job.submitted, job.disputed = set(), set()
+        job.quorum = min(job.terms["maxFaulty"] + 1, len(job.members))
 
     def advance(self, job, now, broken):
         if broken:
             self.end(job, ABORTED)
-        elif job.round == job.terms["rounds"]:
-            self.end(job, COMPLETED)
+        elif job.round < job.terms["rounds"]:
+            self.open(job, now, job.round + 1)
+        elif job.due and job.members:
+            job.state = CONFIRMING
+            self.begin(job, now)
         else:
-            self.open(job, now)
+            self.end(job, COMPLETED)
 
     def end(self, job, state):
         job.state = state
+        self.pay_fee(job)
         if job.aggregator is not None:
             self.empty_into(job, job.fees, "bond", job.number)
         for slot, member in job.members.items():
             self.empty_into(job, member.payee, "stake", job.number, slot)
         self.empty_into(job, job.owner, "escrow", job.number)
         self.empty_into(job, job.owner, "carry", job.number)
-        job.members, job.submitted = {}, set()
+        job.members, job.submitted, job.disputed = {}, set(), set()

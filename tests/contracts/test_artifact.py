@@ -75,7 +75,8 @@ def test_only_the_calls_of_the_market_change_anything(artifact):
     }
     assert writing == {
         "createJob", "acceptAggregation", "join", "leave", "cancel", "start", "publishKey", "submitUpdate",
-        "settleRound", "skipRound", "abort", "withdraw", "revealValidation",
+        "settleRound", "skipRound", "abort", "takeOver", "handOver", "dispute", "complete", "showOpening", "withdraw",
+        "revealValidation",
     }  # fmt: skip
 
 

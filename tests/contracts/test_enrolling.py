@@ -56,6 +56,7 @@ def test_a_created_job_holds_its_terms_and_the_escrow(world):
         ("slashBps", 10_001),
         ("submitWindow", 0), ("submitWindow", YEAR + 1),
         ("settleWindow", 0), ("settleWindow", YEAR + 1),
+        ("takeoverWindow", YEAR + 1),
     ],
 )  # fmt: skip
 def test_a_term_outside_its_bounds_is_refused(coin_world, term, value):
@@ -70,7 +71,7 @@ def test_a_term_outside_its_bounds_is_refused(coin_world, term, value):
         {"minTrainers": 1, "maxTrainers": 1, "maxFaulty": 0}, {"maxFaulty": 3}, {"maxFaulty": 0},
         {"maxMissed": 1}, {"maxMissed": 255}, {"maxStrikes": 1}, {"maxEmptyRounds": 255},
         {"slashBps": 0}, {"slashBps": 10_000},
-        {"submitWindow": 1, "settleWindow": 1}, {"submitWindow": YEAR, "settleWindow": YEAR},
+        {"submitWindow": 1, "settleWindow": 1}, {"submitWindow": YEAR, "settleWindow": YEAR, "takeoverWindow": YEAR},
     ],
 )  # fmt: skip
 def test_a_term_at_its_bound_is_accepted(coin_world, terms):

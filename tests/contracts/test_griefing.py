@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from brownie import Actor, history
 from brownie.exceptions import VirtualMachineError
-from world import ABORTED, CANCELLED, CID, COMPLETED, commitment, mask
+from world import ABORTED, CANCELLED, CID, COMPLETED, CONFIRMING, commitment, mask, move_to
 
 PAGE = Path(__file__).parents[2] / "docs" / "security" / "griefing.md"
 ETHER = 10**18
@@ -20,13 +20,14 @@ TRAINERS = range(8)
 F = 2
 # The reward divides among 8, 7 and 6 trainers.
 JOB = {
-    "maxTrainers": 8, "minTrainers": 4, "rounds": 1, "reward": 168 * ETHER // 100, "fee": ETHER // 10, "stake": ETHER // 10,
-    "bond": ETHER // 2, "maxFaulty": F, "maxMissed": 2, "maxStrikes": 255, "maxEmptyRounds": 2, "slashBps": 3000,
+    "maxTrainers": 8, "minTrainers": 4, "rounds": 1, "reward": 168 * ETHER // 100, "fee": ETHER // 10,
+    "stake": ETHER // 10, "bond": ETHER // 2, "maxFaulty": F, "maxMissed": 2, "maxStrikes": 255, "maxEmptyRounds": 2,
+    "slashBps": 3000,
 }  # fmt: skip
 
 
 class Game:
-    """A job, and what its parties spent and got since it was created. Parties: owner, aggregator, stranger, a slot."""
+    """A job, and what its parties, owner, aggregator, taker, stranger, or a slot, spent and got since its creation."""
 
     def __init__(self, world, **changes):
         self.world = world
@@ -40,23 +41,36 @@ class Game:
 
     def run(self):
         self.start()
-        self.world.market.publishKey(self.job, CID, {"from": self.world.aggregator})
+        self.publish(self.world.aggregator)
         return self
 
     def honest_round(self, trainers=TRAINERS, unopened=()):
         self.world.submit(self.job, *trainers)
         self.settle(trainers, unopened)
 
-    def settle(self, trainers=TRAINERS, unopened=()):
-        self.world.settle(self.job, mask(*(set(trainers) - set(unopened))), unopened=mask(*unopened))
+    def settle(self, trainers=TRAINERS, unopened=(), sender=None):
+        self.world.settle(self.job, mask(*(set(trainers) - set(unopened))), unopened=mask(*unopened), sender=sender)
+
+    def publish(self, sender):
+        self.world.market.publishKey(self.job, CID, {"from": sender})
 
     def skip(self):
         self.world.past_submitting(self.job)
         self.world.market.skipRound(self.job, {"from": self.world.stranger})
 
-    def abort(self):
+    def fail(self):
+        """The aggregator does nothing until it is too late."""
         self.world.past_settling(self.job)
+
+    def abort(self):
+        """As soon as nobody can take over any more."""
+        move_to(self.world.market.job(self.job)["settleBy"] + self.world.term(self.job, "takeoverWindow") + 1)
         self.world.market.abort(self.job, {"from": self.world.stranger})
+
+    def finish(self):
+        """What was settled is confirmed by nobody's dispute."""
+        if self.world.market.job(self.job)["state"] == CONFIRMING:
+            self.world.complete(self.job)
 
     def leave(self, *trainers):
         for i in trainers:
@@ -68,6 +82,7 @@ class Game:
         named = {
             "owner": (world.owner, world.owner),
             "aggregator": (world.aggregator, world.fees),
+            "taker": (world.taker, world.taker_fees),
             "stranger": (world.stranger, world.stranger),
         }
         return named[party] if party in named else (world.operator(party), world.payee(party))
@@ -90,12 +105,14 @@ class Game:
         """The same, had all rounds been settled with everybody selected alike."""
         fixed = {"owner": -self.rounds * (JOB["reward"] + JOB["fee"]), "aggregator": self.rounds * JOB["fee"]}
         share = self.rounds * JOB["reward"] // len(TRAINERS)
-        return sum(0 if party == "stranger" else fixed.get(party, share) for party in parties)
+        return sum(0 if party in ("stranger", "taker") else fixed.get(party, share) for party in parties)
 
 
 # ---------------------------------------------------------------- attacks: each plays a game and names the sides
 
 ATTACKS = {}  # by game: its rows
+UNOPENABLE_TWICE = "f + 1 trainers submit what does not open, to two aggregators"
+AGAIN = "an aggregator that also trains fails and takes over again and again"
 
 
 def attack(*rows):
@@ -120,6 +137,17 @@ def unopenable(world):
     return game
 
 
+@attack(
+    (f"{UNOPENABLE_TWICE}, against these", range(F + 1), ["aggregator", "taker"]),
+    (f"{UNOPENABLE_TWICE}, against the other trainers", range(F + 1), TRAINERS[F + 1 :]),
+)
+def unopenable_again(world):
+    game = failover(world)
+    world.submit(game.job, *TRAINERS)
+    game.abort()
+    return game
+
+
 @attack(("f trainers submit what does not open", range(F), [*TRAINERS[F:], "aggregator"]))
 def few_unopenable(world):
     game = Game(world).run()
@@ -137,29 +165,16 @@ def seats(world):
     return game
 
 
-def front_run(world, again):
+@attack(("a trainer submits another's commitment before it, in the last block", [0], [1]))
+def copied(world):
     game = Game(world).run()
     world.submit(game.job, *TRAINERS[2:])
+    move_to(world.market.job(game.job)["submitBy"])
     stolen = commitment("of trainer 1")
-    world.market.submitUpdate(game.job, 1, stolen, CID, {"from": world.operator(0)})
-    with pytest.raises(VirtualMachineError, match="CommitmentSeen"):
-        late = {"from": world.operator(1), "gas_limit": 300_000, "allow_revert": True}
-        world.market.submitUpdate(game.job, 1, stolen, CID, late)
-    if again:
-        world.submit(game.job, 1)
-    world.past_submitting(game.job)
-    game.settle(TRAINERS if again else [0, *TRAINERS[2:]], unopened=[0])
+    for i in (0, 1):  # what opens it is sealed in the name of trainer 1
+        world.market.submitUpdate(game.job, 1, stolen, CID, {"from": world.operator(i)})
+    game.settle(unopened=[0])
     return game
-
-
-@attack(("a trainer submits another's commitment first; it commits again", [0], [1]))
-def front_run_early(world):
-    return front_run(world, again=True)
-
-
-@attack(("a trainer submits another's commitment first, in the last block", [0], [1]))
-def front_run_late(world):
-    return front_run(world, again=False)
 
 
 @attack(("a trainer is silent in every other round", [0], [*TRAINERS[1:], "aggregator"]))
@@ -212,13 +227,117 @@ def no_key(world):
 
 
 @attack(
-    ("the aggregator withholds a round's sum; trainers leave, against them", ["aggregator"], TRAINERS),
-    ("the aggregator withholds a round's sum; trainers leave, against the owner", ["aggregator"], ["owner"]),
+    ("the aggregator withholds a round's sum; trainers dispute, against them", ["aggregator"], TRAINERS),
+    ("the aggregator withholds a round's sum; trainers dispute, against the owner", ["aggregator"], ["owner"]),
 )
 def withheld(world):
     game = Game(world, rounds=3).run()
     game.honest_round()
+    world.dispute(game.job, *range(F + 1))
+    return game
+
+
+@attack(
+    ("the aggregator withholds the last sum; trainers dispute, against them", ["aggregator"], TRAINERS),
+    ("the aggregator withholds the last sum; trainers dispute, against the owner", ["aggregator"], ["owner"]),
+)
+def withheld_last(world):
+    game = Game(world).run()
+    game.honest_round()
+    world.dispute(game.job, *range(F + 1))
+    return game
+
+
+@attack(("the aggregator withholds a round's sum; trainers only leave", ["aggregator"], TRAINERS))
+def withheld_undisputed(world):
+    game = Game(world, rounds=3).run()
+    game.honest_round()
     game.leave(*TRAINERS)
+    return game
+
+
+@attack(
+    ("f + 1 trainers dispute a good sum, against the aggregator", range(F + 1), ["aggregator"]),
+    ("f + 1 trainers dispute a good sum, against the other trainers", range(F + 1), TRAINERS[F + 1 :]),
+    ("f + 1 trainers dispute a good sum, against the owner", range(F + 1), ["owner"]),
+)
+def disputed(world):
+    return withheld(world)
+
+
+@attack(
+    ("f + 1 trainers dispute a good last sum, against the aggregator", range(F + 1), ["aggregator"]),
+    ("f + 1 trainers dispute a good last sum, against the others", range(F + 1), ["owner", *TRAINERS[F + 1 :]]),
+)
+def disputed_last(world):
+    return withheld_last(world)
+
+
+@attack(("f trainers dispute a good sum", range(F), ["owner", "aggregator", *TRAINERS[F:]]))
+def disputed_by_few(world):
+    game = Game(world, rounds=2).run()
+    game.honest_round()
+    world.dispute(game.job, *range(F))
+    game.honest_round()
+    return game
+
+
+def failover(world):
+    """The aggregator does not settle, another takes over and publishes the key."""
+    game = Game(world, takeoverWindow=30).run()
+    world.submit(game.job, *TRAINERS)
+    game.fail()
+    world.take_over(game.job)
+    world.market.handOver(game.job, CID, {"from": world.owner})
+    game.publish(world.taker)
+    return game
+
+
+@attack(
+    ("the aggregator never settles, another takes over, against the trainers", ["aggregator"], TRAINERS),
+    ("the aggregator never settles, another takes over, against the owner", ["aggregator"], ["owner"]),
+    ("the aggregator never settles, another takes over, against who does", ["aggregator"], ["taker"]),
+)
+def replaced(world):
+    game = failover(world)
+    world.submit(game.job, *TRAINERS)
+    game.settle(sender=world.taker)
+    return game
+
+
+@attack(
+    ("somebody takes over from a failed aggregator and does nothing, against the trainers", ["taker"], TRAINERS),
+    ("somebody takes over from a failed aggregator and does nothing, against the owner", ["taker"], ["owner"]),
+)
+def idle_taker(world):
+    game = Game(world, takeoverWindow=30).run()
+    world.submit(game.job, *TRAINERS)
+    game.fail()
+    world.take_over(game.job)
+    world.past_submitting(game.job)
+    world.market.abort(game.job, {"from": world.stranger})
+    return game
+
+
+@attack(
+    (f"{AGAIN}, against the owner", ["aggregator", 0], ["owner"]),
+    (f"{AGAIN}, against the trainers", ["aggregator", 0], TRAINERS[1:]),
+)
+def again_and_again(world):
+    """Once the others have left, its bond goes round from itself to itself: until somebody takes over before it."""
+    game = Game(world, takeoverWindow=30).run()
+    world.submit(game.job, *TRAINERS)
+    game.fail()
+    for turn in range(3):
+        world.take_over(game.job, sender=world.aggregator, payee=world.fees)
+        if turn == 0:
+            game.leave(*TRAINERS[1:])
+        game.publish(world.aggregator)
+        world.submit(game.job, 0)
+        game.fail()
+    world.take_over(game.job)  # by somebody who publishes no key
+    world.past_submitting(game.job)
+    world.market.abort(game.job, {"from": world.stranger})
     return game
 
 
@@ -259,7 +378,8 @@ def refusing_verifier(world):
 def stranger(world):
     game = Game(world).run()
     world.submit(game.job, *TRAINERS)
-    for call in (world.market.skipRound, world.market.abort, world.market.cancel, world.market.start):
+    market = world.market
+    for call in (market.skipRound, market.abort, market.cancel, market.start, market.complete):
         with pytest.raises(VirtualMachineError):
             call(game.job, {"from": world.stranger, "gas_limit": 200_000, "allow_revert": True})
     game.settle()
@@ -271,7 +391,8 @@ def stranger(world):
 
 def rows():
     """Each row's first cell, and its four measured ones."""
-    found = re.findall(r"^\| ([^|`]+?) \| ([\d ,]+) \| ([-+.\d]+) \| ([\d ,]+) \| ([-+.\d]+) \|", PAGE.read_text(), re.M)
+    row = r"^\| ([^|`]+?) \| ([\d ,]+) \| ([-+.\d]+) \| ([\d ,]+) \| ([-+.\d]+) \|"
+    found = re.findall(row, PAGE.read_text(), re.M)
     return {name: [cell.replace(",", "").strip() for cell in cells] for name, *cells in found}
 
 
@@ -293,6 +414,7 @@ def renew(name, measured):
 @pytest.mark.parametrize("play", ATTACKS, ids=lambda play: play.__name__)
 def test_an_attack_costs_and_harms_what_the_table_says(coin_world, play):
     game = play(coin_world)
+    game.finish()
     for name, (attackers, victims) in ATTACKS[play].items():
         spent, lost = game.gas(attackers), game.gas(victims)
         harm = game.coin(victims) - game.honest_coin(victims)
@@ -320,6 +442,7 @@ def test_a_payee_that_refuses_coin_keeps_nobody_from_being_paid(coin_world):
     world.market.publishKey(game.job, CID, {"from": world.aggregator})
     world.submit(game.job, *TRAINERS, 8)
     world.settle(game.job, mask(*TRAINERS, 8), weights=[1] * 8 + [0])
+    game.finish()
     for i in TRAINERS:
         before = world.credit(world.payee(i))
         held = world.payee(i).balance()

@@ -5,11 +5,11 @@ from brownie import web3
 from brownie.exceptions import VirtualMachineError
 from eth_abi import encode
 from eth_hash.auto import keccak
-from world import CID, SETTLEMENT, USUAL, ZERO32, Y, commitment, committed, mask, points, refuses, words_hash
+from world import CID, SETTLEMENT, USUAL, ZERO32, Y, commitment, committed, credits, mask, points, refuses, words_hash
 
 ALL = mask(0, 1, 2, 3)
 TERM_TYPES = (
-    ["address"] + 4 * ["uint128"] + ["address", "uint40"] + 2 * ["uint32"] + ["uint8", "uint16"] + 6 * ["uint8"]
+    ["address"] + 4 * ["uint128"] + ["address", "uint40"] + 3 * ["uint32"] + ["uint8", "uint16"] + 6 * ["uint8"]
     + ["uint16"] + 2 * ["address", "bytes32"]
 )  # fmt: skip
 LARGEST = 2**256 - 1
@@ -149,7 +149,7 @@ def test_where_nothing_is_selected_the_sum_is_still_named(coin_world):
 
 
 @pytest.mark.parametrize("rule", [1, 2])
-def test_where_nothing_is_opened_nothing_is_stated_and_the_aggregator_alone_is_paid(world, rule):
+def test_where_nothing_is_opened_nothing_is_stated_and_the_aggregator_alone_is_to_be_paid(world, rule):
     job = world.running(maxFaulty=2, rule=rule)
     world.submit(job, 0, 1)
     world.past_submitting(job)
@@ -165,8 +165,9 @@ def test_where_nothing_is_opened_nothing_is_stated_and_the_aggregator_alone_is_p
         with refuses("NothingOpened", job):
             world.settle(job, unopened=mask(0, 1), decision=[int(i == at) for i in range(8)])
     world.verifiers.gram.setValid(False, {"from": world.stranger})  # nobody is asked
-    world.settle(job, unopened=mask(0, 1))
-    assert world.credit(world.fees) == 100
+    tx = world.settle(job, unopened=mask(0, 1))
+    assert credits(tx) == {}
+    assert world.market.job(job)["feeDue"]
     assert world.trainer(job, 0)[2:] == (0, 0)
 
 

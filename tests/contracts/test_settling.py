@@ -5,6 +5,7 @@ from world import (
     ABORTED,
     CID,
     COMPLETED,
+    CONFIRMING,
     LONG_CID,
     RUNNING,
     SLASH,
@@ -162,9 +163,8 @@ def test_pay_follows_the_weights_and_what_rounding_leaves_stays_in_escrow(world)
     assert credits(tx) == {
         (world.payee(0), "Pay"): 333,
         (world.payee(3), "Pay"): 666,
-        (world.fees, "Fee"): 100,
     }
-    assert world.market.job(job)["escrow"] == 3300 - 1000 - 100 + 1
+    assert world.market.job(job)["escrow"] == 3300 - 1000 + 1
     event = tx.events["RoundSettled"]
     assert (event["round"], event["submitted"], event["pot"]) == (1, ALL, 1000)
     unopened, selected, weights, *rest = event["settlement"]
@@ -186,12 +186,13 @@ def test_the_largest_pot_is_divided_by_the_largest_weights(coin_world):
 
 
 @pytest.mark.parametrize("judgement", [{}, {"selected": ALL, "weights": [0, 0, 0, 0]}, {"unopened": ALL}])
-def test_without_weight_the_pot_stays_with_the_owner_and_the_aggregator_is_paid(world, judgement):
+def test_without_weight_the_pot_stays_with_the_owner_and_the_aggregator_is_to_be_paid(world, judgement):
     job = world.running(maxTrainers=8, maxFaulty=4)
     world.submit(job, 0, 1, 2, 3)
     tx = world.settle(job, **judgement)
-    assert credits(tx) == {(world.fees, "Fee"): 100}
-    assert world.market.job(job)["escrow"] == 3200
+    assert credits(tx) == {}
+    held = world.market.job(job)
+    assert (held["escrow"], held["feeDue"]) == (3300, True)
 
 
 def test_a_job_runs_to_completion_and_nothing_is_left_in_it(world):
@@ -200,16 +201,18 @@ def test_a_job_runs_to_completion_and_nothing_is_left_in_it(world):
     for number in (1, 2, 3):
         world.submit(job, 0, 1, 2, 3)
         tx = world.settle(job, mask(0, 1, 2), weights=[1, 1, 1], unopened=mask(3))
-        assert world.market.job(job)["state"] == (RUNNING if number < 3 else COMPLETED)
+        assert world.market.job(job)["state"] == (RUNNING if number < 3 else CONFIRMING)
+    assert credits(tx) == {**{(world.payee(i), "Pay"): 333 for i in range(3)}, (world.fees, "Fee"): 100}
+    assert "RoundOpened" not in tx.events
+    assert "Ended" not in tx.events
+    tx = world.complete(job)
     assert credits(tx) == {
-        **{(world.payee(i), "Pay"): 333 for i in range(3)},
         **{(world.payee(i), "Stake"): 501 for i in range(4)},
         (world.fees, "Fee"): 100,
         (world.fees, "Bond"): 700,
         (world.owner, "Refund"): 3,
     }
     assert tx.events["Ended"]["state"] == COMPLETED
-    assert "RoundOpened" not in tx.events
     held = world.market.job(job)
     assert (held["escrow"], held["carry"], held["active"], held["submitted"]) == (0, 0, 0, 0)
     parties = [world.owner, world.fees] + [world.payee(i) for i in range(4)]
@@ -283,8 +286,9 @@ def test_a_carried_pot_without_weight_goes_to_the_owner_and_not_to_the_aggregato
     world.submit(job, 0, 1, 2, 3)
     world.settle(job, mask(0, 1, 2))
     world.submit(job, 0, 1, 2)
-    tx = world.settle(job, mask(0, 1, 2), weights=[0, 0, 0])
-    assert credits(tx)[world.owner, "Refund"] == 1000 + SLASH + 1  # and what was left of round 1's pot, 1000 − 3 × 333
+    world.settle(job, mask(0, 1, 2), weights=[0, 0, 0])
+    left_of_round_1 = 1000 - 3 * 333
+    assert credits(world.complete(job))[world.owner, "Refund"] == 1000 + SLASH + left_of_round_1
 
 
 def test_what_the_last_round_slashes_joins_its_own_pot(world):
@@ -296,12 +300,13 @@ def test_what_the_last_round_slashes_joins_its_own_pot(world):
     assert tx.events["RoundSettled"]["pot"] == 1000 + 2 * SLASH
     assert credits(tx) == {
         **{(world.payee(i), "Pay"): 500 + SLASH for i in (0, 1)},
-        **{(world.payee(i), "Stake"): 501 for i in (0, 1)},
         **{(world.payee(i), "Stake"): 501 - SLASH for i in (2, 3)},
+    }
+    assert credits(world.complete(job)) == {
+        **{(world.payee(i), "Stake"): 501 for i in (0, 1)},
         (world.fees, "Fee"): 100,
         (world.fees, "Bond"): 700,
     }
-    assert tx.events["Ended"]["state"] == COMPLETED
 
 
 @pytest.mark.parametrize(("bps", "slashed"), [(0, 0), (10_000, 501), (1, 0), (9999, 500)])

@@ -3,7 +3,7 @@
 import pytest
 from brownie import ZERO_ADDRESS, Actor, HookedToken, OddToken, accounts
 from brownie.exceptions import VirtualMachineError
-from world import CID, KEY, World, refuses
+from world import ABORTED, CID, KEY, World, move_to, refuses
 
 HONEST, TAKES_FEE, ADDS_GIFT, RETURNS_FALSE, RETURNS_NOTHING, DRAINS_RECEIVER = range(6)
 REENTERED = "0x3ee5aeb5"  # ReentrancyGuardReentrantCall()
@@ -108,7 +108,8 @@ def test_a_token_that_does_not_bring_exactly_the_amount_is_refused(odd, mode, re
     def arrived(amount):
         return 0 if received is None else amount + received
 
-    job = odd.create()
+    failed, job = odd.failed(0, trainers=2), odd.create()
+    before = odd.balance()
     odd.token.set(mode, {"from": odd.stranger})
     with refuses("FeeOnTransfer", odd.token, arrived(3300), 3300):
         odd.create()
@@ -116,9 +117,12 @@ def test_a_token_that_does_not_bring_exactly_the_amount_is_refused(odd, mode, re
         odd.accept(job)
     with refuses("FeeOnTransfer", odd.token, arrived(501), 501):
         odd.join(job, 0)
+    with refuses("FeeOnTransfer", odd.token, arrived(700), 700):
+        odd.take_over(failed, sender=odd.owner)
     held = odd.market.job(job)
     assert (held["aggregator"], held["active"]) == (ZERO_ADDRESS, 0)
-    assert odd.balance() == 3300 + 5
+    assert odd.market.job(failed)["aggregator"] == odd.aggregator
+    assert odd.balance() == before
 
 
 def test_a_token_that_returns_false_moves_nothing_and_keeps_the_credit(odd):
@@ -179,19 +183,47 @@ def listen(world, calldata):
 def test_one_deposit_cannot_be_counted_twice(hooked):
     """Without the guard the inner deposit would also raise the balance that the outer one is measured by."""
     market = hooked.market
+    failed = hooked.failed(0, trainers=1, minTrainers=1)
     job = hooked.create()
+    before = hooked.balance()
+    outer = [hooked.accept, lambda job: hooked.create(), lambda job: hooked.create(), hooked.take_over]
+    hooked.taker = hooked.owner
     inner = [
         market.createJob.encode_input(hooked.terms(), KEY, CID),
         market.acceptAggregation.encode_input(job, hooked.actor, KEY),
+        market.takeOver.encode_input(failed, hooked.actor, KEY),
         market.join.encode_input(job, hooked.actor, KEY),
     ]
-    for i, calldata in enumerate(inner):
+    for deposit, calldata in zip(outer, inner, strict=True):
         listen(hooked, calldata)
-        (hooked.accept(job) if i == 0 else hooked.create())
+        deposit(failed if deposit == hooked.take_over else job)
         assert hooked.actor.reacted()
         assert not hooked.actor.succeeded()
         assert hooked.actor.answer() == REENTERED
-    assert hooked.balance() == 3 * 3300 + 700
+    assert hooked.balance() == before + 2 * 3300 + 2 * 700
+
+
+def test_a_bond_that_comes_back_from_within_its_own_deposit_is_still_paid(hooked):
+    """Who takes over is the only trainer, and leaves from within: that ends the job."""
+    market, actor = hooked.market, hooked.actor
+    job = hooked.create(minTrainers=1, takeoverWindow=30)
+    hooked.accept(job)
+    sender = {"from": hooked.stranger}
+    hooked.actor.execute(market, market.join.encode_input(job, actor, KEY), sender)
+    move_to(hooked.term(job, "enrolBy") + 1)
+    market.start(job, sender)
+    hooked.past_submitting(job)
+    listen(hooked, market.leave.encode_input(job))
+    with refuses("ERC20InsufficientBalance", actor, 0, 700):
+        actor.execute(market, market.takeOver.encode_input(job, actor, KEY), sender)
+    hooked.token.mint(actor, 700, sender)
+    listen(hooked, market.leave.encode_input(job))
+    before = hooked.balance()
+    actor.execute(market, market.takeOver.encode_input(job, actor, KEY), sender)
+    assert actor.succeeded()
+    assert market.job(job)["state"] == ABORTED
+    assert hooked.balance() == before + 700 == hooked.credit(actor) + hooked.credit(hooked.owner)
+    assert hooked.credit(actor) == 700 + 700 + 501
 
 
 def test_a_stake_cannot_be_withdrawn_before_it_is_paid(hooked):

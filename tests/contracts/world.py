@@ -10,7 +10,8 @@ from brownie.exceptions import VirtualMachineError
 from eth_hash.auto import keccak
 
 ACCOUNTS = 80
-RICH = 12  # accounts that hold and have approved the ERC-20: the owner, the aggregator, trainers 0 … 7
+RICH = 12  # accounts that hold and have approved the ERC-20: the owner, the aggregator, trainers 0 … 7; and the taker
+TAKER = 72  # the account that takes a failed aggregator's job over
 KEY = "0x" + "11" * 32
 ZERO32 = "0x" + "00" * 32
 CID = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
@@ -18,8 +19,8 @@ LONG_CID = "b" * 101
 GRAM_WORDS = 16  # of a proof for c = 1
 Y = 10  # where it has y
 
-NONE, OPEN, RUNNING, COMPLETED, CANCELLED, ABORTED = range(6)
-REASONS = ("Pay", "Fee", "Stake", "Bond", "Compensation", "Refund")
+NONE, OPEN, RUNNING, CONFIRMING, COMPLETED, CANCELLED, ABORTED = range(7)
+REASONS = ("Pay", "Fee", "Stake", "Bond", "Compensation", "Refund", "Burnt")
 
 USUAL = {
     "token": ZERO_ADDRESS,
@@ -31,6 +32,7 @@ USUAL = {
     "enrolBy": 1000,  # seconds from creation
     "submitWindow": 100,
     "settleWindow": 50,
+    "takeoverWindow": 0,
     "rule": 1,
     "rounds": 3,
     "minTrainers": 2,
@@ -172,6 +174,7 @@ class World:
         self.in_coin = in_coin
         self.currency = ZERO_ADDRESS if in_coin else token.address
         self.owner, self.aggregator, self.fees, self.stranger = accounts[:4]
+        self.taker, self.taker_fees = accounts[TAKER : TAKER + 2]
         self.commitments = 0
         self.created = {}  # terms by job
 
@@ -270,16 +273,50 @@ class World:
         fields |= changes
         return tuple(fields[name] for name in SETTLEMENT), tuple(fields[name] for name in PROOF)
 
-    def settle(self, job, selected=0, unopened=0, **changes):
+    def settle(self, job, selected=0, unopened=0, sender=None, **changes):
         number = self.market.job(job)["round"]
         judged = self.judged(job, selected, unopened, **changes)
-        return self.market.settleRound(job, number, *judged, {"from": self.aggregator})
+        return self.market.settleRound(job, number, *judged, {"from": sender or self.aggregator})
+
+    def confirming(self, trainers=4, **changes):
+        """A job of one round that is settled, with everybody selected alike."""
+        job = self.running(trainers, **{"rounds": 1, **changes})
+        self.submit(job, *range(trainers))
+        self.settle(job, mask(*range(trainers)))
+        return job
+
+    def failed(self, *submitters, trainers=4, **changes):
+        """A job whose aggregator has not settled these submissions, in the first second in which it can be taken over."""
+        job = self.running(trainers, **{"takeoverWindow": 30, **changes})
+        self.submit(job, *submitters)
+        self.past_settling(job)
+        return job
+
+    def take_over(self, job, sender=None, payee=None):
+        args = {"from": sender or self.taker, "value": self.value(self.term(job, "bond"))}
+        return self.market.takeOver(job, payee or self.taker_fees, KEY, args)
+
+    def taken_over(self, *submitters, **changes):
+        """A job that another aggregator has taken over after these had submitted."""
+        job = self.failed(*submitters, **changes)
+        self.take_over(job)
+        return job
+
+    def dispute(self, job, *trainers):
+        """The last of these disputes."""
+        for i in trainers:
+            tx = self.market.dispute(job, {"from": self.operator(i)})
+        return tx
 
     def past_submitting(self, job):
         move_to(self.market.job(job)["submitBy"] + 1)
 
     def past_settling(self, job):
         move_to(self.market.job(job)["settleBy"] + 1)
+
+    def complete(self, job):
+        self.past_submitting(job)
+        return self.market.complete(job, {"from": self.stranger})
 
     def trainer(self, job, slot):
         held = self.market.trainer(job, slot)

@@ -164,8 +164,9 @@ def history() -> list[Event]:
     owner, aggregator, payee = (f"0x{n:040x}" for n in (1, 2, 3))
     terms = Terms(
         token=ZERO_ADDRESS, reward=90, fee=9, stake=50, bond=70, aggregator=aggregator, enrol_by=2000, submit_window=9,
-        settle_window=9, rule=Rule.KRUM_COSINE, rounds=1, min_trainers=2, max_trainers=2, max_faulty=1, max_missed=1,
-        max_strikes=1, max_empty_rounds=1, slash_bps=0, gram_verifier=owner, gram_key=bytes(32),
+        settle_window=9, takeover_window=0, rule=Rule.KRUM_COSINE, rounds=1, min_trainers=2, max_trainers=2,
+        max_faulty=1, max_missed=1, max_strikes=1, max_empty_rounds=1, slash_bps=0,
+        gram_verifier=owner, gram_key=bytes(32),
         decision_verifier=owner, decision_key=bytes(32),
     )  # fmt: skip
     judged = Settlement(0, 0b11, (1, 2), (), "bafy", bytes(32), "", bytes(32))

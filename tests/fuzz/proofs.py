@@ -137,8 +137,8 @@ def _call(data: bytes) -> None:
     for rule in Rule:
         terms = Terms(
             token=ZERO_ADDRESS, reward=1, fee=0, stake=0, bond=0, aggregator=ADDRESS, enrol_by=1, submit_window=1,
-            settle_window=1, rule=rule, rounds=1, min_trainers=1, max_trainers=8, max_faulty=2, max_missed=1,
-            max_strikes=1, max_empty_rounds=1, slash_bps=0, gram_verifier=ADDRESS, gram_key=bytes(32),
+            settle_window=1, takeover_window=0, rule=rule, rounds=1, min_trainers=1, max_trainers=8, max_faulty=2,
+            max_missed=1, max_strikes=1, max_empty_rounds=1, slash_bps=0, gram_verifier=ADDRESS, gram_key=bytes(32),
             decision_verifier=ADDRESS, decision_key=bytes(32),
         )  # fmt: skip
         for submitted in (0b11, settlement.selected, 2**32 - 1):

@@ -18,6 +18,7 @@ contract Handler is Parties {
 
     uint256 private _seized;
     Kind private _planned;
+    uint256 private _plannedJob;
     Actor private _planner;
 
     // ------------------------------------------------------------------ actions
@@ -57,7 +58,9 @@ contract Handler is Parties {
         if (market.jobCount() == 0) return;
         uint256 jobId = _living();
         Job memory j = market.job(jobId);
-        uint256 deadline = j.state == State.Open ? market.terms(jobId).enrolBy : _percent(70) ? j.submitBy : j.settleBy;
+        Terms memory t = market.terms(jobId);
+        uint256 deadline = j.state == State.Open ? t.enrolBy : _percent(70) ? j.submitBy : j.settleBy;
+        if (j.state == State.Running && _percent(10)) (, deadline) = _failure(j, t.takeoverWindow);
         _until(deadline + _below(2));
     }
 
@@ -96,7 +99,8 @@ contract Handler is Parties {
         }
         _checkAll();
         for (uint256 k; k < tokens.length; ++k) {
-            need(_holds(tokens[k]) == 0 || tokens[k] == address(_seizing), "the market was not emptied");
+            bool empty = _holds(tokens[k]) == owed[address(0)][tokens[k]];
+            need(empty || tokens[k] == address(_seizing), "the market holds more than what was burnt");
         }
     }
 
@@ -105,10 +109,17 @@ contract Handler is Parties {
         for (uint256 calls = uint256(t.rounds) + 2; !_over(jobId); --calls) {
             need(calls != 0, "a stranger cannot end a job within two calls more than it has rounds");
             Job memory j = market.job(jobId);
-            _until(uint256(j.state == State.Open ? t.enrolBy : j.settleBy) + 1);
-            bool ended = j.state == State.Open
-                ? _exit(Kind.Start, jobId) || _exit(Kind.Cancel, jobId)
-                : _exit(Kind.Abort, jobId) || _exit(Kind.Skip, jobId);
+            bool ended;
+            if (j.state == State.Open) {
+                _until(uint256(t.enrolBy) + 1);
+                ended = _exit(Kind.Start, jobId) || _exit(Kind.Cancel, jobId);
+            } else if (j.state == State.Running) {
+                _until(uint256(j.settleBy) + t.takeoverWindow + 1);
+                ended = _exit(Kind.Abort, jobId) || _exit(Kind.Skip, jobId);
+            } else {
+                _until(uint256(j.submitBy) + 1);
+                ended = _exit(Kind.Complete, jobId);
+            }
             need(ended, "a job is stuck");
         }
     }
@@ -149,8 +160,27 @@ contract Handler is Parties {
         if (kind == Kind.Submit) {
             if (_percent(8)) return _until(uint256(j.submitBy) + 1);
             if (_percent(4)) return _act(Kind.Leave, jobId, sender);
+            if (_percent(4)) return _act(Kind.Dispute, jobId, sender);
         }
-        _act(kind, jobId, sender);
+        if (kind == Kind.Publish && _percent(6)) return _until(uint256(j.submitBy) + 1);
+        kind = _atDeadline(kind, t, j);
+        _act(kind, jobId, kind == Kind.TakeOver ? _anybody() : sender);
+    }
+
+    /// @dev Some calls come in the last second before they may, or in the first after they might.
+    function _atDeadline(Kind kind, Terms memory t, Job memory j) private returns (Kind) {
+        if (kind == Kind.Complete) _until(j.submitBy + _below(2));
+        if (kind == Kind.Abort && _percent(20)) return Kind.TakeOver;
+        if (kind == Kind.Settle && _percent(12)) {
+            _until(j.settleBy + _below(2));
+            return Kind.TakeOver;
+        }
+        if (kind == Kind.TakeOver && _percent(25)) {
+            (, uint256 takeable) = _failure(j, t.takeoverWindow);
+            _until(takeable + _below(2));
+            return _percent(50) ? Kind.TakeOver : Kind.Abort;
+        }
+        return kind;
     }
 
     function _next(uint256 jobId, Terms memory t, Job memory j) private returns (Kind, address) {
@@ -161,19 +191,30 @@ contract Handler is Parties {
             if (j.aggregator == address(0)) return (Kind.Accept, _sender(Kind.Accept, jobId));
             return (Kind.Join, _anybody());
         }
+        if (j.state == State.Confirming) {
+            if (time > j.submitBy || _percent(30)) return (Kind.Complete, STRANGER);
+            Kind kind = _percent(60) ? Kind.Dispute : Kind.Leave;
+            return (kind, _sender(kind, jobId));
+        }
         if (j.state != State.Running) return (Kind.Reveal, j.owner);
-        if (!j.keyPublished) return time > j.submitBy ? (Kind.Abort, STRANGER) : (Kind.Publish, j.aggregator);
+        (uint256 failed, uint256 takeable) = _failure(j, t.takeoverWindow);
+        if (time > failed && (j.submitted != 0 || !j.keyPublished)) {
+            return time > takeable ? (Kind.Abort, STRANGER) : (Kind.TakeOver, _anybody());
+        }
+        if (!j.keyPublished) {
+            return j.takenOver && _percent(40) ? (Kind.HandOver, j.owner) : (Kind.Publish, j.aggregator);
+        }
         if (j.active != j.submitted && time <= j.submitBy) return (Kind.Submit, _sender(Kind.Submit, jobId));
         if (j.submitted == 0) return (Kind.Skip, STRANGER);
-        return time > j.settleBy ? (Kind.Abort, STRANGER) : (Kind.Settle, j.aggregator);
+        return (Kind.Settle, j.aggregator);
     }
 
     function _act(Kind kind, uint256 jobId, address sender) private {
         address token = _token(jobId);
-        bool deposits = kind == Kind.Accept || kind == Kind.Join;
+        bool deposits = kind == Kind.Accept || kind == Kind.TakeOver || kind == Kind.Join;
         Terms memory t = market.terms(jobId);
         uint256 value;
-        if (deposits && token == address(0)) value = kind == Kind.Accept ? t.bond : t.stake;
+        if (deposits && token == address(0)) value = kind == Kind.Join ? t.stake : t.bond;
         if (deposits && _percent(1)) ++value;
         bytes memory data = _data(kind, jobId);
         bool moves = deposits || kind == Kind.Withdraw;
@@ -208,13 +249,24 @@ contract Handler is Parties {
                 other = _living();
                 (_planned, natural) = _next(other, market.terms(other), market.job(other));
             } else {
-                _planned = [Kind.Leave, Kind.Start, Kind.Cancel, Kind.Withdraw, Kind.Join, Kind.Create][_below(6)];
+                _planned = [
+                    Kind.Leave,
+                    Kind.Start,
+                    Kind.Cancel,
+                    Kind.Withdraw,
+                    Kind.Join,
+                    Kind.Create,
+                    Kind.TakeOver,
+                    Kind.Dispute,
+                    Kind.Complete
+                ][_below(9)];
                 natural = _planned == Kind.Cancel ? market.job(jobId).owner : sender;
             }
             if (natural == STRANGER || (token == address(0) && _isContract(natural))) natural = sender;
             if (_isContract(natural)) break;
         }
         if (!_isContract(natural)) natural = payees[PEOPLE + _below(CONTRACTS)];
+        _plannedJob = other;
         _planner = Actor(payable(natural));
         _planner.prepare(address(market), _data(_planned, other));
         if (token != address(0)) _hooked.tell(_planner);
@@ -224,6 +276,7 @@ contract Handler is Parties {
         bool moves = _planned <= Kind.Join || _planned == Kind.Withdraw;
         need(!moves || !_planner.succeeded(), "a call that moves money was made within another");
         _note(_planner.succeeded() ? "nested" : "nested, refused", _name(_planned));
+        _follow(_plannedJob);
     }
 
     function _calm() private {

@@ -10,6 +10,7 @@ import {VM, Vm} from "./Vm.sol";
 enum Kind {
     Create,
     Accept,
+    TakeOver,
     Join,
     Leave,
     Cancel,
@@ -19,6 +20,10 @@ enum Kind {
     Settle,
     Skip,
     Abort,
+    HandOver,
+    Dispute,
+    Complete,
+    Show,
     Withdraw,
     Reveal
 }
@@ -33,10 +38,18 @@ abstract contract Ledger {
         uint256 paidIn;
         uint256 credited;
         address token;
+        bool taken; // over, since it was as in `last`
+        bool keyed; // by its present aggregator
         uint256 held; // in the job, when it changed last
         bytes32 termsHash;
         bytes32 lastHash;
         Job last; // as it was after the last call
+        uint256 active;
+        uint256 quorum;
+        uint256 disputes; // in this phase
+        uint256 settled; // rounds
+        uint256 fees;
+        uint256 burnt;
     }
 
     uint256 internal constant KINDS = uint256(type(Kind).max) + 1;
@@ -70,6 +83,7 @@ abstract contract Ledger {
         return [
             "createJob",
             "acceptAggregation",
+            "takeOver",
             "join",
             "leave",
             "cancel",
@@ -79,6 +93,10 @@ abstract contract Ledger {
             "settleRound",
             "skipRound",
             "abort",
+            "handOver",
+            "dispute",
+            "complete",
+            "showOpening",
             "withdraw",
             "revealValidation"
         ][uint256(kind)];
@@ -114,7 +132,7 @@ abstract contract Ledger {
     function _deposited(uint256 jobId, Kind kind, address token) private {
         Terms memory t = market.terms(jobId);
         if (kind == Kind.Create) (books[jobId].termsHash, books[jobId].token) = (keccak256(abi.encode(t)), t.token);
-        uint256 due = kind == Kind.Accept ? t.bond : t.stake;
+        uint256 due = kind == Kind.Join ? t.stake : t.bond;
         if (kind == Kind.Create) due = uint256(t.rounds) * (uint256(t.reward) + t.fee);
         books[jobId].paidIn += due;
         kept[token] += due;
@@ -131,11 +149,9 @@ abstract contract Ledger {
         uint256 jobId = uint256(topics[1]);
         if (topic == IJobMarket.Credited.selector) {
             (uint256 amount, Reason reason) = abi.decode(data, (uint256, Reason));
-            address payee = _address(topics[2]);
-            need(_known[payee], "somebody unknown was credited");
-            books[jobId].credited += amount;
-            owed[payee][_address(topics[3])] += amount;
-            _note("credited", ["pay", "fee", "stake", "bond", "compensation", "refund"][uint256(reason)]);
+            _readCredit(jobId, _address(topics[2]), reason, amount);
+            owed[_address(topics[2])][_address(topics[3])] += amount;
+            _note("credited", ["pay", "fee", "stake", "bond", "compensation", "refund", "burnt"][uint256(reason)]);
         } else if (topic == IJobMarket.Withdrawn.selector) {
             uint256 amount = abi.decode(data, (uint256));
             (address payee, address token) = (_address(topics[1]), _address(topics[2]));
@@ -148,11 +164,62 @@ abstract contract Ledger {
             _submitted[jobId][uint256(topics[3])] = commitment;
         } else if (topic == IJobMarket.Ended.selector) {
             State state = abi.decode(data, (State));
+            _requireDue(kind, jobId);
             _note("ended", state == State.Completed ? "completed" : state == State.Aborted ? "aborted" : "cancelled");
         } else if (topic == IJobMarket.Ejected.selector) {
             (bool strikes,) = abi.decode(data, (bool, uint256));
+            --books[jobId].active;
             _note("ejected", strikes ? "for strikes" : "for silence");
+        } else {
+            _count(topic, books[jobId], jobId);
         }
+    }
+
+    function _readCredit(uint256 jobId, address payee, Reason reason, uint256 amount) private {
+        Book storage book = books[jobId];
+        book.credited += amount;
+        bool burnt = reason == Reason.Burnt;
+        need(burnt ? payee == address(0) : _known[payee], "somebody unknown was credited");
+        if (reason == Reason.Fee) {
+            need(payee == book.last.aggregatorPayee, "another was paid than the aggregator that settled");
+            book.fees += amount;
+        }
+        if (burnt) {
+            need(book.disputes == book.quorum, "a bond was burnt by fewer disputes than the quorum");
+            Terms memory t = market.terms(jobId);
+            need(amount == t.bond + (book.last.feeDue ? t.fee : 0), "another amount was burnt than bond and due fee");
+            book.burnt += amount;
+        }
+    }
+
+    function _count(bytes32 topic, Book storage book, uint256 jobId) private {
+        if (topic == IJobMarket.Joined.selector) ++book.active;
+        else if (topic == IJobMarket.Left.selector) --book.active;
+        else if (topic == IJobMarket.RoundSettled.selector) ++book.settled;
+        else if (topic == IJobMarket.Disputed.selector) ++book.disputes;
+        else if (topic == IJobMarket.KeyPublished.selector) book.keyed = true;
+        else if (topic == IJobMarket.TakenOver.selector) (book.taken, book.keyed) = (true, false);
+        bool confirming = topic == IJobMarket.ConfirmationOpened.selector;
+        if (confirming) _note("opened", "confirmation");
+        if (confirming || topic == IJobMarket.RoundOpened.selector) {
+            uint256 believed = uint256(market.terms(jobId).maxFaulty) + 1;
+            (book.quorum, book.disputes) = (believed < book.active ? believed : book.active, 0);
+        }
+    }
+
+    /// @dev An end that a deadline allows does not come before it.
+    function _requireDue(Kind kind, uint256 jobId) private view {
+        Job storage was = books[jobId].last;
+        uint256 time = VM.getBlockTimestamp();
+        if (kind == Kind.Complete) need(time > was.submitBy, "a job was completed before all could dispute");
+        (, uint256 takeable) = _failure(was, market.terms(jobId).takeoverWindow);
+        if (kind == Kind.Abort) need(time > takeable, "a job was aborted that could still be taken over");
+    }
+
+    /// @return failed the last second in which the aggregator can do its duty; takeable the last for another to take over
+    function _failure(Job memory j, uint256 window) internal pure returns (uint256 failed, uint256 takeable) {
+        failed = j.keyPublished ? j.settleBy : j.submitBy;
+        takeable = failed + (j.takenOver && !j.keyPublished ? 0 : window);
     }
 
     // ------------------------------------------------------------------ everything
@@ -180,28 +247,35 @@ abstract contract Ledger {
             need(credit == owed[payees[i]][token], "a credit is not the sum of what was credited");
             sum += credit;
         }
+        uint256 burnt = market.credit(address(0), token);
+        need(burnt == owed[address(0)][token], "what was burnt is not what was credited to nobody");
+        sum += burnt;
     }
 
     /// @dev Compares a job with its books and with what it was.
     function _follow(uint256 jobId) internal {
         Book storage book = books[jobId];
-        need(keccak256(_asked(abi.encodeCall(market.terms, (jobId)))) == book.termsHash, "terms changed");
+        bytes memory terms = _asked(abi.encodeCall(market.terms, (jobId)));
+        need(keccak256(terms) == book.termsHash, "terms changed");
         bytes memory words = _asked(abi.encodeCall(market.job, (jobId)));
         if (keccak256(words) != book.lastHash) {
             Job memory j = abi.decode(words, (Job));
-            _checkStep(book.last, j);
+            Terms memory t = abi.decode(terms, (Terms));
+            if (book.taken) _checkTakeover(book.last, j, t);
+            else _checkStep(book.last, j);
             need(j.termsHash == book.termsHash, "the hash of the terms changed");
-            (book.held, book.last, book.lastHash) = (_held(jobId, j), j, keccak256(words));
+            need(j.keyPublished == book.keyed, "a key was published by another than the aggregator");
+            _checkFees(book, j, t);
+            (book.held, book.last, book.lastHash, book.taken) = (_held(t, j), j, keccak256(words), false);
         }
         need(book.held + book.credited == book.paidIn, "a job's money is not what was paid in");
     }
 
-    function _held(uint256 jobId, Job memory j) private view returns (uint256) {
+    function _held(Terms memory t, Job memory j) private pure returns (uint256) {
         if (_over(j.state)) {
             need(j.escrow | j.carry | j.active | j.submitted == 0, "a job ended with something in it");
             return 0;
         }
-        Terms memory t = market.terms(jobId);
         return uint256(j.escrow) + j.carry + j.active.count() * t.stake + (j.aggregator == address(0) ? 0 : t.bond);
     }
 
@@ -215,19 +289,40 @@ abstract contract Ledger {
         need(j.state >= was.state && j.state != State.None, "a job went back");
         need(was.state == State.None || was.owner == j.owner, "an owner changed");
         bool same = was.aggregator == j.aggregator && was.aggregatorPayee == j.aggregatorPayee;
-        need(was.aggregator == address(0) || same, "an aggregator changed");
-        if (was.state == State.Running) {
-            need(j.state != State.Cancelled, "a running job was cancelled");
-            need(j.round >= was.round, "a round went back");
-            if (j.state == State.Running && j.round == was.round) {
-                need(j.submitBy == was.submitBy && j.settleBy == was.settleBy, "a deadline moved");
-                need(was.submitted & ~j.submitted == 0 && (j.keyPublished || !was.keyPublished), "a deed was undone");
-            }
+        need(was.aggregator == address(0) || same && was.takenOver == j.takenOver, "an aggregator changed");
+        if (was.state < State.Running) return;
+        need(j.state != State.Cancelled, "a running job was cancelled");
+        need(j.round >= was.round, "a round went back");
+        if (j.state == was.state && j.round == was.round) {
+            need(j.submitBy == was.submitBy && j.settleBy == was.settleBy, "a deadline moved");
+            need(was.submitted & ~j.submitted == 0 && (j.keyPublished || !was.keyPublished), "a deed was undone");
+            need(was.disputed & ~j.disputed == 0 && was.feeDue == j.feeDue, "a dispute or a due fee was forgotten");
         }
     }
 
+    function _checkTakeover(Job memory was, Job memory j, Terms memory t) private view {
+        need(was.state == State.Running && was.owner == j.owner && was.round == j.round, "another job was taken over");
+        (uint256 failed, uint256 takeable) = _failure(was, t.takeoverWindow);
+        uint256 time = VM.getBlockTimestamp();
+        need(time > failed && time <= takeable, "a job was taken over at the wrong time");
+        need(j.takenOver && j.submitted | j.disputed == 0 && !j.feeDue, "a failed round was not begun anew");
+        bool opened = j.submitBy == time + t.submitWindow && j.settleBy == time + t.submitWindow + t.settleWindow;
+        need(_over(j.state) || opened, "a round that was taken over has other deadlines");
+    }
+
+    function _checkFees(Book storage book, Job memory j, Terms memory t) private view {
+        uint256 burnt = book.burnt == 0 ? 0 : book.burnt - t.bond;
+        uint256 due = j.feeDue ? t.fee : 0;
+        need(book.fees + burnt + due == book.settled * t.fee, "a fee was not paid once for each settled round");
+        bool none = j.state < State.Confirming && (j.round < 2 || j.emptyRounds != 0 || j.takenOver);
+        need(_over(j.state) || j.feeDue || none, "a fee was paid before its sum could be disputed");
+        need(
+            _over(j.state) || book.disputes < book.quorum || j.state < State.Running, "a quorum of disputes did nothing"
+        );
+    }
+
     function _over(State state) internal pure returns (bool) {
-        return state > State.Running;
+        return state > State.Confirming;
     }
 
     function _holds(address token) internal view returns (uint256) {

@@ -110,6 +110,7 @@ abstract contract Parties is Ledger {
         t.enrolBy = uint40(VM.getBlockTimestamp() + 1 + _below(100 * longer));
         t.submitWindow = uint32(1 + _below(20 * longer));
         t.settleWindow = uint32(1 + _below(20 * longer));
+        t.takeoverWindow = _percent(25) ? 0 : uint32(_below(20 * longer));
         t.rule = uint8(rule);
         t.rounds = uint16(1 + _below(4));
         t.maxTrainers = uint8(1 + _below(6));
@@ -129,7 +130,10 @@ abstract contract Parties is Ledger {
         if (kind == Kind.Accept && market.terms(jobId).aggregator != address(0)) return market.terms(jobId).aggregator;
         if (kind == Kind.Cancel || kind == Kind.Reveal) return j.owner;
         if (kind == Kind.Publish || kind == Kind.Settle) return j.aggregator;
-        uint32 slots = kind == Kind.Leave || kind == Kind.Submit ? j.active & ~j.submitted : 0;
+        if (kind == Kind.HandOver && _percent(50)) return j.owner;
+        uint32 slots = kind >= Kind.HandOver && kind <= Kind.Show ? j.active : 0;
+        if (kind == Kind.Leave || kind == Kind.Submit) slots = j.active & ~j.submitted;
+        if (kind == Kind.Dispute) slots = j.active & ~j.submitted & ~j.disputed;
         if (slots == 0) return _anybody();
         uint256 which = _below(slots.count());
         for (uint8 slot;; ++slot) {
@@ -142,6 +146,11 @@ abstract contract Parties is Ledger {
     function _data(Kind kind, uint256 jobId) internal returns (bytes memory) {
         if (kind == Kind.Create) return abi.encodeCall(market.createJob, (_terms(), KEY, CID));
         if (kind == Kind.Accept) return abi.encodeCall(market.acceptAggregation, (jobId, _anybody(), KEY));
+        if (kind == Kind.TakeOver) return abi.encodeCall(market.takeOver, (jobId, _anybody(), KEY));
+        if (kind == Kind.HandOver) return abi.encodeCall(market.handOver, (jobId, CID));
+        if (kind == Kind.Dispute) return abi.encodeCall(market.dispute, (jobId));
+        if (kind == Kind.Complete) return abi.encodeCall(market.complete, (jobId));
+        if (kind == Kind.Show) return abi.encodeCall(market.showOpening, (jobId, 1, CID));
         if (kind == Kind.Join) return abi.encodeCall(market.join, (jobId, _anybody(), KEY));
         if (kind == Kind.Leave) return abi.encodeCall(market.leave, (jobId));
         if (kind == Kind.Cancel) return abi.encodeCall(market.cancel, (jobId));

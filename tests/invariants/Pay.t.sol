@@ -12,6 +12,7 @@ contract PayFuzz {
     address private constant OWNER = address(0xaaaa0001);
     address private constant AGGREGATOR = address(0xaaaa0002);
     address private constant FEES = address(0xaaaa0003);
+    address private constant TAKER = address(0xaaaa0004);
 
     struct Amounts {
         uint128 reward;
@@ -42,6 +43,10 @@ contract PayFuzz {
         uint256 jobId = _submitted(a, trainers, type(uint32).max);
         selected &= uint32((uint256(1) << trainers) - 1);
         uint256 total = _settle(jobId, trainers, selected, weights);
+        if (_market.job(jobId).state == State.Confirming) {
+            VM.warp(uint256(_market.job(jobId).submitBy) + 1);
+            _market.complete(jobId);
+        }
 
         uint256 slash = uint256(a.stake) * a.slashBps / BPS;
         uint256 pot = a.reward;
@@ -68,7 +73,7 @@ contract PayFuzz {
         submitted &= uint32((uint256(1) << trainers) - 1);
         if (submitted == 0) submitted = 1;
         uint256 jobId = _submitted(a, trainers, submitted);
-        VM.warp(uint256(_market.job(jobId).settleBy) + 1);
+        VM.warp(uint256(_market.job(jobId).settleBy) + _market.terms(jobId).takeoverWindow + 1);
         _market.abort(jobId);
 
         uint256 many;
@@ -80,6 +85,45 @@ contract PayFuzz {
         }
         _requireCredit(FEES, 0);
         _requireCredit(OWNER, uint256(a.reward) + a.fee + a.bond % many);
+        _requireAllOwed(trainers);
+    }
+
+    /// @dev By somebody who does nothing further, so that all that is left can be counted.
+    function testFuzz_aTakeoverDividesTheBondAmongTheSubmitters(Amounts memory a, uint256 trainers, uint32 submitted)
+        public
+    {
+        trainers = 17 + trainers % 16;
+        submitted &= uint32((uint256(1) << trainers) - 1);
+        if (submitted == 0) submitted = 1;
+        uint256 jobId = _submitted(a, trainers, submitted);
+        VM.warp(uint256(_market.job(jobId).settleBy) + 1);
+        _pay(TAKER, a.bond, abi.encodeCall(_market.takeOver, (jobId, TAKER, KEY)));
+
+        uint256 many;
+        for (uint256 i; i < trainers; ++i) {
+            many += (submitted >> i) & 1;
+        }
+        for (uint256 i; i < trainers; ++i) {
+            _requireCredit(_payee(i), ((submitted >> i) & 1) * (a.bond / many));
+        }
+        VM.warp(uint256(_market.job(jobId).submitBy) + 1);
+        _market.abort(jobId);
+        _requireCredit(FEES, 0);
+        _requireCredit(TAKER, a.bond);
+        _requireCredit(OWNER, uint256(a.reward) + a.fee + a.bond % many);
+        _requireAllOwed(trainers);
+    }
+
+    function testFuzz_aDisputedLastSumBurnsBondAndFee(Amounts memory a, uint256 trainers, uint96[ROWS] memory weights)
+        public
+    {
+        trainers = 17 + trainers % 16;
+        uint256 jobId = _submitted(a, trainers, type(uint32).max);
+        _settle(jobId, trainers, uint32((uint256(1) << trainers) - 1), weights);
+        _pay(_operator(trainers - 1), 0, abi.encodeCall(_market.dispute, (jobId)));
+        _requireCredit(FEES, 0);
+        _requireCredit(address(0), uint256(a.fee) + a.bond);
+        require(_market.job(jobId).state == State.Aborted, "not aborted");
         _requireAllOwed(trainers);
     }
 
@@ -107,7 +151,7 @@ contract PayFuzz {
     function _create(Amounts memory a, uint8 trainers, uint40 enrolBy) private returns (uint256) {
         Terms memory t;
         (t.reward, t.fee, t.stake, t.bond, t.slashBps) = (a.reward, a.fee, a.stake, a.bond, a.slashBps);
-        (t.enrolBy, t.submitWindow, t.settleWindow) = (enrolBy, 10, 10);
+        (t.enrolBy, t.submitWindow, t.settleWindow, t.takeoverWindow) = (enrolBy, 10, 10, 10);
         (t.rule, t.rounds, t.minTrainers, t.maxTrainers) = (1, 1, 1, trainers);
         (t.maxMissed, t.maxStrikes, t.maxEmptyRounds) = (1, 1, 1);
         (t.gramVerifier, t.gramKey, t.decisionVerifier, t.decisionKey) = (_gram, KEY, _decision, KEY);
@@ -155,6 +199,7 @@ contract PayFuzz {
 
     function _requireAllOwed(uint256 trainers) private view {
         uint256 sum = _market.credit(OWNER, address(0)) + _market.credit(FEES, address(0));
+        sum += _market.credit(TAKER, address(0)) + _market.credit(address(0), address(0));
         for (uint256 i; i < trainers; ++i) {
             sum += _market.credit(_payee(i), address(0));
         }

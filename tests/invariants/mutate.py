@@ -40,21 +40,30 @@ def mutation(name: str, *edits: tuple[str, str]) -> Mutation:
 ZEROING = "        credit[msg.sender][token] = 0;\n"
 SENDING = "            IERC20(token).safeTransfer(msg.sender, amount);\n"
 STAKES = "            if (active.has(slot)) _credit(jobId, _trainers[jobId][slot].payee, stake, Reason.Stake);\n"
-REST = "        j.carry = pot - share * uint128(wronged.count());\n"
-ABORTING = "        bool keyed = j.keyPublished;\n"
+ABORTING = "        if (block.timestamp <= takeableUntil) revert NotAbortable(jobId, takeableUntil);\n"
+COMPLETING = "        if (block.timestamp <= j.submitBy) revert NotCompletable(jobId, j.submitBy);\n"
 ONLY_AGGREGATOR = "        if (msg.sender != j.aggregator) revert NotAggregator(jobId, msg.sender);\n"
 CANCELLING = "        Job storage j = _jobIn(jobId, State.Open);\n        bool stale"
 ENDING = "        _end(jobId, State.Cancelled);\n"
 EMPTYING = "        credit[j.owner][_terms[jobId].token] = 0;\n"
-FEE = "        _credit(jobId, j.aggregatorPayee, t.fee, Reason.Fee);\n"
+BOND = "        _receive(t.token, t.bond);\n    }\n\n    function "
+REOPENING = "        _openRound(jobId, j.round);\n"
+COMPENSATING = "        j.carry += _compensate(jobId, t.bond);\n"
+PAYING = "        if (j.feeDue) _credit(jobId, j.aggregatorPayee, _takeFee(jobId), Reason.Fee);\n"
+FEE_OF_A_FAILED = "        _payFee(jobId);\n        uint32 wronged"
+QUORUM = "        if (disputed.count() < j.quorum) return;\n"
 
 MUTATIONS = (
-    mutation("the fee is credited twice", (FEE, FEE + FEE)),
+    mutation("a fee stays due when it is paid", ("        j.feeDue = false;\n", "")),
+    mutation("a fee is credited twice", (PAYING, PAYING.replace("_takeFee(jobId)", "2 * _takeFee(jobId)"))),
+    mutation(
+        "a fee is paid at once", ("        j.feeDue = true;\n", "        j.feeDue = true;\n        _payFee(jobId);\n")
+    ),
     mutation("what is credited is written down double", ("[token] += amount;", "[token] += 2 * amount;")),
     mutation("an end forgets the stakes", (STAKES, "")),
     mutation("an end forgets the bond", ("if (j.aggregator != address(0)) _credit(", "if (jobId == 0) _credit(")),
-    mutation("what rounding leaves is nobody's", ("- t.fee + (pot - paid);", "- t.fee;")),
-    mutation("what an abort cannot divide is nobody's", (REST, "        j.carry = 0;\n")),
+    mutation("what rounding leaves is nobody's", ("- t.reward + (pot - paid);", "- t.reward;")),
+    mutation("what of a bond cannot be divided is nobody's", ("return pot - share * count;", "return 0;")),
     mutation("half of an ejected trainer's rest is forgotten", ("payee, rest, Reason", "payee, rest / 2, Reason")),
     mutation("slashes of the last round are carried on", ("j.carry = last ? 0 : slashed;", "j.carry = slashed;")),
     mutation("a left slot stays taken", ("        j.active = j.active.without(slot);\n", "")),
@@ -69,6 +78,58 @@ MUTATIONS = (
     mutation("a false answer of a token is success", (SENDING, SENDING.replace("safeTransfer", "transfer"))),
     mutation("only the owner cancels", ("msg.sender != j.owner && !stale", "msg.sender != j.owner")),
     mutation("only the aggregator aborts", (ABORTING, ABORTING + ONLY_AGGREGATOR)),
+    mutation("only the aggregator completes", (COMPLETING, COMPLETING + ONLY_AGGREGATOR)),
+    mutation("a job is completed in the last second to dispute", (COMPLETING, COMPLETING.replace("<=", "<"))),
+    mutation("a job is aborted in the last second to take it over", (ABORTING, ABORTING.replace("<=", "<"))),
+    mutation(
+        "a job is taken over in the aggregator's last second",
+        ("block.timestamp <= failedAfter ||", "block.timestamp < failedAfter ||"),
+    ),
+    mutation(
+        "a job is taken over a second too late",
+        ("|| block.timestamp > takeableUntil", "|| block.timestamp > takeableUntil + 1"),
+    ),
+    mutation(
+        "who took over and is not ready is taken over from", ("keyed || !j.takenOver ? ", "keyed || jobId != 0 ? ")
+    ),
+    mutation("a takeover asks for no bond", (BOND + "handOver", "    }\n\n    function handOver")),
+    mutation(
+        "a takeover keeps the failed aggregator's bond for the pot", (COMPENSATING, "        j.carry += t.bond;\n")
+    ),
+    mutation("a takeover keeps the bond's rest", (COMPENSATING, COMPENSATING.replace("j.carry += ", ""))),
+    mutation(
+        "a takeover keeps the submissions",
+        (REOPENING, "        uint32 kept = j.submitted;\n" + REOPENING + "        j.submitted = kept;\n"),
+    ),
+    mutation(
+        "a takeover keeps the key",
+        ("        j.takenOver = true;\n        j.keyPublished = false;\n", "        j.takenOver = true;\n"),
+    ),
+    mutation("a takeover begins no round", (REOPENING, "")),
+    mutation("who takes over gets the fee of the failed", (FEE_OF_A_FAILED, "        uint32 wronged")),
+    mutation(
+        "what is burnt is the owner's",
+        ("_credit(jobId, address(0), burnt, Reason.Burnt)", "_credit(jobId, j.owner, burnt, Reason.Burnt)"),
+    ),
+    mutation("what is burnt is credited to nobody", ("        _credit(jobId, address(0), burnt, Reason.Burnt);\n", "")),
+    mutation(
+        "a disputed sum's fee is paid",
+        ("        if (j.feeDue) burnt += _takeFee(jobId);\n", "        _payFee(jobId);\n"),
+    ),
+    mutation("one dispute less than the quorum is enough", (QUORUM, QUORUM.replace("j.quorum", "j.quorum - 1"))),
+    mutation("a quorum of disputes does nothing", (QUORUM, QUORUM.replace("< j.quorum", "<= j.quorum"))),
+    mutation(
+        "all trainers there were do not make a quorum",
+        ("uint8(believed < trainers ? believed : trainers)", "uint8(believed)"),
+    ),
+    mutation("disputes are kept from phase to phase", ("        if (j.disputed != 0) j.disputed = 0;\n", "")),
+    mutation(
+        "who disputes twice counts twice",
+        (
+            "        disputed = disputed.with(slot);\n",
+            "        disputed = disputed.with(slot).with(disputed.lowestFree());\n",
+        ),
+    ),
     mutation(
         "a round without submissions cannot be skipped", ("(j.submitted != 0) revert", "(j.submitted == 0) revert")
     ),

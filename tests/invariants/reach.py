@@ -17,21 +17,25 @@ REACH = ROOT / "build" / "forge" / "reach.txt"
 ABI = ROOT / "marketplace" / "chain" / "artifacts" / "JobMarket.json"
 ODD = ("honest", "takes a fee", "adds a gift", "answers false", "answers nothing", "drains the receiver", "reverts")
 """OddToken's modes."""
-WITHIN = ("leave", "cancel", "start", "publishKey", "submitUpdate", "settleRound", "skipRound", "abort")
+WITHIN = (
+    "leave", "cancel", "start", "publishKey", "submitUpdate", "settleRound", "skipRound", "abort", "dispute",
+    "complete",
+)  # fmt: skip
 """Calls that can be made from within another; those that move money cannot, which the handler checks."""
-GUARDED = ("createJob", "acceptAggregation", "join", "withdraw")
-CALLS = (*GUARDED, *WITHIN, "revealValidation")
+GUARDED = ("createJob", "acceptAggregation", "join", "takeOver", "withdraw")
+CALLS = (*GUARDED, *WITHIN, "handOver", "showOpening", "revealValidation")
 LEAST = 3
 REQUIRED = (
     *(f"{answer} {call}" for answer in ("accepted", "refused") for call in CALLS),
     *(f"nested {call}" for call in WITHIN),
     *(f"nested, refused {call}" for call in GUARDED),
     *(f"ended {state}" for state in ("completed", "cancelled", "aborted")),
-    *(f"credited {reason}" for reason in ("pay", "fee", "stake", "bond", "compensation", "refund")),
+    *(f"credited {reason}" for reason in ("pay", "fee", "stake", "bond", "compensation", "refund", "burnt")),
     *(f"ejected {why}" for why in ("for silence", "for strikes")),
     *(f"odd token taken in mode {mode}" for mode in ("honest", "answers nothing", "takes a fee")),
     *(f"odd token refused in mode {mode}" for mode in ODD),
     "payee refused",
+    "opened confirmation",
 )
 
 

@@ -35,10 +35,15 @@ def test_a_job_runs_from_escrow_to_withdrawal(any_chain: Chain) -> None:
         assert isinstance(settled, RoundSettled)
         assert (settled.pot, settled.settlement.weights) == (1_000_000, (3, 1))
     job = market.job(job_id)
-    assert (job.state, job.escrow, job.active) == (State.COMPLETED, 0, 0)
+    assert (job.state, job.escrow, job.fee_due, job.active) == (State.CONFIRMING, 70_000, True, 0b111)
+    for trainer in TRAINERS:
+        market.leave(trainer, job_id)
+    job = market.job(job_id)
+    assert (job.state, job.escrow, job.fee_due, job.active) == (State.COMPLETED, 0, False, 0)
     assert market.credit(TRAINERS[0].address, ZERO_ADDRESS) == 2 * 750_000 + 500_000
-    assert market.submission(job_id, commitment(2, 1)) == (2, 1)
-    assert market.submission(job_id, commitment(9, 9)) is None
+    assert market.credit(AGGREGATOR.address, ZERO_ADDRESS) == 2 * 70_000 + 900_000
+    assert market.commitment(job_id, 1) == commitment(2, 1)
+    assert market.commitment(job_id, 3) == bytes(32)
 
     before = market.balance(ZERO_ADDRESS, TRAINERS[0].address)
     receipt = market.withdraw(TRAINERS[0], ZERO_ADDRESS)

@@ -50,7 +50,7 @@ def revert(signature: str, *values: object) -> bytes:
 def test_values_are_shown_as_people_read_them() -> None:
     closed = reverts.decode(revert("EnrolmentClosed(uint256,uint40)", 3, 1_795_226_715))
     assert str(closed) == "Enrolment in job 3 closed at 2026-11-21 02:05:15 UTC."
-    state = reverts.decode(revert("WrongState(uint256,uint8,uint8)", 3, 5, 2))
+    state = reverts.decode(revert("WrongState(uint256,uint8,uint8)", 3, 6, 2))
     assert str(state) == "Job 3 is aborted; this can be done only while it is running."
     assert state.values["actual"] is State.ABORTED
     term = reverts.decode(revert("InvalidTerm(bytes32,uint256)", b"minTrainers".ljust(32, b"\0"), 9))

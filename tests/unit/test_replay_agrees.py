@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from eth_account.signers.local import LocalAccount
 
 from marketplace.domain import (
     ZERO_ADDRESS,
@@ -31,7 +32,8 @@ from tests.chain_fixtures import KEY, PEOPLE, Chain, Token, commitment, new_toke
 pytest_plugins = ["tests.chain_fixtures"]
 
 OWNER, AGGREGATOR, *TRAINERS = PEOPLE[1:8]
-STEPS = 45
+OTHER = PEOPLE[0]  # takes jobs over
+STEPS = 60
 
 
 @contextmanager
@@ -48,6 +50,7 @@ class Play:
     def __init__(self, chain: Chain, token: Token, seed: int) -> None:
         self.chain, self.market, self.random = chain, chain.market, random.Random(seed)
         self.refused: Counter[str] = Counter()
+        self.failing = seed >= 26  # those in which aggregators are replaced and sums disputed
         pick = self.random
         most = pick.choice([1, 2, 3, 3, 4, 4])
         self.terms = terms(
@@ -61,6 +64,7 @@ class Play:
             rounds=pick.randint(1, 4),
             min_trainers=pick.randint(1, most),
             max_trainers=most,
+            takeover_window=pick.choice([0, 900]) if self.failing else 0,
             max_faulty=pick.randint(0, most - 1),
             max_missed=pick.randint(1, 2),
             max_strikes=pick.randint(1, 2),
@@ -74,18 +78,32 @@ class Play:
             job = self.market.job(self.job_id)
             if job.state.over:
                 break
-            weights = self._opened() if job.state is State.OPEN else self._running(job)
+            weights = self._weights(job)
             action = self.random.choices(list(weights), list(weights.values()))[0]
             with suppress_into(self.refused):
                 action(job)
+
+    def _weights(self, job: Job) -> dict[Callable[[Job], object], float]:
+        match job.state:
+            case State.OPEN:
+                return self._opened()
+            case State.CONFIRMING:
+                return {self.leave: 2, self.dispute: 1, self.complete: 0.5, self.wait: 0.3, self.show: 0.2}
+        return self._running(job)
 
     def _opened(self) -> dict[Callable[[Job], object], float]:
         return {self.join: 8, self.accept: 4, self.start: 3, self.leave: 1, self.cancel: 0.2, self.wait: 0.5}
 
     def _running(self, job: Job) -> dict[Callable[[Job], object], float]:
         if not job.key_published:
-            return {self.publish: 5, self.wait: 0.3, self.abort: 0.5, self.leave: 0.3}
-        return {self.submit: 8, self.settle: 4, self.skip: 1, self.abort: 0.4, self.wait: 1.5, self.leave: 0.4}
+            return {
+                **{self.publish: 5, self.wait: 0.3, self.abort: 0.5, self.leave: 0.3, self.take_over: 1},
+                **({self.hand_over: 1} if job.taken_over else {}),
+            }
+        return {
+            **{self.submit: 8, self.settle: 4, self.skip: 1, self.abort: 0.4, self.wait: 1.5, self.leave: 0.4},
+            **({self.take_over: 1.5, self.dispute: 0.6, self.show: 0.1} if self.failing else {}),
+        }
 
     def join(self, job: Job) -> None:
         who = self.random.choice(TRAINERS)
@@ -105,14 +123,35 @@ class Play:
         self.market.cancel(self.random.choice([OWNER, PEOPLE[9]]), self.job_id)
 
     def publish(self, job: Job) -> None:
-        self.market.publish_key(AGGREGATOR, self.job_id, "bafykey")
+        self.market.publish_key(self.judge(job), self.job_id, "bafykey")
+
+    def judge(self, job: Job) -> LocalAccount:
+        return OTHER if job.aggregator == OTHER.address else AGGREGATOR
+
+    def take_over(self, job: Job) -> None:
+        self.market.take_over(self.random.choice([OTHER, AGGREGATOR]), self.job_id, PEOPLE[8].address, KEY)
+
+    def hand_over(self, job: Job) -> None:
+        self.market.hand_over(self.random.choice([OWNER, *TRAINERS]), self.job_id, "bafyhanded")
+
+    def dispute(self, job: Job) -> None:
+        self.market.dispute(self.member(job)[1], self.job_id)
+
+    def complete(self, job: Job) -> None:
+        self.market.complete(PEOPLE[9], self.job_id)
+
+    def show(self, job: Job) -> None:
+        self.market.show_opening(self.random.choice(TRAINERS), self.job_id, job.round, "bafyshown")
 
     def submit(self, job: Job) -> None:
+        slot, signer = self.member(job)
+        self.market.submit_update(signer, self.job_id, job.round, commitment(job.round, slot), f"bafy{slot}")
+
+    def member(self, job: Job) -> tuple[int, LocalAccount]:
         slot = self.random.choice([*slots(job.active)])
         who = self.market.trainer(self.job_id, slot)
         assert who
-        signer = next(person for person in TRAINERS if person.address == who.operator)
-        self.market.submit_update(signer, self.job_id, job.round, commitment(job.round, slot), f"bafy{slot}")
+        return slot, next(person for person in TRAINERS if person.address == who.operator)
 
     def settle(self, job: Job) -> None:
         submitted = [*slots(job.submitted)]
@@ -131,9 +170,9 @@ class Play:
             coefficients=coefficients if self.terms.rule is Rule.REFERENCE else (),
         )
         with suppress_into(self.refused):
-            self.market.settle_round(AGGREGATOR, self.job_id, job.round, self._unsound(judged), proof)
+            self.market.settle_round(self.judge(job), self.job_id, job.round, self._unsound(judged), proof)
             return
-        self.market.settle_round(AGGREGATOR, self.job_id, job.round, judged, proof)
+        self.market.settle_round(self.judge(job), self.job_id, job.round, judged, proof)
 
     def _unsound(self, judged: Settlement) -> Settlement:
         """What the contract must refuse, unless it is the same or else sound."""
@@ -157,7 +196,11 @@ class Play:
         self.market.abort(PEOPLE[9], self.job_id)
 
     def wait(self, job: Job) -> None:
-        self.chain.forward(self.random.choice([300, 601, 1201]) if job.state is State.RUNNING else 3601)
+        self.chain.forward(
+            self.random.choice([300, 601, 1201, 2401] if self.failing else [300, 601, 1201])
+            if job.state in (State.RUNNING, State.CONFIRMING)
+            else 3601
+        )
 
 
 def seen_in(history: JobHistory) -> set[str]:
@@ -177,6 +220,9 @@ def seen_in(history: JobHistory) -> set[str]:
     seen |= {"nobody paid" for r in history.rounds if r.settled and r.pot and not sum(r.pays.values())}
     if history.state is State.ABORTED and not history.key_published:
         seen.add("aborted without a key")
+    seen |= {"taken over" for r in history.rounds if r.attempts}
+    seen |= {"confirmed" for _ in [history.confirm_by] if _}
+    seen |= {"shown" for _ in history.shown}
     return seen
 
 
@@ -191,7 +237,7 @@ def test_random_jobs_replay_to_what_the_contract_holds(chain: Chain) -> None:
     strikes: set[bool] = set()
     owed: defaultdict[tuple[str, str], int] = defaultdict(int)
     withdrawer = random.Random(7)
-    for seed in range(26):
+    for seed in range(40):
         play = Play(chain, token, seed)
         play.run()
         refused += play.refused
@@ -228,6 +274,7 @@ def test_random_jobs_replay_to_what_the_contract_holds(chain: Chain) -> None:
     assert strikes == {True, False}
     assert seen >= {"COMPLETED", "CANCELLED", "ABORTED", "ejected", "left running", "skipped", "carried"}
     assert seen >= {"rounding", "nobody paid", "aborted without a key"}
+    assert seen >= {"taken over", "confirmed", "shown"}
     assert seen >= {"nothing opened", "nothing selected", "scaled down", "reference rows"}
     assert refused.keys() >= {"CoefficientCount", "InvalidCoefficient", "WrongPoints", "ReferenceRows", "InvalidCid"}
     assert refused.keys() >= {"NothingOpened", "TooManyUnopened"}

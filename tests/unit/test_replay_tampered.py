@@ -10,14 +10,18 @@ from hypothesis import strategies as st
 
 from marketplace.domain import (
     AggregationAccepted,
+    ConfirmationOpened,
     Credited,
+    Disputed,
     Ejected,
     Ended,
     Event,
+    HandedOver,
     JobCreated,
     Joined,
     KeyPublished,
     Left,
+    OpeningShown,
     Reason,
     RoundOpened,
     RoundSettled,
@@ -26,6 +30,7 @@ from marketplace.domain import (
     Settlement,
     Started,
     State,
+    TakenOver,
     UpdateSubmitted,
     ValidationRevealed,
     Withdrawn,
@@ -38,6 +43,7 @@ pytest_plugins = ["tests.chain_fixtures"]
 
 Log = list[Event]
 TRAINERS = PEOPLE[3:7]
+OTHER = PEOPLE[7]
 STRANGER = PEOPLE[9].address
 
 
@@ -63,7 +69,10 @@ def started(chain: Chain, count: int, **changes: Any) -> int:
 
 @pytest.fixture(scope="module")
 def logs(_anvil_chain: Chain) -> Iterator[dict[str, Log]]:
-    """Jobs: completed after ejections, a skip and a carried pot; aborted; empty; left by all; cancelled; unopened."""
+    """Jobs: completed after ejections, a skip and a carried pot; aborted; empty; left by all; cancelled; unopened.
+
+    And one that another aggregator took over, whose trainers confirmed the last sum, and one with a disputed sum.
+    """
     with untouched(_anvil_chain) as chain:
         market = chain.market
         job = started(chain, 4, rounds=4)
@@ -75,6 +84,8 @@ def logs(_anvil_chain: Chain) -> Iterator[dict[str, Log]]:
         market.skip_round(OWNER, job)
         submit(chain, job, 4, 0, 1)
         market.settle_round(AGGREGATOR, job, 4, *settlement(0b011, (1, 2), submitted=0b011, round_=4))
+        chain.forward(601)
+        market.complete(OWNER, job)
         market.reveal_validation(OWNER, job, "bafydata")
 
         aborted = started(chain, 4, max_missed=1)
@@ -104,9 +115,32 @@ def logs(_anvil_chain: Chain) -> Iterator[dict[str, Log]]:
         submit(chain, unopened, 2, 0, 1)
         judged = settlement(0b11, (1, 3), submitted=0b11, round_=2, rule=Rule.REFERENCE)
         market.settle_round(AGGREGATOR, unopened, 2, *judged)
+        for trainer in TRAINERS[:2]:
+            market.leave(trainer, unopened)
+        market.show_opening(TRAINERS[0], unopened, 1, "bafyshown")
+
+        taken = started(chain, 3, takeover_window=900)
+        submit(chain, taken, 1, 0, 1, 2)
+        market.settle_round(AGGREGATOR, taken, 1, *settlement(0b111, (1, 1, 1), submitted=0b111))
+        submit(chain, taken, 2, 0, 1)
+        chain.forward(1201)
+        market.take_over(OTHER, taken, OTHER.address, KEY)
+        market.hand_over(TRAINERS[1], taken, "bafyhanded")
+        market.publish_key(OTHER, taken, "bafyother")
+        submit(chain, taken, 2, 0, 2)
+        chain.forward(601)
+        market.settle_round(OTHER, taken, 2, *settlement(0b101, (1, 3), submitted=0b101, round_=2))
+        for trainer in TRAINERS[:3]:
+            market.leave(trainer, taken)
+
+        disputed = started(chain, 3)
+        submit(chain, disputed, 1, 0, 1, 2)
+        market.settle_round(AGGREGATOR, disputed, 1, *settlement(0b111, (1, 1, 1), submitted=0b111))
+        for trainer in TRAINERS[:2]:
+            market.dispute(trainer, disputed)
 
         jobs = {"completed": job, "aborted": aborted, "empty": empty, "deserted": deserted, "cancelled": cancelled}
-        jobs["unopened"] = unopened
+        jobs |= {"unopened": unopened, "taken": taken, "disputed": disputed}
         yield {name: chain.events(job_id) for name, job_id in jobs.items()}
 
 
@@ -179,9 +213,11 @@ def revealed_at(event: Event) -> Event:
     )
 
 
-ALL = ["completed", "aborted", "empty", "deserted", "cancelled", "unopened"]
+CIDS = (ValidationRevealed, HandedOver, OpeningShown)
+ALL = ["completed", "aborted", "empty", "deserted", "cancelled", "unopened", "taken", "disputed"]
 PAY, FEE, STAKE = {"reason": Reason.PAY}, {"reason": Reason.FEE}, {"reason": Reason.STAKE}
 REFUND, COMPENSATION, BOND = {"reason": Reason.REFUND}, {"reason": Reason.COMPENSATION}, {"reason": Reason.BOND}
+BURNT = {"reason": Reason.BURNT}
 
 CASES: dict[str, tuple[str, Any, list[str]]] = {
     "one unit more pay": ("completed", change(Credited, 0, PAY, amount=714_286), ["pay of slot 0, amount"]),
@@ -317,9 +353,9 @@ CASES: dict[str, tuple[str, Any, list[str]]] = {
         insert(UpdateSubmitted, 0, commitment=commitment(99)),
         ["UpdateSubmitted of slot 0"],
     ),
-    "a commitment taken from another": (
+    "no commitment": (
         "completed",
-        change(UpdateSubmitted, 1, commitment=commitment(1, 0)),
+        change(UpdateSubmitted, 1, commitment=bytes(32)),
         ["commitment of UpdateSubmitted of slot 1"],
     ),
     "the key published twice": ("completed", insert(KeyPublished, 0), ["publishing of the job key"]),
@@ -329,14 +365,76 @@ CASES: dict[str, tuple[str, Any, list[str]]] = {
         later(RoundSettled, -60, 1),
         ["time of RoundSettled of round 2", "opening of round 3, submit_by", "opening of round 3, settle_by"],
     ),
-    "settled late": ("completed", later(RoundSettled, 1300, 2), ["time of RoundSettled of round 4"]),
+    "settled late": (
+        "completed",
+        later(RoundSettled, 1300, 2),
+        [
+            "time of RoundSettled of round 4",
+            "opening of the confirmation, confirm_by",
+            "time of the completion",
+        ],
+    ),
     "skipped early": (
         "completed",
         later(RoundSkipped, -60),
         ["time of RoundSkipped of round 3", "opening of round 4, submit_by", "opening of round 4, settle_by"],
     ),
-    "aborted early": ("aborted", later(Credited, -1000, 0, **COMPENSATION), ["time of the abort"]),
+    "aborted early": ("aborted", later(Credited, -1000, 0, **FEE), ["time of the abort"]),
     "left late": ("aborted", later(Left, 700), ["time of Left of slot 3"]),
+    "taken over early": (
+        "taken",
+        later(TakenOver, -60),
+        ["time of the takeover", "opening of round 2, submit_by", "opening of round 2, settle_by"],
+    ),
+    "taken over late": (
+        "taken",
+        later(TakenOver, 900),
+        [
+            "time of TakenOver of round 2",
+            "opening of round 2, submit_by",
+            "opening of round 2, settle_by",
+            "time of RoundSettled of round 2",
+        ],
+    ),
+    "another round taken over": ("taken", change(TakenOver, round=1), ["round taken over"]),
+    "the old aggregator's fee to the new one": (
+        "taken",
+        change(Credited, 0, FEE, payee=OTHER.address),
+        ["fee of the aggregator, payee"],
+    ),
+    "a compensation kept at a takeover": (
+        "taken",
+        drop(Credited, 1, **COMPENSATION),
+        ["compensation of slot 1"],
+    ),
+    "handed over by a stranger": ("taken", change(HandedOver, sender=STRANGER), ["who hands over"]),
+    "handed over to nobody": (
+        "taken",
+        lambda log: (at := place(log, HandedOver)) and [*log[:at], log[at + 1], log[at], *log[at + 2 :]],
+        ["place in the log", "aggregator that waits for what is handed over"],
+    ),
+    "a submission of the failed attempt counted": (
+        "taken",
+        change(RoundSettled, 1, submitted=0b111),
+        ["submitted slots"],
+    ),
+    "a later confirmation": (
+        "taken",
+        change(ConfirmationOpened, confirm_by=5),
+        ["opening of the confirmation, confirm_by"],
+    ),
+    "no confirmation": ("taken", drop(ConfirmationOpened), ["opening of the confirmation"]),
+    "less burnt": ("disputed", change(Credited, 0, BURNT, amount=1), ["what is burnt, amount"]),
+    "burnt to somebody": ("disputed", change(Credited, 0, BURNT, payee=STRANGER), ["what is burnt, payee"]),
+    "disputed late": ("disputed", later(Disputed, 700, 1), ["time of Disputed of slot 1"]),
+    "disputed in another round": ("disputed", change(Disputed, 1, round=1), ["round of Disputed of slot 1"]),
+    "disputed twice": ("disputed", insert(Disputed, 0), ["Disputed of slot 0"]),
+    "completed early": (
+        "completed",
+        later(Credited, -60, -1, **FEE),
+        ["time of the completion"],
+    ),
+    "shown by nobody": ("unopened", change(OpeningShown, slot=7), ["holder of slot 7"]),
     "an event of another job": ("completed", insert(Ejected, 0, job_id=99), ["job of Ejected of slot 3"]),
     "an end twice": ("aborted", insert(Ended), ["Ended"]),
     "revealed before the end": (
@@ -349,7 +447,7 @@ CASES: dict[str, tuple[str, Any, list[str]]] = {
 
 def test_logs_as_the_contract_wrote_them_are_clean(logs: dict[str, Log]) -> None:
     histories = {name: replay(log) for name, log in logs.items()}
-    assert [history.findings for history in histories.values()] == [[]] * 6
+    assert [history.findings for history in histories.values()] == [[]] * len(ALL)
     assert [history.state for history in histories.values()] == [
         State.COMPLETED,
         State.ABORTED,
@@ -357,6 +455,8 @@ def test_logs_as_the_contract_wrote_them_are_clean(logs: dict[str, Log]) -> None
         State.ABORTED,
         State.CANCELLED,
         State.COMPLETED,
+        State.COMPLETED,
+        State.ABORTED,
     ]
     compensations = [e.amount for e in logs["aborted"] if isinstance(e, Credited) and e.reason is Reason.COMPENSATION]
     assert compensations == [(900_000 + 150_000) // 2] * 2
@@ -380,12 +480,12 @@ def test_a_finding_says_where_and_both_values(logs: dict[str, Log]) -> None:
 
 @pytest.mark.parametrize("which", ALL)
 def test_no_event_can_be_left_out_unnoticed(logs: dict[str, Log], which: str) -> None:
-    """Noticed: by a finding, or because the contract's state and credits are others. A revealed CID changes neither."""
+    """Noticed: by a finding, or because the contract's state and credits are others. A CID alone changes neither."""
     true, log = replay(logs[which]), logs[which]
     for i, left_out in enumerate(log[1:], start=1):
         history = replay([*log[:i], *log[i + 1 :]])
         differs = (history.job(), history.credits) != (true.job(), true.credits)
-        assert history.findings or differs or isinstance(left_out, ValidationRevealed), left_out
+        assert history.findings or differs or isinstance(left_out, CIDS), left_out
 
 
 @pytest.mark.parametrize("which", ALL)

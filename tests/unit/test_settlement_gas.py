@@ -117,6 +117,7 @@ def submitted(connection: Connection, rule: Rule, n: int, chunks: int) -> Job:
         enrol_by=connection.now() + 1000,
         submit_window=1000,
         settle_window=1000,
+        takeover_window=0,
         rule=rule,
         rounds=3,
         min_trainers=2,

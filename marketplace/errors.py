@@ -7,6 +7,7 @@
     │   └── Reverted        5   the contract refused a call; carries the decoded error
     ├── StorageError        6   content cannot be stored or fetched
     │   └── CorruptContent  7   bytes are not what their CID, commitment, seal or format says
+    │       └── WrongSum    7   a round's sum, whole as its CID says, does not open: its aggregator's doing
     ├── JobOver             8   the job has ended, or has moved past what was asked
     └── AuditFailed         1   an audit found a mismatch
 
@@ -55,6 +56,10 @@ class StorageError(MeritError):
 
 class CorruptContent(StorageError):
     exit_code = 7
+
+
+class WrongSum(CorruptContent):
+    pass
 
 
 class JobOver(MeritError):

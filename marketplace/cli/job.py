@@ -110,6 +110,12 @@ def skip(context: typer.Context, job: Job) -> None:
     _send(context, job, Market.skip_round, f"The round of job {job} is skipped.")
 
 
+@app.command("complete")
+def complete(context: typer.Context, job: Job) -> None:
+    """End a job whose last sum was not disputed in time. Anyone may."""
+    _send(context, job, Market.complete, f"Job {job} is completed; `merit withdraw` takes the money.")
+
+
 @app.command("cancel")
 def cancel(context: typer.Context, job: Job) -> None:
     """End an open job and give all money back. The owner may; anyone, when it cannot start any more."""
@@ -172,7 +178,10 @@ def watch(
         str | None, typer.Option(help=f"Data to judge by: {DATA} The committed ones by default.")
     ] = None,
 ) -> None:
-    """Follow a job as its owner: accuracy by round, and whether each round's reference rows are right."""
+    """Follow a job as its owner: accuracy by round, and whether each round's reference rows are right.
+
+    To an aggregator that takes the job over it seals the job key and the committed validation data.
+    """
     from marketplace.services.node import JobFeed, fetch_spec
     from marketplace.services.owner import Watcher
     from marketplace.services.validation import read_data
@@ -188,6 +197,8 @@ def watch(
     wrong = 0
     while not stop.is_set():
         over = watcher.over()
+        if aggregator := watcher.hand_over():
+            here.show({"handed_over": aggregator}, f"Handed job {job} over to {aggregator}, which has taken over.")
         for check in watcher.news():
             wrong += bool(check.problem)
             here.show(

@@ -53,6 +53,43 @@ def leave(context: typer.Context, job: Annotated[int, typer.Argument(min=1, help
     here.show({"transaction": receipt.transaction}, f"Left job {job}; the stake was credited to the payee.")
 
 
+@app.command("dispute")
+def dispute(
+    context: typer.Context,
+    job: Annotated[int, typer.Argument(min=1, help="The job's number.")],
+    yes: Annotated[bool, typer.Option("--yes", help="A dispute cannot be taken back; say that it is meant.")] = False,
+) -> None:
+    """Say that the last round's sum is not to be had or wrong. A joined trainer does so by itself.
+
+    When more trainers than the terms take to be faulty say so, the job ends, and bond and fee are burnt.
+    """
+    if not yes:
+        raise InputError("A dispute is final: give --yes if it is meant.")
+    here = session(context)
+    receipt = here.market().dispute(here.identity().account, job)
+    here.show({"transaction": receipt.transaction}, f"Disputed the last sum of job {job}.")
+
+
+@app.command("show-opening")
+def show_opening_of(
+    context: typer.Context,
+    job: Annotated[int, typer.Argument(min=1, help="The job's number.")],
+    round_: Annotated[int, typer.Argument(min=1, metavar="ROUND", help="The round it was called unopened in.")],
+    publish: Annotated[
+        bool,
+        typer.Option("--publish-my-update", help="Everybody can then read the update; say that it is meant."),
+    ] = False,
+) -> None:
+    """Show that a submission of yours that was called unopened does open. `merit audit` then says so."""
+    from marketplace.services.openings import show_opening
+
+    if not publish:
+        raise InputError("It makes your update public: give --publish-my-update if it is meant.")
+    here = session(context)
+    receipt = show_opening(here.node(), job, round_)
+    here.show({"transaction": receipt.transaction}, f"Showed how the update of round {round_} opens.")
+
+
 @app.command("check")
 def check(
     context: typer.Context,

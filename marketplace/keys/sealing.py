@@ -13,6 +13,10 @@ A sealed file is
 The context names chain, contract, job, round, party and purpose: under any other a file does not open, so nobody can
 hand another's sealed update in as its own. Who made a file is not said here: it is whose transaction published it.
 
+Who sealed a file can keep its ephemeral and content key, and show with them to anybody that the file opens for the one
+it was sealed to, and as what: HPKE is deterministic in them (RFC 9180, 4.1 and 5.1), so that the wrapped key can be
+made again.
+
 Poly1305 does not commit to its key: a sealer who knows two keys can make one ciphertext that opens under both, to two
 plaintexts. An aggregator who had given out two job keys could show two groups two sums. Hence the key commitment.
 
@@ -37,6 +41,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from eth_utils.address import is_hex_address, to_canonical_address
 from nacl import bindings as sodium
 from nacl.exceptions import CryptoError
+from pyhpke import AEADId, CipherSuite, KDFId, KEMId, KEMKey, KEMKeyInterface, KEMKeyPair, PyHPKEError
 
 from marketplace.errors import CorruptContent, InputError, NotFound
 
@@ -48,6 +53,8 @@ _SEALED_TO = b"MRTSEAL1"
 _SEALED_WITH = b"MRTSYMM1"
 _JOB_KEY = b"MRTJKEY1"
 _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
+# The same suite, for senders that choose the ephemeral key.
+_SENDER = CipherSuite.new(KEMId.DHKEM_X25519_HKDF_SHA256, KDFId.HKDF_SHA256, AEADId.CHACHA20_POLY1305)
 _WRAPPED = 32 + KEY + 16  # encapsulated key, content key, tag
 _HEADER = sodium.crypto_secretstream_xchacha20poly1305_HEADERBYTES
 _OVERHEAD = sodium.crypto_secretstream_xchacha20poly1305_ABYTES
@@ -66,6 +73,7 @@ class Purpose(IntEnum):
     JOB_KEY = 4  # the job key, to each trainer and the owner
     REFERENCE = 5  # a round's reference rows, to the owner
     VALIDATION = 6  # validation data
+    HANDOVER = 7  # what an aggregator needs that has taken over
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,14 @@ class SealContext:
         return self.job() + self.round.to_bytes(2) + _canonical(self.party) + bytes([self.purpose])
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class SealSecrets:
+    """The ephemeral X25519 key and the content key of one sealed file, 32 bytes each: with them anybody can open it."""
+
+    ephemeral: bytes
+    content_key: bytes
+
+
 def usable_public_key(public_key: bytes) -> bool:
     """Whether something can be sealed to `public_key`: 32 bytes, and no point of low order, whose secrets all know."""
     try:
@@ -116,11 +132,33 @@ def sealed_size(plain: int) -> int:
 # ---------------------------------------------------------------- to a public key
 
 
-def seal_to(public_key: bytes, source: BinaryIO, sink: BinaryIO, context: SealContext) -> None:
-    """Seals what `source` gives to the X25519 key `public_key` (32 bytes). Raises InputError for an unusable key."""
-    content_key = secrets.token_bytes(KEY)
-    wrapped = _wrap(public_key, content_key, _SEALED_TO + bytes(context))
+def seal_to(public_key: bytes, source: BinaryIO, sink: BinaryIO, context: SealContext) -> SealSecrets:
+    """Seals what `source` gives to the X25519 key `public_key` (32 bytes). Raises InputError for an unusable key.
+
+    Returns what shows later that it was sealed so: to be forgotten, or kept as well as the source.
+    """
+    ephemeral, content_key = X25519PrivateKey.generate(), secrets.token_bytes(KEY)
+    wrapped = _wrap(public_key, content_key, _SEALED_TO + bytes(context), ephemeral)
     _seal(content_key, _SEALED_TO + wrapped, source, sink, context)
+    return SealSecrets(ephemeral.private_bytes_raw(), content_key)
+
+
+def open_shown(
+    public_key: bytes, shown: SealSecrets, source: BinaryIO, sink: BinaryIO, context: SealContext, max_bytes: int
+) -> int:
+    """As `open_sealed`, by the secrets of its sealer instead of the key of the one it was sealed to, `public_key`.
+
+    Raises CorruptContent unless the holder of that key would have opened the file to the same bytes.
+    """
+    wrapped = _expect(source, _SEALED_TO, _WRAPPED)
+    try:
+        ephemeral = X25519PrivateKey.from_private_bytes(shown.ephemeral)
+        again = _wrap(public_key, shown.content_key, _SEALED_TO + bytes(context), ephemeral)
+    except (ValueError, InputError) as error:
+        raise CorruptContent("What is shown of the sealed file is not two keys of 32 bytes.") from error
+    if not hmac.compare_digest(again, wrapped):
+        raise CorruptContent("The file was not sealed to that key with what is shown.")
+    return _open(shown.content_key, _SEALED_TO + wrapped, source, sink, context, max_bytes=max_bytes)
 
 
 def open_sealed(
@@ -187,7 +225,7 @@ def seal_job_key(job_key: bytes, recipients: Mapping[str, bytes], context: SealC
         raise InputError(f"A job key goes to at most {MAX_RECIPIENTS} recipients; there are {len(recipients)}.")
     keys = {_canonical(address): public_key for address, public_key in recipients.items()}
     envelopes = (
-        address + _wrap(keys[address], job_key, _JOB_KEY + bytes(context) + address)
+        address + _wrap(keys[address], job_key, _JOB_KEY + bytes(context) + address, X25519PrivateKey.generate())
         for address in sorted(keys)
         if usable_public_key(keys[address])
     )
@@ -218,6 +256,12 @@ def open_job_key(document: bytes, address: str, secret: X25519PrivateKey, contex
     return job_key
 
 
+def is_job_key(document: bytes, key: bytes, context: SealContext) -> bool:
+    """Whether `key` is the one that a job key document, made in this context, commits to. Raises CorruptContent."""
+    commitment = _expect(BytesIO(document), _JOB_KEY, KEY)
+    return hmac.compare_digest(_stream_keys(key, _JOB_KEY, context)[1], commitment)
+
+
 # ---------------------------------------------------------------- the format
 
 
@@ -227,13 +271,20 @@ def _canonical(address: str) -> bytes:
     return to_canonical_address(address)
 
 
-def _wrap(public_key: bytes, key: bytes, info: bytes) -> bytes:
+def _wrap(public_key: bytes, key: bytes, info: bytes, ephemeral: X25519PrivateKey) -> bytes:
+    pair = KEMKeyPair(_kem_key(ephemeral), _kem_key(ephemeral.public_key()))
     try:
-        return _SUITE.encrypt(key, X25519PublicKey.from_public_bytes(public_key), info=info)
-    except ValueError as error:
+        recipient = _kem_key(X25519PublicKey.from_public_bytes(public_key))
+        encapsulated, sender = _SENDER.create_sender_context(recipient, info, eks=pair)
+        return encapsulated + sender.seal(key)
+    except (ValueError, PyHPKEError) as error:
         raise InputError(
             f"{public_key.hex()} is not a usable X25519 public key; its holder must give another."
         ) from error
+
+
+def _kem_key(key: X25519PrivateKey | X25519PublicKey) -> KEMKeyInterface:
+    return KEMKey.from_pyca_cryptography_key(key)
 
 
 def _unwrap(secret: X25519PrivateKey, wrapped: bytes, info: bytes) -> bytes:

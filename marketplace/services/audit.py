@@ -19,6 +19,7 @@ from marketplace.keys.sealing import MAX_JOB_KEY_BYTES, sealed_size
 from marketplace.replay import JobHistory, conservation, replay, tokens
 from marketplace.services.models import Models
 from marketplace.services.node import Node, fetch_spec
+from marketplace.services.openings import check_opening
 from marketplace.services.rounds import opened_slots, proof_context, proof_problem
 from marketplace.services.validation import Validation, read_data, revealed, revealed_validation
 from marketplace.spec import Spec
@@ -124,6 +125,7 @@ def audit_job(
     _check_content(report, node, history, spec, d)
     _check_proofs(report, node, history, spec)
     srs = _set_up(report, node, history, spec, d)
+    _check_openings(report, node, history, spec, srs)
     opened = _check_revealed(report, node, history, spec)
     data = opened
     if data is None and validation is not None:
@@ -271,6 +273,33 @@ def _set_up(report: AuditReport, node: Node, history: JobHistory, spec: Spec, d:
         return None
     report.add("set-up", f"0x{srs.hash.hex()}, the one that the contract verifies with{development}", [])
     return srs
+
+
+# ---------------------------------------------------------------- openings
+
+
+def _check_openings(report: AuditReport, node: Node, history: JobHistory, spec: Spec, srs: "Srs | None") -> None:
+    """Names whose submissions open that were called unopened.
+
+    It is no finding against the payouts, which followed the rules: bytes that are there now may have been missing then.
+    Nor is a showing that does not hold, by which anybody could spoil an audit.
+    """
+    if not history.shown:
+        return
+    if srs is None:
+        report.skip("openings", "whether what trainers showed opens their submissions needs the compiled core")
+        return
+    said = []
+    for shown in history.shown:
+        entry = history.rounds[shown.round - 1] if 0 < shown.round <= len(history.rounds) else None
+        trainer = history.participants[shown.slot].operator if shown.slot in history.participants else "nobody"
+        what = f"the submission of {trainer} in round {shown.round}"
+        try:
+            check_opening(node, history, spec, srs, shown)
+            said.append(f"{what} opens, which {entry.aggregator if entry else ''} called unopened")
+        except MeritError as error:
+            said.append(f"what was shown of {what} does not hold: {error}")
+    report.add("openings", "; ".join(said), [])
 
 
 # ---------------------------------------------------------------- models

@@ -6,14 +6,14 @@ model after round t = model before + rate_t × scale × sum / (unit × number se
 
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from aggregator.rules import UNIT
 from aggregator.sums import next_model
 from marketplace.domain import JobCreated, RoundSettled, slots
-from marketplace.errors import CorruptContent
+from marketplace.errors import CorruptContent, WrongSum
 from marketplace.files import read_within, write_atomically
 from marketplace.keys.sealing import Purpose, open_with_key
 from marketplace.replay import JobHistory
@@ -58,7 +58,7 @@ class Models:
     def after(self, round: int, history: JobHistory, job_key: bytes) -> Float32s:
         """float32[d] after `round` (0: the base), which `history` has to reach.
 
-        Raises StorageError or CorruptContent, naming the round, where a sum is not to be had or wrong.
+        Raises NotFound, StorageError or CorruptContent where a sum is not to be had, WrongSum where it does not open.
         """
         settled, path = history.settled, self.path(round, history)
         # A reorganization of the chain may have changed what was settled in rounds that were followed before.
@@ -101,29 +101,33 @@ class Models:
     def _advanced(self, event: RoundSettled, history: JobHistory, job_key: bytes) -> Float32s:
         settlement = event.settlement
         selected = len(list(slots(settlement.selected)))
-        if selected == 0 or history.accepted is None:
+        if selected == 0:
             return self._model
-        party = history.accepted.aggregator
+        party = history.rounds[event.round - 1].aggregator
         context = self._node.context(Purpose.SUM, job_id=self._job_id, round=event.round, party=party)
         max_bytes = max_sum_file_bytes(self.parameters, self.chunks)
         where = f"The sum of round {event.round} of job {self._job_id} ({settlement.sum_cid})"
+
+        def opener(source: BinaryIO, sink: BinaryIO) -> None:
+            try:
+                open_with_key(job_key, source, sink, context, max_bytes)
+            except CorruptContent as error:
+                raise WrongSum(f"{where} cannot be opened: {error}") from error
+
         try:
-            data = fetch_opened(
-                self._node.storage,
-                settlement.sum_cid,
-                lambda source, sink: open_with_key(job_key, source, sink, context, max_bytes),
-                max_bytes=max_bytes,
-            )
+            data = fetch_opened(self._node.storage, settlement.sum_cid, opener, max_bytes=max_bytes)
             total, blinders = unpack_sum(data, self.parameters, self.chunks, bound=selected * self._unit * LIMIT)
             opens = (
                 self._srs is None or commitment_hash(self._srs.commit_sum(total, blinders)) == settlement.sum_commitment
             )
+        except WrongSum:
+            raise
         except CorruptContent as error:
-            raise CorruptContent(f"{where} cannot be opened: {error}") from error
+            raise CorruptContent(f"{where} is spoiled in storage: {error}") from error
         except ValueError as error:
-            raise CorruptContent(f"{where} is not valid: {error}.") from error
+            raise WrongSum(f"{where} is not valid: {error}.") from error
         if not opens:
-            raise CorruptContent(f"{where} does not open the commitment that the contract checked.")
+            raise WrongSum(f"{where} does not open the commitment that the contract checked.")
         return self.step(self._model, total, round=event.round, selected=selected)
 
     # ---------------------------------------------------------------- cache: one file, named by what it follows from

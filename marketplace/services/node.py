@@ -65,7 +65,7 @@ class Node:
         )
 
     def work(self, job_id: int) -> Path:
-        """The folder for this identity's unfinished work on a job; made when it is not there."""
+        """The folder for this identity's unfinished work on a job; made when it is not there. Raises InputError."""
         folder = (
             self.home
             / "work"
@@ -73,7 +73,10 @@ class Node:
             / self.me.address
             / str(job_id)
         )
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{folder} cannot be made: {error.strerror}.") from error
         return folder
 
 
@@ -215,10 +218,11 @@ def job_key(node: Node, history: JobHistory) -> bytes:
 
     An owner who signs in a wallet has its copy sealed to the key of a node.
     """
-    if history.key_published is None or history.accepted is None:
+    if not history.keys:
         raise NotFound(f"The job key of job {history.created.job_id} is not published: the job has not started.")
-    data = get_bytes(node.storage, history.key_published.cid, max_bytes=MAX_JOB_KEY_BYTES)
-    context = node.context(Purpose.JOB_KEY, job_id=history.created.job_id, party=history.accepted.aggregator)
+    aggregator, published = history.keys[-1]
+    data = get_bytes(node.storage, published.cid, max_bytes=MAX_JOB_KEY_BYTES)
+    context = node.context(Purpose.JOB_KEY, job_id=history.created.job_id, party=aggregator)
     created = history.created
     recipient = created.owner if created.encryption_key == node.me.encryption_key else node.me.address
     return open_job_key(data, recipient, node.me.decryption_key, context)

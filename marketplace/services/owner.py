@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 from aggregator.reference import agrees, first_row, second_row
 from marketplace.chain.market import Receipt
-from marketplace.domain import ZERO_ADDRESS, JobCreated, RoundSettled, Rule, slots
+from marketplace.domain import ZERO_ADDRESS, JobCreated, RoundSettled, Rule, State, slots
 from marketplace.errors import CorruptContent, InputError
 from marketplace.keys.sealing import Purpose, open_sealed
 from marketplace.replay import JobHistory
+from marketplace.services.handover import hand_over, seal_handover
 from marketplace.services.models import Models
 from marketplace.services.node import JobFeed, Node, fetch_opened, fetch_spec, job_key
 from marketplace.services.proofs import JobSetups, open_setup
+from marketplace.services.scores import holds_job_key
 from marketplace.services.validation import (
     Reveal,
     Validation,
@@ -145,6 +147,16 @@ class Watcher:
             yield self._check(history, round)
             self._seen = round
 
+    def hand_over(self) -> str:
+        """Gives an aggregator that has taken over what it needs, once; its address, "" where there is none."""
+        history, node = self._feed.refresh(), self._node
+        handed = any(event.sender == node.me.address for event in history.handed_over)
+        if history.accepted is None or not history.unready or history.state is not State.RUNNING or handed:
+            return ""
+        key = job_key(node, history) if history.keys else b""
+        hand_over(node, history, key, self._spec if holds_validation(node, self._spec) else None)
+        return history.accepted.aggregator
+
     def over(self) -> bool:
         return self._feed.refresh().state.over
 
@@ -166,7 +178,7 @@ class Watcher:
 
 def open_rows(node: Node, history: JobHistory, event: RoundSettled, d: int, srs: Srs) -> tuple[Int16s, Int16s, bytes]:
     """The owner opens a round's reference rows and checks them against their commitment. Raises CorruptContent."""
-    party = history.accepted.aggregator if history.accepted else node.me.address
+    party = history.rounds[event.round - 1].aggregator
     context = node.context(Purpose.REFERENCE, job_id=event.job_id, round=event.round, party=party)
     bound = max_rows_file_bytes(d, chunks(d, srs.size))
     data = fetch_opened(
@@ -203,6 +215,38 @@ def rows_problem(validation: Validation, base: Float32s, end: Float32s, first: I
         name for name, row, own in (("first", first, own_first), ("second", second, own_second)) if not agrees(row, own)
     ]
     return f"the {' and '.join(wrong)} reference row differs from the validation data's" if wrong else ""
+
+
+# ---------------------------------------------------------------- owners who sign in a wallet
+
+
+def can_hand_over(node: Node, history: JobHistory, spec: Spec) -> bool:
+    """Whether an aggregator that has taken over waits for the job's owner, and what it waits for is on this machine.
+
+    That is the validation data where the job pays by them, else the job key. The owner may be another account than
+    the node's.
+    """
+    handed = any(event.sender == history.created.owner for event in history.handed_over)
+    if history.state is not State.RUNNING or not history.unready or handed:
+        return False
+    return holds_validation(node, spec) if history.terms.rule is Rule.REFERENCE else holds_job_key(node, history)
+
+
+def prepare_hand_over(node: Node, job_id: int) -> str:
+    """Seals what this node holds to the aggregator that has taken over; the CID that the job's owner is to announce.
+
+    Raises InputError where nobody waits for it, the owner has handed over already, or nothing to give is kept here.
+    """
+    history = JobFeed(node, job_id).refresh()
+    spec = fetch_spec(node.storage, history.created)
+    if not can_hand_over(node, history, spec):
+        raise InputError(
+            f"There is nothing to hand over in job {job_id}: nobody who has taken it over waits for its owner, or this "
+            "is not the machine that it was created on."
+        )
+    key = job_key(node, history) if holds_job_key(node, history) else b""
+    kept = spec if holds_validation(node, spec) else None
+    return seal_handover(node, history, history.created.owner, key, kept)
 
 
 # ---------------------------------------------------------------- revealing

@@ -44,11 +44,12 @@ class Scores:
 
 def holds_job_key(node: Node, history: JobHistory) -> bool:
     """Whether the published job key is sealed to this node's identity."""
-    if node.identity is None or history.key_published is None or history.accepted is None:
+    if node.identity is None or not history.keys:
         return False
     me, created = node.identity, history.created
     trainers = {who.operator for who in history.participants.values()}
-    return created.encryption_key == me.encryption_key or me.address in trainers | {history.accepted.aggregator}
+    aggregator, _ = history.keys[-1]
+    return created.encryption_key == me.encryption_key or me.address in trainers | {aggregator}
 
 
 def job_scores(node: Node, history: JobHistory, spec: Spec) -> Scores:

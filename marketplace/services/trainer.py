@@ -1,25 +1,28 @@
 """A trainer: joins a job and takes part in every round, unattended, until the job is over.
 
 Each round's update is written to the work folder, sealed, before it is submitted, and a submission is final; so
-whenever the process is killed, starting it again submits the same bytes or finds them submitted.
+whenever the process is killed, starting it again submits the same bytes or finds them submitted. Where another
+aggregator takes a round over, the same update is committed to and sealed anew.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import torch
 
 from marketplace.chain.market import Receipt
-from marketplace.domain import ZERO_ADDRESS, Event, Job, Left, State
-from marketplace.errors import CorruptContent, InputError, JobOver, NotFound, Reverted, StorageError
+from marketplace.domain import ZERO_ADDRESS, Event, Job, Left, State, slots
+from marketplace.errors import CorruptContent, InputError, JobOver, NotFound, Reverted, StorageError, WrongSum
 from marketplace.files import read_within, write_atomically
-from marketplace.keys.sealing import Purpose, seal_bytes_to
+from marketplace.keys.sealing import Purpose, seal_to
 from marketplace.replay import JobHistory
 from marketplace.services.agent import Notice, Report, Step
+from marketplace.services.handover import hand_over
 from marketplace.services.models import Models
 from marketplace.services.node import JobFeed, Node, fetch_spec, job_key
+from marketplace.services.openings import SUBMISSION, Submission, attempt_folder, read_submission
 from marketplace.services.proofs import committed, open_setup
 from marketplace.services.validation import read_data
 from marketplace.spec import Spec
@@ -30,9 +33,11 @@ from trainer.models import build, flatten, load_flat
 from trainer.quantize import to_integers
 from trainer.train import Progress, train_round, warm_up
 from zk.encoding import Float32s, Int16s, commitment_hash
-from zk.files import pack_update
+from zk.files import max_update_file_bytes, pack_update, unpack_update
 
+DISPUTE_MARGIN = 2  # what is not to be had is disputed when 1/DISPUTE_MARGIN of the submitting phase is left
 LEAVE_MARGIN = 4  # without a base model, the trainer leaves when a 1/LEAVE_MARGIN of the submitting phase is left
+HAND_OVER_TURNS = 64  # trainers' turns to hand the job key over are 1/HAND_OVER_TURNS of that phase apart
 
 Tamper = Callable[[int, Int16s], Int16s | None]
 """For demonstrations and tests of attacks: round, honest update → what to submit instead; None for nothing."""
@@ -118,91 +123,136 @@ class TrainerAgent:
     def _take_part(self, job: Job, slot: int, history: JobHistory) -> Step:
         account, market = self._node.me.account, self._node.market
         now = market.connection.now()
-        submitted = bool(job.submitted >> slot & 1)
-        if job.submitted and now > job.settle_by:
-            return self._try_exit("abort", lambda: market.abort(account, self._job_id))
-        if now > job.submit_by and not job.key_published:
-            return self._try_exit("abort", lambda: market.abort(account, self._job_id))
-        if now > job.submit_by and not job.submitted:
+        if job.state is State.CONFIRMING:
+            return self._confirm(job, slot, now, history)
+        if now > job.submit_by and not job.submitted and job.key_published:
             return self._try_exit("skip", lambda: market.skip_round(account, self._job_id))
-        if submitted or now > job.submit_by or not job.key_published:
+        if now > history.takeable_until:
+            return self._try_exit("abort", lambda: market.abort(account, self._job_id))
+        if now > history.failed_after:
+            text = f"The aggregator failed in round {job.round}; another may take over until {history.takeable_until}."
+            self._tell_once(("failed", job.round, job.aggregator), text, kind="failed", round=job.round)
+        if bool(job.submitted >> slot & 1) or now > job.submit_by:
             return Step.WAITING
+        if not job.key_published:
+            return self._hand_over(job, slot, now, history)
         return self._submit(job, slot, now, history)
+
+    def _confirm(self, job: Job, slot: int, now: int, history: JobHistory) -> Step:
+        """Leaves with the stake once the last sum was found to be right; disputes one that is not."""
+        account, market = self._node.me.account, self._node.market
+        if now > job.submit_by:
+            return self._try_exit("complete", lambda: market.complete(account, self._job_id))
+        if self._received(job, slot, now, history) is None:
+            return Step.WAITING
+        return self._try_exit("confirmed", lambda: market.leave(account, self._job_id), "The last sum opens: left.")
+
+    def _hand_over(self, job: Job, slot: int, now: int, history: JobHistory) -> Step:
+        """Gives the job key to an aggregator that has taken over; trainers take turns, should one give a wrong key."""
+        if not job.taken_over or not history.keys:
+            return Step.WAITING
+        turn = list(slots(job.active)).index(slot)
+        opened = job.submit_by - history.terms.submit_window
+        handed = any(event.sender == self._node.me.address for event in history.handed_over)
+        if handed or now < opened + turn * history.terms.submit_window // HAND_OVER_TURNS:
+            return Step.WAITING
+        key = job_key(self._node, history)
+        text = "Handed the job key to the aggregator that took over."
+        return self._try_exit("handed-over", lambda: hand_over(self._node, history, key), text)
 
     # ---------------------------------------------------------------- a round
 
     def _submit(self, job: Job, slot: int, now: int, history: JobHistory) -> Step:
         round = job.round
-        work = self._folder / f"round-{round}"
+        work = attempt_folder(self._folder, history.rounds[-1])
         if ("silent", round) in self._told:
             return Step.WAITING
-        if not (work / "submission.json").exists() and not self._prepare(job, now, work, history):
+        if not (work / SUBMISSION).exists() and not self._prepare(job, slot, now, work, history):
             return Step.WAITING
-        record = _read_submission(work / "submission.json")
+        record = read_submission(work)
         with (work / "sealed").open("rb") as sealed:
             cid = self._node.storage.put(sealed)
-        if cid != record["cid"]:
-            raise InputError(
-                f"{work} was changed on disk: its content is {cid}, not {record['cid']}; delete the folder."
-            )
+        if cid != record.cid:
+            raise InputError(f"{work} was changed on disk: its content is {cid}, not {record.cid}; delete the folder.")
         try:
             receipt = self._node.market.submit_update(
-                self._node.me.account, self._job_id, round, bytes.fromhex(record["commitment"]), cid
+                self._node.me.account, self._job_id, round, bytes.fromhex(record.commitment), cid
             )
         except Reverted as error:
             if error.name in ("AlreadySubmitted", "WrongRound", "SubmittingClosed", "WrongState", "NotTrainer"):
                 return Step.WAITING  # the chain has moved on, or an earlier process's transaction got there first
-            if error.name == "CommitmentSeen":
-                return self._replace_stolen(round, slot, work, bytes.fromhex(record["commitment"]))
             raise
         self._say("submitted", f"Submitted the update of round {round}.", receipt=receipt, round=round, cid=cid)
         return Step.WORKED
 
-    def _replace_stolen(self, round: int, slot: int, work: Path, commitment: bytes) -> Step:
-        """Somebody saw this commitment on its way and submitted it first: makes another, with other blinders."""
-        if self._node.market.submission(self._job_id, commitment) not in (None, (round, slot)):
-            (work / "submission.json").unlink()
-            return Step.WORKED
-        return Step.WAITING  # it was this trainer's own, or it has left the chain again
-
-    def _prepare(self, job: Job, now: int, work: Path, history: JobHistory) -> bool:
+    def _prepare(self, job: Job, slot: int, now: int, work: Path, history: JobHistory) -> bool:
         """Trains and writes the sealed update and its record; False where there is nothing to submit, or not yet."""
-        update = self._train(job, now, history)
+        update = self._update(job, slot, now, history)
         if update is None:
             return False
-        made = committed(self._setup.srs, update)
         aggregator = history.accepted
         if aggregator is None:
             raise NotFound(f"Job {self._job_id} is running but no aggregator is in its events; check the RPC address.")
-        context = self._node.context(Purpose.UPDATE, job_id=self._job_id, round=job.round, party=self._node.me.address)
+        made = committed(self._setup.srs, update)  # blinded anew for each aggregator
         content = pack_update(made.row, made.blinders, made.commitment, self._setup.chunks)
-        sealed = seal_bytes_to(aggregator.encryption_key, content, context)
-        write_atomically(work / "sealed", sealed)
-        cid = put_bytes(self._node.storage, sealed)
-        record = {"commitment": commitment_hash(made.commitment).hex(), "cid": cid}
-        write_atomically(work / "submission.json", json.dumps(record).encode())
+        write_atomically(self._folder / f"round-{job.round}" / "update", content)
+        context = self._node.context(Purpose.UPDATE, job_id=self._job_id, round=job.round, party=self._node.me.address)
+        sealed = BytesIO()
+        secrets = seal_to(aggregator.encryption_key, BytesIO(content), sealed, context)
+        write_atomically(work / "sealed", sealed.getvalue())
+        cid = put_bytes(self._node.storage, sealed.getvalue())
+        record = Submission(
+            commitment=commitment_hash(made.commitment).hex(),
+            cid=cid,
+            ephemeral=secrets.ephemeral.hex(),
+            content_key=secrets.content_key.hex(),
+        )
+        write_atomically(work / SUBMISSION, record.model_dump_json().encode())
         return True
 
-    def _base(self, job: Job, now: int, history: JobHistory) -> Float32s | None:
-        """The round's base model float32[d]. Without it there is nothing to train: it waits, and leaves in time.
-
-        A sum that is there but wrong will not become right, so it leaves at once; whoever stays would lose stake.
-        """
+    def _update(self, job: Job, slot: int, now: int, history: JobHistory) -> Int16s | None:
+        """int16[d]: this round's update, trained once, also where another aggregator takes the round over."""
+        kept = self._folder / f"round-{job.round}" / "update"
+        if not kept.exists():
+            for old in self._folder.glob("round-*/update"):
+                old.unlink()
+            return self._train(job, slot, now, history)
+        d, c = self._models.parameters, self._setup.chunks
         try:
-            return self._models.after(job.round - 1, history, job_key(self._node, history))
+            return unpack_update(read_within(kept, max_update_file_bytes(d, c)), d, c)[0]
+        except ValueError as error:
+            raise InputError(f"{kept} is damaged; delete it to train the round again.") from error
+
+    def _received(self, job: Job, slot: int, now: int, history: JobHistory) -> Float32s | None:
+        """The model float32[d] that the rounds before leave; None where it is not to be had, or wrong.
+
+        It is waited for, then disputed, and at last left: whoever stays would lose stake. A sum that does not open will
+        not become right, so it is disputed at once; while storage cannot be reached, nothing can be said of a sum.
+        """
+        confirming = job.state is State.CONFIRMING
+        last = job.round if confirming else job.round - 1
+        try:
+            return self._models.after(last, history, job_key(self._node, history))
         except (NotFound, StorageError) as error:
-            window = history.created.terms.submit_window
-            if isinstance(error, CorruptContent) or (job.submit_by - now) * LEAVE_MARGIN < window:
-                self._node.market.leave(self._node.me.account, self._job_id)
-                self._say("leaving", f"Left, because round {job.round} has no base model: {error}", round=job.round)
+            window, left = history.terms.submit_window, job.submit_by - now
+            account, market = self._node.me.account, self._node.market
+            wrong, missing = isinstance(error, WrongSum), isinstance(error, NotFound | CorruptContent)
+            disputed = bool(job.disputed >> slot & 1) or ("disputed", last) in self._told
+            if not disputed and (wrong or (missing and left * DISPUTE_MARGIN < window)):
+                text = f"Disputed what round {last} left: {error}"
+                self._try_exit("disputed", lambda: market.dispute(account, self._job_id), text)
+                self._told.add(("disputed", last))  # whatever came of it, there is time to leave
+            elif left * LEAVE_MARGIN < window and not confirming:
+                text = f"Left, because round {job.round} has no base model: {error}"
+                self._try_exit("leaving", lambda: market.leave(account, self._job_id), text)
             else:
-                text = f"Waits for the base model of round {job.round}: {error}"
-                self._tell_once(("base", job.round), text, kind="missing", round=job.round)
+                text = f"Waits for the model after round {last}: {error}"
+                self._tell_once(("base", last), text, kind="missing", round=last)
             return None
 
-    def _train(self, job: Job, now: int, history: JobHistory) -> Int16s | None:
+    def _train(self, job: Job, slot: int, now: int, history: JobHistory) -> Int16s | None:
         round = job.round
-        base = self._base(job, now, history)
+        base = self._received(job, slot, now, history)
         if base is None:
             return None
         load_flat(self._module, base)
@@ -242,13 +292,14 @@ class TrainerAgent:
 
     # ---------------------------------------------------------------- helpers
 
-    def _try_exit(self, name: str, call: Callable[[], Receipt]) -> Step:
-        """One of the exits that anybody may take; another party may have taken it first."""
+    def _try_exit(self, name: str, call: Callable[[], Receipt], text: str = "") -> Step:
+        """One of the exits that the contract gives; where it refuses, the job has moved on, or is not there yet."""
         try:
             receipt = call()
         except Reverted:
             return Step.WAITING
-        self._say(name, f"Called {name} on job {self._job_id}: its deadline has passed.", receipt=receipt)
+        said = text or f"Called {name} on job {self._job_id}: its deadline has passed."
+        self._say(name, said, receipt=receipt)
         return Step.WORKED
 
     def _tell_once(self, key: object, text: str, *, kind: str = "", round: int = 0, **values: object) -> None:
@@ -260,14 +311,6 @@ class TrainerAgent:
         if receipt is not None:
             values |= {"transaction": receipt.transaction, "gas": receipt.gas_used}
         self._report(Notice(kind, text, round, values))
-
-
-def _read_submission(path: Path) -> dict[str, str]:
-    try:
-        record = json.loads(read_within(path, 4096))
-        return {"commitment": str(record["commitment"]), "cid": str(record["cid"])}
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is damaged; delete its folder to train the round again.") from error
 
 
 def data_loader(source: str) -> Callable[[Spec], Dataset]:

@@ -91,11 +91,16 @@ def publish_validation(node: Node, data: Dataset, aggregator_key: bytes, owner: 
     content = pack_validation(data)
     if len(content) > MAX_VALIDATION_BYTES:
         raise InputError(f"The validation data take {len(content)} bytes; at most {MAX_VALIDATION_BYTES} are allowed.")
-    context = node.context(Purpose.VALIDATION, job_id=0, party=owner)  # the job has no number yet
-    cid = put_bytes(node.storage, seal_bytes_to(aggregator_key, content, context))
+    cid = seal_validation(node, content, aggregator_key, owner)
     commitment = "0x" + keccak(content).hex()
     write_atomically(_path(node, commitment), content)
     return ValidationConfig(commitment=commitment, sealed_cid=cid, samples=len(data.y))
+
+
+def seal_validation(node: Node, content: bytes, aggregator_key: bytes, owner: str) -> str:
+    """Stores a validation file sealed to an aggregator's X25519 key; its CID."""
+    context = node.context(Purpose.VALIDATION, job_id=0, party=owner)  # the job may have no number yet
+    return put_bytes(node.storage, seal_bytes_to(aggregator_key, content, context))
 
 
 def holds_validation(node: Node, spec: Spec) -> bool:
@@ -133,14 +138,17 @@ def revealed_validation(node: Node, history: JobHistory, spec: Spec) -> Validati
     return unpack_validation(content, spec)
 
 
-def open_validation(node: Node, created: JobCreated, spec: Spec) -> Validation:
-    """The aggregator's way to the validation data. Raises StorageError, CorruptContent."""
+def open_validation(node: Node, created: JobCreated, spec: Spec, cid: str = "") -> Validation:
+    """The aggregator's way to the validation data. Raises StorageError, CorruptContent.
+
+    cid: of the file that is sealed to this aggregator; by default the one that the spec names.
+    """
     if spec.validation is None:
         raise CorruptContent(f"Job {created.job_id} pays by reference, but its spec names no validation data.")
     context = node.context(Purpose.VALIDATION, job_id=0, party=created.owner)
     content = fetch_opened(
         node.storage,
-        spec.validation.sealed_cid,
+        cid or spec.validation.sealed_cid,
         lambda source, sink: open_sealed(node.me.decryption_key, source, sink, context, MAX_VALIDATION_BYTES),
         max_bytes=MAX_VALIDATION_BYTES,
     )

@@ -11,7 +11,7 @@ from marketplace.chain.clock import skip_to
 from marketplace.chain.market import Market
 from marketplace.domain import State
 from marketplace.errors import ChainError, JobOver
-from marketplace.services import aggregator
+from marketplace.services import settlements
 from marketplace.services.agent import Agent, Step
 from marketplace.services.audit import audit_job
 from marketplace.services.node import JobFeed, job_key
@@ -39,13 +39,13 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[int, str], set[tuple[byt
 def proofs(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """The context of every round's proof that was made."""
     made: list[bytes] = []
-    honest = aggregator.prove_round
+    honest = settlements.prove_round
 
     def prove(srs: Any, key: Any, context: bytes, **of: Any) -> Any:
         made.append(context)
         return honest(srs, key, context, **of)
 
-    monkeypatch.setattr(aggregator, "prove_round", prove)
+    monkeypatch.setattr(settlements, "prove_round", prove)
     return made
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from marketplace.chain.market import Market
 from marketplace.domain import State
-from marketplace.services import aggregator
+from marketplace.services import settlements
 from marketplace.services.agent import Step
 from marketplace.services.audit import audit_job
 from marketplace.services.node import JobFeed
@@ -20,7 +20,7 @@ class Killed(BaseException):
     """Like SIGKILL, nothing in the program may catch it."""
 
 
-TRAINER_CALLS = ["join", "submit_update"]
+TRAINER_CALLS = ["join", "submit_update", "leave"]
 DEADLY_WRITES = (1, 3, 4, 6, 8, 10, 13)
 AGGREGATOR_CALLS = ["accept_aggregation", "start", "publish_key", "settle_round"]
 
@@ -68,8 +68,8 @@ def test_whoever_dies_around_a_transaction_goes_on(world: World, monkeypatch: py
     play = new_play(world)
     deaths = {name: dies_around(monkeypatch, Market, name) for name in TRAINER_CALLS + AGGREGATOR_CALLS}
     proved: list[None] = []
-    honest = aggregator.prove_round
-    monkeypatch.setattr(aggregator, "prove_round", lambda *a, **k: proved.append(None) or honest(*a, **k))
+    honest = settlements.prove_round
+    monkeypatch.setattr(settlements, "prove_round", lambda *a, **k: proved.append(None) or honest(*a, **k))
     assert finish_restarting(play) is State.COMPLETED
     assert {name: died() for name, died in deaths.items()} == {name: ["before", "after"] for name in deaths}
     history = JobFeed(play.owner, play.job_id).refresh()

@@ -128,15 +128,15 @@ def _mixed(proof: RoundProof, other: RoundProof) -> RoundProof:
 
 
 def test_a_judgement_that_does_not_follow_cannot_be_proved(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
-    from marketplace.services.aggregator import AggregatorAgent
+    from marketplace.services import aggregator
 
-    honest = AggregatorAgent.judge
+    honest = aggregator.judge
 
-    def generous(self: AggregatorAgent, *args: Any) -> Any:
-        judged = honest(self, *args)
+    def generous(*args: Any, **options: Any) -> Any:
+        judged = honest(*args, **options)
         weights = (judged.decision.weights[0] + 1, *judged.decision.weights[1:])
         return replace(judged, decision=replace(judged.decision, weights=weights))
 
-    monkeypatch.setattr(AggregatorAgent, "judge", generous)
+    monkeypatch.setattr(aggregator, "judge", generous)
     with pytest.raises(ValueError, match="does not give these selected slots"):
         play.finish()

@@ -10,7 +10,7 @@ import pytest
 
 from marketplace.chain.clock import skip_to
 from marketplace.chain.market import Market
-from marketplace.domain import State
+from marketplace.domain import ZERO_ADDRESS, State
 from marketplace.errors import Reverted, StorageError
 from marketplace.keys.sealing import Purpose, seal_bytes_to
 from marketplace.services.agent import Step
@@ -123,13 +123,12 @@ def test_another_trainers_sealed_update_does_not_open_for_who_copies_its_cid(wor
     assert_only_the_attacker_lost(play, finish_round(play, agents))
 
 
-def test_another_trainers_commitment_is_refused_by_the_contract(world: World) -> None:
+def test_another_trainers_commitment_and_cid_open_for_their_sender_alone(world: World) -> None:
     play = new_play(world)
-    play_until_submitting(play)
+    agents = play_until_submitting(play)
     victim = next(iter(JobFeed(play.owner, play.job_id).refresh().rounds[0].submissions.values()))
-    with pytest.raises(Reverted, match="submitted in job 1 before") as caught:
-        submit(play, victim.commitment, victim.cid)
-    assert caught.value.name == "CommitmentSeen"
+    submit(play, victim.commitment, victim.cid)
+    assert_only_the_attacker_lost(play, finish_round(play, agents))
 
 
 def test_bytes_that_never_come_are_waited_for_and_then_left_out(world: World) -> None:
@@ -169,7 +168,7 @@ def test_more_unopened_than_the_job_allows_end_in_abort_and_the_audit_agrees(wor
     assert audit_job(world.watcher("auditor"), play.job_id).ok
 
 
-def test_a_commitment_that_was_copied_on_its_way_is_replaced_by_another(
+def test_a_commitment_that_was_copied_on_its_way_counts_for_who_can_open_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     play = new_play(world, rounds=1)
@@ -183,15 +182,57 @@ def test_a_commitment_that_was_copied_on_its_way_is_replaced_by_another(
 
     monkeypatch.setattr(Market, "submit_update", overtaken)
     assert play.finish() is State.COMPLETED
-    submissions = JobFeed(play.owner, play.job_id).refresh().rounds[0].submissions
-    assert len(submissions) == 3
-    assert len({event.commitment for event in submissions.values()}) == 3
+    entry = JobFeed(play.owner, play.job_id).refresh().rounds[0]
+    assert [event.commitment for event in entry.submissions.values()].count(stolen[0]) == 2
+    assert entry.settled is not None
+    assert entry.settled.settlement.unopened.bit_count() == 1, "the thief's"
+    assert len(entry.pays) == 2
 
 
-def test_when_the_sum_is_withheld_trainers_leave_with_their_stakes(
+def test_a_withheld_sum_is_disputed_and_costs_the_aggregator_fee_and_bond(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    play = new_play(world, rounds=3, max_missed=1)
+    play, history = play_with_withheld_sum(world, monkeypatch, max_faulty=1)
+    terms = history.terms
+    assert world.chain.market.job(play.job_id).state is State.ABORTED
+    assert history.credits[ZERO_ADDRESS] == terms.bond + terms.fee, "burnt: nobody gains by a dispute"
+    assert history.credits[play.aggregator.me.address] == 0
+    assert_trainers_have_stakes_and_pay(play, history)
+    assert audit_job(world.watcher("auditor"), play.job_id).ok is False, "the sum is not to be had"
+
+
+def test_where_too_few_dispute_a_withheld_sum_trainers_leave_with_their_stakes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but one trainer are deaf to the trouble, so the one's word does not count."""
+    honest = Market.dispute
+    said: list[str] = []
+
+    def dispute(self: Market, signer: Any, job_id: int) -> Any:
+        said.append(signer.address)
+        if len(said) == 1:
+            return honest(self, signer, job_id)
+        raise Reverted("This trainer keeps still.")
+
+    monkeypatch.setattr(Market, "dispute", dispute)
+    play, history = play_with_withheld_sum(world, monkeypatch, max_faulty=2)
+    assert len(set(said)) == 3
+    assert world.chain.market.job(play.job_id).state is State.ABORTED
+    assert history.credits[ZERO_ADDRESS] == 0
+    assert_trainers_have_stakes_and_pay(play, history)
+
+
+def test_a_last_sum_that_is_withheld_is_disputed_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    play, history = play_with_withheld_sum(world, monkeypatch, rounds=1)
+    assert history.confirm_by
+    assert world.chain.market.job(play.job_id).state is State.ABORTED
+    assert history.credits[ZERO_ADDRESS] == history.terms.bond + history.terms.fee
+    assert_trainers_have_stakes_and_pay(play, history)
+
+
+def play_with_withheld_sum(world: World, monkeypatch: pytest.MonkeyPatch, **market: Any) -> tuple[Play, Any]:
+    """A job to its end whose aggregator settles the first round and keeps its sum to itself."""
+    play = new_play(world, **{"rounds": 3, "max_missed": 1, **market})
     prepared = AggregatorAgent._prepared
 
     def withheld(self: AggregatorAgent, round: int, work: Path) -> Any:
@@ -209,12 +250,62 @@ def test_when_the_sum_is_withheld_trainers_leave_with_their_stakes(
         job = market.job(play.job_id)
         if job.state.over:
             break
-        if job.round == 2 and market.connection.now() < job.submit_by - 120:
+        if (job.round == 2 or job.state is State.CONFIRMING) and market.connection.now() < job.submit_by - 120:
             skip_to(market.connection, job.submit_by - 100)
-    assert market.job(play.job_id).state is State.ABORTED
-    history = JobFeed(play.owner, play.job_id).refresh()
-    stake = history.terms.stake
-    paid = history.rounds[0].pays
+    return play, JobFeed(play.owner, play.job_id).refresh()
+
+
+def until_settled(play: Play) -> list[Any]:
+    """Plays until round 1 is settled, and nobody has looked at its sum; the agents."""
+    agents = play.agents()
+    for _ in range(200):
+        outcomes = []
+        for agent in agents:
+            outcomes.append(agent.step())
+            if 1 in JobFeed(play.owner, play.job_id).refresh().settled:
+                return agents
+        if Step.WORKED not in outcomes:
+            play.pass_deadline()
+    pytest.fail("round 1 is not settled")
+
+
+def assert_trainers_have_stakes_and_pay(play: Play, history: Any) -> None:
     for trainer in play.trainers:
         slot = next(who.slot for who in history.enrolled if who.operator == trainer.me.address)
-        assert history.credits[trainer.me.address] == stake + paid.get(slot, 0)
+        assert history.credits[trainer.me.address] == history.terms.stake + history.rounds[0].pays.get(slot, 0)
+
+
+def test_trainers_whose_storage_is_down_dispute_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    play = new_play(world, rounds=3, max_faulty=1)
+    agents = until_settled(play)
+
+    def down(*_: Any, **__: Any) -> int:
+        raise StorageError("The storage cannot be reached.")
+
+    monkeypatch.setattr(type(world.storage), "get", down)
+    job = world.chain.market.job(play.job_id)
+    skip_to(world.chain.connection, job.submit_by - 100)
+    for agent in agents[1:]:
+        agent.step()
+    history = JobFeed(play.owner, play.job_id).refresh()
+    assert not history.disputed
+    assert history.state is State.ABORTED, "all have left in time"
+    assert history.credits[play.aggregator.me.address] == history.terms.bond + history.terms.fee
+
+
+def test_a_sum_that_storage_has_spoiled_is_put_there_again_at_the_first_dispute(world: World) -> None:
+    play = new_play(world, rounds=2, max_faulty=2)
+    agents = until_settled(play)
+    history = JobFeed(play.owner, play.job_id).refresh()
+    agents[0].step()  # it has served the sum once
+    cid = history.settled[1].settlement.sum_cid
+    path = world.folder / "storage" / cid[-3:-1] / cid
+    path.write_bytes(path.read_bytes()[:-1])
+    for agent in agents[1:]:
+        assert agent.step() is Step.WAITING, "it may come back by itself"
+    job = world.chain.market.job(play.job_id)
+    skip_to(world.chain.connection, job.submit_by - history.terms.submit_window // 3)
+    agents[1].step()
+    assert world.chain.market.job(play.job_id).disputed.bit_count() == 1
+    assert play.finish(agents) is State.COMPLETED
+    assert len(JobFeed(play.owner, play.job_id).refresh().rounds[1].submissions) == 3

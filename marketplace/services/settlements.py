@@ -1,0 +1,90 @@
+"""A round's settlement as it is published: proved, with its sum and reference rows sealed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from marketplace.domain import Job, RoundProof, Rule, Settlement, mask_of
+from marketplace.files import write_atomically
+from marketplace.keys.sealing import Purpose, SealContext, seal_bytes_to, seal_bytes_with_key
+from marketplace.replay import JobHistory
+from marketplace.services.judgement import Judgement
+from marketplace.services.node import Node
+from marketplace.services.proofs import NO_PROOF, CommittedRow, JobSetup, committed, prove_round
+from marketplace.services.rounds import proof_context
+from marketplace.storage import put_bytes
+from zk.decision import DecisionKey
+from zk.encoding import commitment_hash
+from zk.files import pack_rows, pack_sum
+
+
+def prove_settlement(
+    node: Node,
+    history: JobHistory,
+    job: Job,
+    *,
+    setup: JobSetup,
+    key: DecisionKey,
+    rows: Sequence[CommittedRow | None],
+    judgement: Judgement,
+    unopened: int,
+    job_key: bytes,
+    work: Path,
+) -> tuple[Settlement, RoundProof]:
+    """Proves a judgement, and writes what is published of it, sealed, to the folder `work` and to storage.
+
+    rows: by slot. unopened: mask. job_key: 32 bytes.
+    """
+    if not any(rows):
+        return Settlement(unopened, 0, (), (), "", bytes(32), "", bytes(32)), NO_PROOF
+    terms = history.terms
+    context = proof_context(
+        chain_id=node.market.connection.chain_id,
+        market=node.market.address,
+        job_id=history.created.job_id,
+        round=job.round,
+        terms_hash=job.terms_hash,
+    )
+    references = [committed(setup.srs, row) for row in judgement.reference_rows or ()]
+    proved = prove_round(
+        setup.srs,
+        key,
+        context,
+        rule=terms.rule,
+        max_faulty=terms.max_faulty,
+        rows=rows,
+        references=references,
+        judged=judgement.decision,
+    )
+
+    def sealed_in(purpose: Purpose) -> SealContext:
+        return node.context(purpose, job_id=history.created.job_id, round=job.round, party=node.me.address)
+
+    def publish(name: str, sealed: bytes) -> str:
+        write_atomically(work / name, sealed)
+        return put_bytes(node.storage, sealed)
+
+    sum_cid = reference_cid = ""
+    reference_commitment = bytes(32)
+    if judgement.total is not None:
+        content = pack_sum(judgement.total, proved.sum_blinders, setup.chunks)
+        sum_cid = publish("sum", seal_bytes_with_key(job_key, content, sealed_in(Purpose.SUM)))
+    if references:
+        first, second = references
+        content = pack_rows(first.row, second.row, first.blinders + second.blinders, setup.chunks)
+        owner = history.created.encryption_key
+        reference_cid = publish("reference", seal_bytes_to(owner, content, sealed_in(Purpose.REFERENCE)))
+        reference_commitment = commitment_hash(first.commitment + second.commitment)
+    decision = judgement.decision
+    selected = [slot for slot, inside in enumerate(decision.selected) if inside]
+    clipped = terms.rule is Rule.REFERENCE
+    settlement = Settlement(
+        unopened=unopened,
+        selected=mask_of(selected),
+        weights=tuple(decision.weights[slot] for slot in selected),
+        coefficients=tuple(decision.coefficients[slot] for slot in selected) if clipped else (),
+        sum_cid=sum_cid,
+        sum_commitment=commitment_hash(proved.sums),
+        reference_cid=reference_cid,
+        reference_commitment=reference_commitment,
+    )
+    return settlement, proved.proof

@@ -27,7 +27,10 @@ write("api.ts", astToString(types));
 
 // Calls that only agents make, and events that the page does not decode itself, would be dead weight in the bundle.
 const EVENTS = new Set(["RoundSettled", "Credited"]);
-const AGENTS = new Set(["acceptAggregation", "publishKey", "settleRound", "submitUpdate"]);
+const AGENTS = new Set([
+  ...["acceptAggregation", "publishKey", "settleRound", "submitUpdate"],
+  ...["takeOver", "showOpening", "commitment"],
+]);
 const { abi } = JSON.parse(readFileSync(join(root, "marketplace/chain/artifacts/JobMarket.json"), "utf8"));
 const plain = ({ name, type, indexed, components }) => ({
   name,

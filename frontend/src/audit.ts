@@ -12,9 +12,10 @@ import {
   type RoundSummary,
   type TrainerFacts,
 } from "./live/api";
+import { ZERO_ADDRESS } from "./text/amounts";
+import { isOver, STATES } from "./text/standing";
 import { payOf } from "./text/why";
 
-export const STATES = ["none", "open", "running", "completed", "cancelled", "aborted"];
 const RULES = ["", "krum-cosine", "reference"];
 const PAY = 0;
 
@@ -88,6 +89,7 @@ async function terms(client: Client, { node, job }: Facts): Promise<[string, str
     ["enrol_by", found.enrolBy, said.enrol_by],
     ["submit_window", found.submitWindow, said.submit_window],
     ["settle_window", found.settleWindow, said.settle_window],
+    ["takeover_window", found.takeoverWindow, said.takeover_window],
     ["rule", RULES[found.rule], said.rule],
     ["rounds", found.rounds, said.rounds],
     ["min_trainers", found.minTrainers, said.min_trainers],
@@ -122,8 +124,18 @@ async function state(client: Client, { node, job }: Facts): Promise<[string, str
       ["escrow", found.escrow, job.escrow],
       ["carry", found.carry, job.carry],
       ["key_published", found.keyPublished, job.key_published],
+      ["aggregator", found.aggregator, summary.aggregator ?? ZERO_ADDRESS],
+      ["taken_over", found.takenOver, job.takeovers.length > 0],
+      ["fee_due", found.feeDue, job.fee_due],
+      ["disputed", found.disputed, maskOf(job)],
     ]),
   ];
+}
+
+/** Slots whose disputes stand; the contract forgets them with the job's end. */
+function maskOf({ summary, disputes }: JobDetail): number {
+  if (isOver(summary.state)) return 0;
+  return disputes.reduce((mask, { slot, stands }) => (stands ? (mask | (1 << slot)) >>> 0 : mask), 0);
 }
 
 async function seats(client: Client, { node, job, trainers }: Facts): Promise<[string, string[]]> {

@@ -28,6 +28,7 @@ const TERMS = {
   enrolBy: 9,
   submitWindow: 60,
   settleWindow: 60,
+  takeoverWindow: 30,
   rule: 2,
   rounds: 1,
   minTrainers: 2,
@@ -46,7 +47,8 @@ const JOB = {
   owner: ANN,
   aggregator: BOB,
   aggregatorPayee: BOB,
-  state: 3,
+  takenOver: false,
+  state: 4,
   round: 1,
   emptyRounds: 0,
   keyPublished: true,
@@ -55,6 +57,9 @@ const JOB = {
   active: 0,
   submitted: 0,
   escrow: 0n,
+  feeDue: false,
+  quorum: 2,
+  disputed: 0,
   carry: 0n,
   termsHash: HASH,
 };
@@ -95,6 +100,7 @@ const settled = () => log("RoundSettled", { jobId: 1n, round: 1, submitted: 3, p
 const credit = (payee: Hex, amount: bigint, address?: Hex) =>
   log("Credited", { jobId: 1n, payee, token: ZERO, amount, reason: 0 }, address);
 
+type Told = { payouts?: [Hex, string][]; escrow?: string; state?: string; disputes?: object[]; takeovers?: object[] };
 type World = { chainId: string; code: string; job: typeof JOB; terms: typeof TERMS; logs: unknown[] };
 const HONEST: World = {
   chainId: "0x7a69",
@@ -104,8 +110,10 @@ const HONEST: World = {
   logs: [settled(), credit(ANN, 33n), credit(BOB, 66n)],
 };
 
+const CONFIRMING: Partial<World> = { job: { ...JOB, state: 3, feeDue: true, disputed: 2 ** 31 } };
+
 /** A chain that says what `world` holds; the node says what an honest chain would. */
-async function audit(world: Partial<World>, node: { payouts?: [Hex, string][]; escrow?: string } = {}) {
+async function audit(world: Partial<World>, node: Told = {}) {
   const held = { ...HONEST, ...world };
   const request = async ({ method, params }: { method: string; params?: unknown }) => {
     if (method === "eth_chainId") return held.chainId;
@@ -120,7 +128,7 @@ async function audit(world: Partial<World>, node: { payouts?: [Hex, string][]; e
   const payouts = (node.payouts ?? [[ANN, "33"] as [Hex, string], [BOB, "66"] as [Hex, string]]).map(
     ([payee, amount]) => ({ payee, amount, reason: "pay", transaction: HASH }),
   );
-  const summary = { job_id: 1, owner: ANN, state: "completed", round: 1 };
+  const summary = { job_id: 1, owner: ANN, aggregator: BOB, state: node.state ?? "completed", round: 1 };
   const names = (key: string) => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
   const terms = Object.fromEntries(Object.entries(TERMS).map(([key, value]) => [names(key), String(value)]));
   const facts = {
@@ -131,6 +139,9 @@ async function audit(world: Partial<World>, node: { payouts?: [Hex, string][]; e
       escrow: node.escrow ?? "0",
       carry: "0",
       key_published: true,
+      fee_due: (node.state ?? "") === "confirming",
+      disputes: node.disputes ?? [],
+      takeovers: node.takeovers ?? [],
     },
     rounds: [{ round: 1, status: "settled", transaction: HASH }],
     trainers: [],
@@ -156,7 +167,11 @@ describe("the browser's own audit", () => {
     ["another chain", { chainId: "0x1" }, {}, ["the chain is the one that the node names"]],
     ["no contract", { code: "0x" }, {}, ["the chain is the one that the node names"]],
     ["a changed term", { terms: { ...TERMS, slashBps: 9999 } }, {}, ["terms"]],
-    ["a state that the node hides", { job: { ...JOB, state: 5 } }, {}, ["state"]],
+    ["a state that the node hides", { job: { ...JOB, state: 6 } }, {}, ["state"]],
+    ["a takeover that the node makes up", {}, { takeovers: [{}] }, ["state"]],
+    ["an aggregator that the node hides", { job: { ...JOB, aggregator: ANN, takenOver: true } }, {}, ["state"]],
+    ["a takeover window that is another", { terms: { ...TERMS, takeoverWindow: 0 } }, {}, ["terms"]],
+    ["a dispute that the node hides", CONFIRMING, { state: "confirming" }, ["state"]],
     ["escrow that the node makes up", {}, { escrow: "1" }, ["state"]],
     ["a pay above its weight", { logs: [settled(), credit(ANN, 34n), credit(BOB, 66n)] }, {}, [PAY, ALL]],
     ["a pay left out by the node", {}, { payouts: [[ANN, "33"]] }, [ALL]],
@@ -172,12 +187,18 @@ describe("the browser's own audit", () => {
       [ALL],
     ],
     ["a settlement of another contract", { logs: [{ ...settled(), address: ANN }] }, {}, [PAY, ALL]],
-  ] as [string, Partial<World>, { payouts?: [Hex, string][]; escrow?: string }, string[]][])(
-    "finds %s",
-    async (_, world, node, expected) => {
-      expect(bad(await audit(world, node))).toEqual(expected);
-    },
-  );
+  ] as [string, Partial<World>, Told, string[]][])("finds %s", async (_, world, node, expected) => {
+    expect(bad(await audit(world, node))).toEqual(expected);
+  });
+
+  test("finds a confirming job in order, with the disputes that stand", async () => {
+    const disputes = [
+      { slot: 0, stands: false },
+      { slot: 31, stands: true },
+    ];
+    expect(bad(await audit(CONFIRMING, { state: "confirming", disputes }))).toEqual([]);
+    expect(bad(await audit({}, { disputes })), "the contract forgets them with the job's end").toEqual([]);
+  });
 
   test("does not take credits of another contract in the same transaction for pay", async () => {
     const logs = [settled(), credit(ANN, 33n), credit(BOB, 66n), credit(BOB, 1_000n, ANN)];

@@ -3,7 +3,7 @@ import { marketAbi } from "../src/generated/market";
 import { escrowOf, formatAmount, formatNumber, parseAmount, SMALLEST, share, shortAmount } from "../src/text/amounts";
 import { circuitSeats, costOf, DEFAULTS, documentOf, mistakesOf } from "../src/text/draft";
 import { knownErrors, SENTENCES, sentenceOf } from "../src/text/errors";
-import { countdown, duration, elapsed, parseDuration, plainDuration } from "../src/text/time";
+import { countdown, duration, elapsed, parseDuration, parseWait, plainDuration } from "../src/text/time";
 
 const plain = (text: string) => text.replace(/[\u00a0\u202f]/g, " ");
 
@@ -89,6 +89,10 @@ describe("time", () => {
     expect(elapsed(100, 0, 100)).toBe(1);
   });
 
+  test("a wait may be none at all, a duration may not", () => {
+    expect(["0", " 0 ", "1 d", "", "0 d", "-1"].map(parseWait)).toEqual([0, 0, 86_400, null, null, null]);
+  });
+
   test("durations are read as in the job file", () => {
     expect(["90", "10 min", "1.5 h", "1 d"].map(parseDuration)).toEqual([90, 600, 5400, 86_400]);
     expect(["", "0", "-1 s", "5 weeks", "0.3 s"].map(parseDuration)).toEqual([null, null, null, null, null]);
@@ -116,6 +120,17 @@ describe("contract errors", () => {
       expect(sentence).not.toMatch(/undefined|NaN|\[object|null/);
     },
   );
+
+  test("states are those of the contract, by number", () => {
+    expect(sentenceOf("WrongState", { jobId: 1n, actual: 6, required: 3 })).toBe(
+      "Job 1 is aborted; this can be done only while it is confirming.",
+    );
+  });
+
+  test("a job without a takeover window is said to have none", () => {
+    expect(sentenceOf("NotTakeable", { jobId: 1n, takeableAfter: 5, takeableUntil: 5 })).toContain("only be aborted");
+    expect(sentenceOf("NotTakeable", { jobId: 1n, takeableAfter: 5, takeableUntil: 9 })).toContain("until");
+  });
 
   test("an error that nobody knows is named, not hidden", () => {
     expect(sentenceOf("Surprise", {})).toContain("Surprise");
@@ -147,12 +162,19 @@ describe("a job's form", () => {
     ["minTrainers", "9"],
     ["maxFaulty", "8"],
     ["submitWindow", "soon"],
+    ["takeoverWindow", "later"],
+    ["takeoverWindow", ""],
     ["learningRate", "fast"],
     ["token", "0x12"],
     ["name", " "],
     ["validation", "digits"],
   ] as const)("%s = %j is a mistake of that field", (field, value) => {
     expect(Object.keys(mistakesOf({ ...DEFAULTS, [field]: value }))).toContain(field);
+  });
+
+  test("there is no takeover window unless the owner wants one, which reaches the job file in seconds", () => {
+    expect(documentOf(DEFAULTS).market).toMatchObject({ takeover_window: 0 });
+    expect(documentOf({ ...DEFAULTS, takeoverWindow: "2 h" }).market).toMatchObject({ takeover_window: 7200 });
   });
 
   test("a token's amounts are read with its own decimals, and without them only as whole units", () => {

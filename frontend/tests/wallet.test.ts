@@ -2,7 +2,7 @@ import { encodeErrorResult, encodeFunctionData, type Hex, parseAbi } from "viem"
 import { beforeEach, describe, expect, test } from "vitest";
 import { marketAbi } from "../src/generated/market";
 import { ZERO_ADDRESS } from "../src/text/amounts";
-import { differences, reveals, type Wanted } from "../src/wallet/creation";
+import { announces, differences, type Wanted } from "../src/wallet/creation";
 import type { Provider } from "../src/wallet/providers";
 import { explain, revertData } from "../src/wallet/refusals";
 import { type Call, type Step, send } from "../src/wallet/transaction";
@@ -169,6 +169,7 @@ describe("what an owner signs", () => {
     maxFaulty: 2,
     submitWindow: 1,
     settleWindow: 1,
+    takeoverWindow: 0,
     aggregator: ME,
   };
   const terms = {
@@ -181,6 +182,7 @@ describe("what an owner signs", () => {
     enrolBy: 1,
     submitWindow: 1,
     settleWindow: 1,
+    takeoverWindow: 0,
     rule: 1,
     rounds: 5,
     minTrainers: 1,
@@ -216,6 +218,7 @@ describe("what an owner signs", () => {
     ["fewer rounds", [call({ rounds: 4 })], "the rounds"],
     ["fewer seats", [call({ maxTrainers: 7 })], "the maxTrainers"],
     ["a longer time to settle", [call({ settleWindow: 2 })], "the settleWindow"],
+    ["a takeover that the owner did not want", [call({ takeoverWindow: 3600 })], "the takeoverWindow"],
     ["a second call", [call(), call()], "the number of calls"],
     [
       "another function",
@@ -243,15 +246,21 @@ describe("what an owner signs", () => {
     expect(differences([approve(ME, 3100n), create], own, MARKET)).toEqual(["who may take the escrow"]);
   });
 
-  test.each([
-    ["this job's data", 7n, "bafy", MARKET, "0", true],
-    ["another job's", 8n, "bafy", MARKET, "0", false],
-    ["other data", 7n, "bafz", MARKET, "0", false],
-    ["through another contract", 7n, "bafy", ME, "0", false],
-    ["and takes coin", 7n, "bafy", MARKET, "1", false],
-  ])("a call that reveals %s", (_, job, cid, to, value, right) => {
-    const data = encodeFunctionData({ abi: marketAbi, functionName: "revealValidation", args: [job, cid] });
-    expect(reveals({ text: "", to, data, value }, 7, "bafy", MARKET)).toBe(right);
-    expect(reveals({ ...call(), value: "0" }, 7, "bafy", MARKET)).toBe(false);
+  describe.each([
+    ["revealValidation", "handOver"],
+    ["handOver", "revealValidation"],
+  ] as const)("a call that announces through %s", (through, other) => {
+    test.each([
+      ["this job's data", 7n, "bafy", MARKET, "0", true],
+      ["another job's", 8n, "bafy", MARKET, "0", false],
+      ["other data", 7n, "bafz", MARKET, "0", false],
+      ["through another contract", 7n, "bafy", ME, "0", false],
+      ["and takes coin", 7n, "bafy", MARKET, "1", false],
+    ])("%s", (_, job, cid, to, value, right) => {
+      const data = encodeFunctionData({ abi: marketAbi, functionName: through, args: [job, cid] });
+      expect(announces({ text: "", to, data, value }, through, 7, "bafy", MARKET)).toBe(right);
+      expect(announces({ text: "", to, data, value }, other, 7, "bafy", MARKET)).toBe(false);
+      expect(announces({ ...call(), value: "0" }, through, 7, "bafy", MARKET)).toBe(false);
+    });
   });
 });

@@ -23,6 +23,7 @@ function round(judged: Judged[], pot: bigint | null = 100n): RoundDetail {
   const summary = {
     round: 2,
     status: pot === null ? "open" : "settled",
+    aggregator: `0x${"33".repeat(20)}`,
     submit_by: 0,
     settle_by: 0,
     submitted: [],
@@ -40,7 +41,7 @@ function round(judged: Judged[], pot: bigint | null = 100n): RoundDetail {
     proof: null,
     proof_problem: null,
   };
-  return { summary, judged, submissions: [], ...none } as RoundDetail;
+  return { summary, judged, submissions: [], failed: [], shown: [], ...none } as RoundDetail;
 }
 
 const all = (found: RoundDetail, slot: number, rule: "reference" | "krum-cosine" = "reference") => {

@@ -1,7 +1,8 @@
 """Storage for a market's participants: who may put and get, and how much.
 
-Requests are signed as storage/peer.py says. Who takes part in any job of the market may put and get; what a job's
-description names, anybody may get: whoever thinks of joining has to look at it first.
+Requests are signed as storage/peer.py says. Who is of any job of the market may put and get, also after leaving one
+that had started; not an aggregator that was taken over from before it had judged a round. What a job's description
+names, anybody may get: whoever thinks of joining has to look at it first.
 """
 
 import threading
@@ -15,7 +16,7 @@ from eth_account import Account
 from eth_account.messages import encode_defunct
 
 from marketplace.api.problems import Refusal
-from marketplace.domain import AggregationAccepted, JobCreated, Joined, Left
+from marketplace.domain import AggregationAccepted, JobCreated, Joined, TakenOver
 from marketplace.errors import NotFound
 from marketplace.services.index import Index
 from marketplace.storage.peer import message
@@ -101,7 +102,7 @@ class ContentDesk:
             raise
 
     def _takes_part(self, account: str) -> bool:
-        kinds = [JobCreated, AggregationAccepted, Joined]
+        kinds = [JobCreated, AggregationAccepted, TakenOver, Joined]
         news = self._index.events(party=account, kinds=kinds, limit=MOST_JOBS, newest_first=True)
         return any(self._is_of(account, entry.event.job_id) for entry in news)
 
@@ -110,9 +111,10 @@ class ContentDesk:
             history = self._index.history(job_id)
         except NotFound:
             return False
-        trainers = {who.operator for who in history.enrolled if not isinstance(who.until, Left)}
-        aggregator = history.accepted.aggregator if history.accepted else ""
-        return account in trainers or account in (history.created.owner, aggregator)
+        others = {history.created.owner} | {entry.aggregator for entry in history.rounds}
+        if history.accepted is not None:
+            others.add(history.accepted.aggregator)
+        return account in others or history.slot_of(account) is not None
 
 
 class _Recent:

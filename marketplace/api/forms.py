@@ -181,6 +181,9 @@ class OwnPart(Model):
     job_key: bool = Field(description="The node's key opens the job's models.")
     validation: bool = Field(description="The owner's validation data are kept on this machine.")
     can_reveal: bool = Field(description="They are, and the job is over.")
+    can_hand_over: bool = Field(
+        description="An aggregator that has taken over waits for the owner, and what it waits for is on this machine."
+    )
 
 
 class RoundAccuracy(Model):
@@ -198,6 +201,6 @@ class Accuracy(Model):
     )
 
 
-class PreparedReveal(Model):
-    cid: str = Field(description="What was published, for the owner to announce.")
+class PreparedAnnouncement(Model):
+    cid: str = Field(description="What was put into storage, for the owner to announce.")
     calls: list[UnsignedCall]

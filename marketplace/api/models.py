@@ -9,10 +9,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from marketplace.spec import Spec
 
-StateName = Literal["open", "running", "completed", "cancelled", "aborted"]
+StateName = Literal["open", "running", "confirming", "completed", "cancelled", "aborted"]
 RuleName = Literal["krum-cosine", "reference"]
-ReasonName = Literal["pay", "fee", "stake", "bond", "compensation", "refund"]
-CallName = Literal["start", "cancel", "abort", "skip"]
+ReasonName = Literal["pay", "fee", "stake", "bond", "compensation", "refund", "burnt"]
+CallName = Literal["start", "cancel", "abort", "skip", "complete"]
 TrainerStatus = Literal["starting", "running", "paused", "finished", "failed"]
 
 
@@ -88,11 +88,11 @@ class JobSummary(Model):
     name: str | None = Field(description="From the description; null until that could be read.", examples=["Digits"])
     state: StateName
     owner: str
-    aggregator: str | None
+    aggregator: str | None = Field(description="After a takeover, the one that took over last.")
     rule: RuleName
     token: str = Field(description="The zero address means the chain's coin.")
     reward: Amount = Field(description="Of each round.", examples=["600000000000000000"])
-    fee: Amount
+    fee: Amount = Field(description="Of each settled round, paid at the end of the next one, or of the job.")
     stake: Amount
     bond: Amount
     rounds: int
@@ -106,6 +106,7 @@ class JobSummary(Model):
     enrol_by: int
     submit_by: int | None = Field(description="Of the running round.")
     settle_by: int | None
+    confirm_by: int | None = Field(description="Up to when trainers can dispute the last sum; null unless confirming.")
     model: ModelFacts | None
     setup: Literal["ceremony", "development"] | None
     problem: str | None = Field(description="Why the description cannot be read, where it cannot.")
@@ -128,6 +129,7 @@ class TermsFacts(Model):
     enrol_by: int
     submit_window: int
     settle_window: int
+    takeover_window: int = Field(description="How long another may take a failed aggregator's place; 0: not at all.")
     rule: RuleName
     rounds: int
     min_trainers: int
@@ -151,6 +153,36 @@ class Exit(Model):
     text: str = Field(examples=["The aggregator missed its deadline: stakes and unspent escrow go back."])
 
 
+class Takeover(Model):
+    """Another aggregator took the job over, and the round opened anew."""
+
+    round: int = Field(examples=[2])
+    failed: str = Field(description="The aggregator before.")
+    aggregator: str
+    payee: str
+    timestamp: int
+    transaction: str
+
+
+class TakeoverWindow(Model):
+    """When the aggregator of the running round has failed, unless it settles before, and another may take over."""
+
+    since: int = Field(description="Chain time, the first second.")
+    until: int = Field(description="The last second; `abort` comes after.")
+
+
+class Dispute(Model):
+    """A trainer said that the sum before `round`, or while confirming the last one, is not to be had or wrong."""
+
+    round: int
+    slot: int
+    operator: str
+    timestamp: int
+    transaction: str
+    confirming: bool = Field(description="It is about the sum of the last round.")
+    stands: bool = Field(description="No phase has begun since.")
+
+
 class JobDetail(Model):
     summary: JobSummary
     terms: TermsFacts
@@ -160,7 +192,13 @@ class JobDetail(Model):
     key_published: bool
     revealed: str | None = Field(description="CID of the validation data that the owner has revealed.")
     escrow: Amount = Field(description="What is left of the owner's money in the job.")
+    fee_due: bool = Field(description="The fee of the last settled round is still to be paid, out of escrow.")
     carry: Amount = Field(description="Slashed stakes waiting for the next pot.")
+    burnt: Amount = Field(description="Bond and fee of a disputed sum, which nobody can withdraw.")
+    takeovers: list[Takeover] = Field(description="In order.")
+    takeover: TakeoverWindow | None = Field(description="null where nobody can take over in this round.")
+    disputes: list[Dispute] = Field(description="In order.")
+    quorum: int = Field(description="So many disputes in a phase end the job; 0 before the start.", examples=[3])
     exits: list[Exit]
     now: int
     findings: list[str] = Field(description="Where the events break the market's rules; empty in every honest market.")
@@ -190,6 +228,7 @@ class Judged(Model):
 class RoundSummary(Model):
     round: int
     status: Literal["open", "settling", "settled", "skipped", "ended"]
+    aggregator: str = Field(description="Who judges it; after a takeover, the one that took over last.")
     submit_by: int
     settle_by: int
     submitted: list[int] = Field(description="Slots.")
@@ -209,9 +248,21 @@ class ProofFacts(Model):
     decision: list[str]
 
 
+class ShownOpening(Model):
+    """A trainer says where it shows that its submission, called unopened, opens. Auditors check it."""
+
+    slot: int
+    operator: str
+    cid: str
+    timestamp: int
+    transaction: str
+
+
 class RoundDetail(Model):
     summary: RoundSummary
     submissions: list[Submission]
+    failed: list[Submission] = Field(description="To aggregators that failed: they count for nothing.")
+    shown: list[ShownOpening]
     judged: list[Judged]
     sum_cid: str | None
     sum_commitment: str | None
@@ -237,8 +288,11 @@ class TrainerFacts(Model):
 
 class CreditFacts(Model):
     job_id: int
-    round: int = Field(description="The round at the end of which it was credited; 0 before the start.")
-    payee: str
+    round: int = Field(
+        description="The round at the end of which it was credited; 0 before the start. A fee is that of the round "
+        "settled before; the last one comes at the end of the job."
+    )
+    payee: str = Field(description="The zero address, which nobody has, for what is burnt.")
     token: str
     amount: Amount
     reason: ReasonName

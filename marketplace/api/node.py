@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from marketplace.api.content import ContentDesk
 from marketplace.api.folders import Folders
@@ -20,7 +20,7 @@ from marketplace.domain import JobCreated
 from marketplace.errors import CorruptContent, MeritError
 from marketplace.keys.identity import Identity
 from marketplace.replay import JobHistory
-from marketplace.services.agent import Notice, Step, run
+from marketplace.services.agent import Agent, Notice, Step, run
 from marketplace.services.index import Description, Index
 from marketplace.services.node import Node, fetch_spec
 from marketplace.spec import Spec
@@ -193,7 +193,13 @@ class Describer:
         return True
 
 
-def keep_running(agent: Follower | Describer, services: NodeServices, poll: float, stop: threading.Event) -> None:
+class Reporting(Agent, Protocol):
+    """An agent that says by itself what is to be reported."""
+
+    def report(self, notice: Notice) -> None: ...
+
+
+def keep_running(agent: Reporting, services: NodeServices, poll: float, stop: threading.Event) -> None:
     """Steps an agent until `stop` is set, whatever happens meanwhile."""
     while not stop.is_set():
         try:

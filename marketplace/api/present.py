@@ -6,12 +6,12 @@ from typing import Any, Literal
 
 from marketplace.api.models import (
     CreditFacts,
-    Exit,
     JobSummary,
     Judged,
     ModelFacts,
     ProofFacts,
     RoundSummary,
+    ShownOpening,
     Submission,
     TermsFacts,
     TrainerFacts,
@@ -27,6 +27,7 @@ from marketplace.domain import (
     Rule,
     State,
     Terms,
+    UpdateSubmitted,
     slots,
 )
 from marketplace.replay import Enrolled, JobHistory
@@ -72,6 +73,7 @@ def summary(row: JobRow) -> JobSummary:
             "enrol_by": row.enrol_by,
             "submit_by": row.submit_by,
             "settle_by": row.settle_by,
+            "confirm_by": row.confirm_by,
             "model": model,
             "setup": setup,
             "problem": row.problem,
@@ -84,29 +86,6 @@ def terms_facts(terms: Terms) -> TermsFacts:
     values["aggregator"] = None if terms.aggregator == ZERO_ADDRESS else terms.aggregator
     values |= {name: hexed(values[name]) for name in ("gram_key", "decision_key")}
     return TermsFacts.model_validate(values)
-
-
-def exits(history: JobHistory) -> list[Exit]:
-    """The calls that anyone may send, and from when on; IJobMarket.sol says the conditions."""
-    terms, job = history.terms, history.job()
-    if history.state is State.OPEN:
-        after = terms.enrol_by + 1
-        taken, aggregated = len(history.holders), history.accepted is not None
-        if aggregated and taken == terms.max_trainers:
-            return [Exit(call="start", since=0, text="All seats are taken: round 1 can open.")]
-        if aggregated and taken >= terms.min_trainers:
-            return [Exit(call="start", since=after, text="Enrolment is over: round 1 can open.")]
-        return [Exit(call="cancel", since=after, text="The job cannot start any more: all money goes back.")]
-    if history.state is not State.RUNNING:
-        return []
-    if not job.key_published:
-        text = "The aggregator did not hand out the job key: its bond goes to the trainers, stakes and escrow go back."
-        return [Exit(call="abort", since=job.submit_by + 1, text=text)]
-    if not job.submitted:
-        text = "Nobody has submitted: the round's money goes back to the owner, and the next one opens."
-        return [Exit(call="skip", since=job.submit_by + 1, text=text)]
-    text = "The aggregator missed its deadline: its bond goes to who submitted, stakes and escrow go back."
-    return [Exit(call="abort", since=job.settle_by + 1, text=text)]
 
 
 def round_summary(history: JobHistory, entry: Round, now: int) -> RoundSummary:
@@ -126,6 +105,7 @@ def round_summary(history: JobHistory, entry: Round, now: int) -> RoundSummary:
     return RoundSummary(
         round=entry.number,
         status=status,
+        aggregator=entry.aggregator,
         submit_by=entry.submit_by,
         settle_by=entry.settle_by,
         submitted=sorted(entry.submissions),
@@ -136,18 +116,36 @@ def round_summary(history: JobHistory, entry: Round, now: int) -> RoundSummary:
     )
 
 
-def submissions(history: JobHistory, entry: Round) -> list[Submission]:
-    people = history.participants
+def operator_of(history: JobHistory, slot: int) -> str:
+    who = history.participants.get(slot)
+    return who.operator if who else ZERO_ADDRESS
+
+
+def submissions(history: JobHistory, events: Iterable[UpdateSubmitted]) -> list[Submission]:
     return [
         Submission(
-            slot=slot,
-            operator=people[slot].operator if slot in people else ZERO_ADDRESS,
+            slot=event.slot,
+            operator=operator_of(history, event.slot),
             commitment=hexed(event.commitment),
             cid=event.cid,
             timestamp=event.timestamp,
             transaction=event.transaction,
         )
-        for slot, event in sorted(entry.submissions.items())
+        for event in sorted(events, key=lambda event: event.slot)
+    ]
+
+
+def shown(history: JobHistory, number: int) -> list[ShownOpening]:
+    return [
+        ShownOpening(
+            slot=event.slot,
+            operator=operator_of(history, event.slot),
+            cid=event.cid,
+            timestamp=event.timestamp,
+            transaction=event.transaction,
+        )
+        for event in history.shown
+        if event.round == number
     ]
 
 
@@ -191,7 +189,7 @@ def trainers(history: JobHistory, joined_at: dict[str, int]) -> list[TrainerFact
 def _trainer(history: JobHistory, who: Enrolled, joined_at: int) -> TrainerFacts:
     status: Literal["active", "left", "ejected", "finished"]
     if isinstance(who.until, Left):
-        status = "left"
+        status = "finished" if _stayed(history, who.until) else "left"
     elif who.until is not None:
         status = "ejected"
     else:
@@ -212,6 +210,12 @@ def _trainer(history: JobHistory, who: Enrolled, joined_at: int) -> TrainerFacts
         selected=[entry.number for entry in selected],
         pay=str(sum(entry.pays.get(who.slot, 0) for entry in settled)),
     )
+
+
+def _stayed(history: JobHistory, left: Left) -> bool:
+    """Whether a trainer left when the last round was settled: nothing was left to do but to check its sum."""
+    last = history.settled.get(history.terms.rounds)
+    return last is not None and (left.block, left.log_index) > (last.block, last.log_index)
 
 
 def credits(news: Iterable[News]) -> list[CreditFacts]:

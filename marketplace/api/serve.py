@@ -11,8 +11,9 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from marketplace.api.app import create_app
+from marketplace.api.handing import HandingOver
 from marketplace.api.hub import Hub
-from marketplace.api.node import Describer, Follower, NodeServices, keep_running
+from marketplace.api.node import Describer, Follower, NodeServices, Reporting, keep_running
 from marketplace.errors import InputError
 from marketplace.services.node import Node
 
@@ -83,7 +84,7 @@ class Impatient(H11Protocol):
 def running(services: NodeServices, open_node: Callable[[], Node], *, poll: float) -> Iterator[None]:
     """Follows the chain and goes on with this node's trainers; at the end stops trainers first, the index last."""
     stop = threading.Event()
-    agents = (Follower(services, open_node()), Describer(services, open_node()))
+    agents: list[Reporting] = [kind(services, open_node()) for kind in (Follower, Describer, HandingOver)]
     threads = [
         threading.Thread(
             target=keep_running, args=(agent, services, poll, stop), name=type(agent).__name__, daemon=True

@@ -26,7 +26,7 @@ from marketplace.replay import JobHistory, replay
 from marketplace.services.index_tables import Base, Block, EventRow, JobRow, Meta, Named, event_row, fold
 from marketplace.storage.cid import CID_LENGTH
 
-SCHEMA = "2"
+SCHEMA = "3"
 BATCH = 20_000  # blocks that are read and written at once
 CHECKPOINTS = 1024  # blocks without events whose hash is kept behind the last one
 HISTORIES = 64  # replayed jobs that are kept in memory
@@ -100,17 +100,18 @@ class Index:
         with self._lock:
             head = connection.ask(lambda eth: eth.block_number)
             indexed = self.indexed
+            start = self.first_block if indexed is None else indexed + 1
+            end = min(head, start + BATCH - 1)
+            # Before anything else is looked at: still there at the end, it commits to what was seen meanwhile.
+            tip = _hash(connection, end) if start <= end else ""
             if indexed is not None and not self._stands(connection, indexed, head):
                 self._roll_back(self._fork(connection, head))
                 return True
-            start = self.first_block if indexed is None else indexed + 1
-            end = min(head, start + BATCH - 1)
             if start > end:
                 return False
-            tip = _hash(connection, end)
             events, _ = reader.read(start, to_block=end)
             hashes = {number: _hash(connection, number) for number in {event.block for event in events}}
-            if _hash(connection, end) != tip:  # it commits to all before it: events and hashes are of one chain
+            if _hash(connection, end) != tip:
                 return True
             self._write(events, hashes, end, tip)
             return True

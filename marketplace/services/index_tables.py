@@ -8,15 +8,18 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from marketplace.domain import (
     AggregationAccepted,
+    ConfirmationOpened,
     Credited,
     Ejected,
     Ended,
     Event,
+    HandedOver,
     JobCreated,
     Joined,
     Left,
     RoundOpened,
     State,
+    TakenOver,
     UpdateSubmitted,
     Withdrawn,
 )
@@ -91,6 +94,7 @@ class JobRow(Base):
     submitted: Mapped[int] = mapped_column(default=0)
     submit_by: Mapped[int | None] = mapped_column(_Id)
     settle_by: Mapped[int | None] = mapped_column(_Id)
+    confirm_by: Mapped[int | None] = mapped_column(_Id)
     # From the description, which may be read later than the events, or never.
     name: Mapped[str | None] = mapped_column(String(100))
     search: Mapped[str] = mapped_column(String(100), default="")
@@ -139,8 +143,10 @@ def _party(event: Event) -> str | None:
             return event.payee
         case JobCreated():
             return event.owner
-        case AggregationAccepted():
+        case AggregationAccepted() | TakenOver():
             return event.aggregator
+        case HandedOver():
+            return event.sender
         case Joined():
             return event.operator
     return None
@@ -157,7 +163,7 @@ def fold(db: Session, event: Event) -> JobRow | None:
         return None
     row = row_or_none
     match event:
-        case AggregationAccepted():
+        case AggregationAccepted() | TakenOver():
             row.aggregator = event.aggregator
         case Joined():
             row.seats += 1
@@ -169,9 +175,14 @@ def fold(db: Session, event: Event) -> JobRow | None:
             row.submit_by, row.settle_by = event.submit_by, event.settle_by
         case UpdateSubmitted():
             row.submitted += 1
+        case ConfirmationOpened():
+            row.state = State.CONFIRMING.name.lower()
+            row.submitted = 0
+            row.submit_by = row.settle_by = None
+            row.confirm_by = event.confirm_by
         case Ended():
             row.state = event.state.name.lower()
-            row.submit_by = row.settle_by = None
+            row.submit_by = row.settle_by = row.confirm_by = None
     return row
 
 

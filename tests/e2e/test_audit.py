@@ -188,7 +188,7 @@ def test_reference_rows_that_do_not_follow_from_the_data_are_named(
         return np.roll(row, 1), scale
 
     play = new_play(world)
-    monkeypatch.setattr("marketplace.services.aggregator.second_row", biased)
+    monkeypatch.setattr("marketplace.services.judgement.second_row", biased)
     play.finish()
     assert all("second reference row" in check.problem for check in Watcher(play.owner, play.job_id, None).news())
     reveal_validation(play.owner, play.job_id)

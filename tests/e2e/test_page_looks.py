@@ -110,6 +110,9 @@ def test_the_form_offers_the_set_ups_of_the_node_and_has_no_serious_findings(
     page = visit(market, path="/create")
     expect(page.get_by_label("Aggregator", exact=True)).not_to_have_value("")
     page.get_by_label("Validation data", exact=True).fill("digits")
+    expect(page.get_by_text("0: if the aggregator fails, the job is aborted.")).to_be_visible()
+    page.get_by_label("Takeover window", exact=True).fill("2 h")
+    expect(page.get_by_text("another may take over for so long")).to_be_visible()
     page.get_by_label("Set-up").select_option("named")
     button(page, "Download as YAML").click()
     expect(page.get_by_text("2 fields need a look")).to_be_visible()
@@ -120,6 +123,7 @@ def test_the_form_offers_the_set_ups_of_the_node_and_has_no_serious_findings(
         button(page, "Download as YAML").click()
     document = yaml.safe_load(Path(download.value.path()).read_text())
     assert document["proofs"] == {"chunk": powers["chunk"], "srs": powers["hash"], "key": key["hash"]}
+    assert document["market"]["takeover_window"] == 7200
 
 
 def test_pages_of_a_job_that_has_run_have_no_serious_findings_and_fit_a_phone(

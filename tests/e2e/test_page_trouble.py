@@ -4,14 +4,17 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from eth_utils.address import to_checksum_address
 from playwright.sync_api import expect
 
+from marketplace.chain import abi
 from marketplace.chain.anvil import Anvil, dev_accounts
 from marketplace.chain.clock import skip_to
 from marketplace.chain.connection import Connection
 from marketplace.chain.deploy import deploy
 from marketplace.chain.market import Market
-from marketplace.domain import ZERO_ADDRESS, State
+from marketplace.domain import ZERO_ADDRESS, Settlement, State
+from tests.chain_fixtures import NO_PROOF
 from tests.e2e.page_kit import (
     MARKS,
     SLOW_MS,
@@ -35,7 +38,7 @@ from tests.e2e.page_wallet import ETHER, Wallet, account
 pytest_plugins = ["tests.e2e.page_kit"]
 pytestmark = MARKS
 
-AGGREGATOR, TRAINER = dev_accounts(9)[7:9]
+RESCUER, *COUPLE, AGGREGATOR, TRAINER = dev_accounts(9)[4:]
 KEY = b"\x07" * 32
 OTHERS = {
     "Aggregator": AGGREGATOR.address,
@@ -44,6 +47,7 @@ OTHERS = {
     "Seats": "1",
     "Faulty_trainers": "0",
 }
+TWO = OTHERS | {"Trainers_to_start": "2", "Seats": "2", "Faulty_trainers": "1"}
 DECLINED = "You declined the request in your wallet"
 
 
@@ -212,4 +216,91 @@ def test_strangers_may_skip_an_empty_round_and_abort_one_that_nobody_settles(
     assert chain.job(job).state is State.ABORTED
     assert chain.credit(TRAINER.address, ZERO_ADDRESS) == ETHER  # its stake, and the bond of who let it down
     assert chain.credit(wallet.account, ZERO_ADDRESS) == 3 * 62 * ETHER // 100
+    check_axe(page)
+
+
+def test_a_job_is_taken_over_from_an_aggregator_that_vanished_and_completed_by_a_stranger(
+    visit: Visit, market: Up, wallet: Wallet
+) -> None:
+    chain = Market(Connection(market.rpc), market.market)
+    page = visit(market, wallet)
+    job = create_job(page, **TWO, Rounds="1", Stake="0.25", Bond="0.75", Takeover_window="2 h")
+    chain.accept_aggregation(AGGREGATOR, job, AGGREGATOR.address, KEY)
+    for trainer in COUPLE:
+        chain.join(trainer, job, trainer.address, KEY)
+    chain.start(AGGREGATOR, job)
+    chain.publish_key(AGGREGATOR, job, "bafykey")
+    chain.submit_update(COUPLE[0], job, 1, b"\x01" * 32, "bafyupdate")
+    later = page.get_by_text("If the aggregator misses its deadline and nobody takes over, anyone may abort the job in")
+    expect(later).to_be_visible()
+    forward(market, 1202)
+    page.reload()  # the chain's time jumped, which this page would learn with its next block
+    expect(page.get_by_text("Another aggregator may take over until")).to_be_visible()
+    expect(later).to_be_visible()
+    check_axe(page)
+    before = chain.credit(RESCUER.address, ZERO_ADDRESS)
+    chain.take_over(RESCUER, job, RESCUER.address, KEY)
+    expect(page.get_by_text("Taken over in round 1")).to_be_visible()
+    expect(page.get_by_text("Another aggregator may take over until")).to_have_count(0)
+    expect(page.get_by_role("button", name="taken over by another aggregator")).to_be_visible()
+    page.get_by_text("Submitted before another aggregator took over").click()
+    earlier = page.get_by_role("region", name="Submissions that count for nothing")
+    expect(earlier.get_by_role("row")).to_have_count(2)
+    check_axe(page)
+    chain.publish_key(RESCUER, job, "bafykey2")
+    chain.submit_update(COUPLE[0], job, 1, b"\x02" * 32, "bafyupdate2")
+    forward(market, 601)
+    unopened = Settlement(1, 0, (), (), "", bytes(32), "", bytes(32))
+    chain.settle_round(RESCUER, job, 1, unopened, NO_PROOF)
+    expect(state(page)).to_have_text("confirming")
+    expect(page.get_by_text("trainers check the last sum", exact=True)).to_be_visible()
+    expect(page.get_by_text("anyone may complete the job in")).to_be_visible()
+    chain.leave(COUPLE[1], job)
+    check_axe(page)
+    forward(market, 601)
+    press_exit(visit, market, job, "Complete the job")
+    expect(state(page)).to_have_text("completed")
+    assert chain.credit(RESCUER.address, ZERO_ADDRESS) - before == 77 * ETHER // 100  # its bond, and the fee
+
+
+def test_a_trainer_disputes_with_its_wallet_after_being_asked_and_bond_and_fee_are_nobody_s(
+    visit: Visit, market: Up, wallet: Wallet
+) -> None:
+    connection = Connection(market.rpc)
+    chain = Market(connection, market.market)
+    job = create_job(visit(market, wallet), **OTHERS, Rounds="3", Bond="0.75")
+    chain.accept_aggregation(AGGREGATOR, job, AGGREGATOR.address, KEY)
+    trainer = Wallet(market.rpc, account(700)).hold(ETHER)
+    data = "0x" + abi.encode_call("join", (job, to_checksum_address(trainer.account), KEY)).hex()
+    stake = hex(ETHER // 10)
+    joined = trainer.ask(
+        "eth_sendTransaction", {"from": trainer.account, "to": market.market, "data": data, "value": stake}
+    )
+    until(lambda: trainer.ask("eth_getTransactionReceipt", joined), "it has joined")
+    chain.start(AGGREGATOR, job)
+    page = visit(market, trainer, path=f"/job/{job}", token=False)
+    expect(state(page)).to_have_text("running")
+    page.get_by_role("navigation").get_by_role("link", name="My pay", exact=True).click()
+    connect(page)
+    page.go_back()
+    expect(page.get_by_text("If the aggregator misses its deadline, anyone may abort the job in")).to_be_visible()
+    expect(button(page, "Dispute it")).to_have_count(0)
+    chain.publish_key(AGGREGATOR, job, "bafykey")
+    button(page, "Dispute it").click()
+    expect(page.get_by_text("It is final. At 1 dispute the job ends")).to_be_visible()
+    expect(page.get_by_text("only if you know that the job key is not to be had")).to_be_visible()
+    check_axe(page)
+    button(page, "Do not dispute").click()
+    assert trainer.sent == []
+    button(page, "Dispute it").click()
+    button(page, "Dispute for good").click()
+    expect(state(page)).to_have_text("aborted")
+    expect(page.get_by_text("That ended the job. The bond is burnt")).to_be_visible()
+    check_axe(page)
+    page.get_by_role("link", name="nobody", exact=True).click()
+    expect(page.get_by_role("heading", name="Burnt", exact=True)).to_be_visible()
+    expect(page.get_by_role("row").filter(has_text="burnt: bond and fee of a disputed sum")).to_contain_text(
+        "0.75 ether"
+    )
+    expect(page.get_by_role("button", name="Withdraw")).to_have_count(0)
     check_axe(page)

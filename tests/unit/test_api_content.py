@@ -19,7 +19,7 @@ from marketplace.api.routes import common
 from marketplace.storage import peer, put_bytes
 from marketplace.storage.cid import CidBuilder
 from tests.api_node import Api
-from tests.chain_fixtures import AGGREGATOR, KEY, OWNER, PEOPLE, TRAINERS, terms
+from tests.chain_fixtures import AGGREGATOR, KEY, OWNER, PEOPLE, TRAINERS, commitment, running_job, terms
 from tests.jobs import World, new_play
 
 pytest_plugins = ["tests.chain_fixtures", "tests.jobs", "tests.api_node"]
@@ -88,6 +88,21 @@ def test_strangers_and_who_has_left_may_neither(api: Api, people: None, who: Loc
     assert not api.services.node.storage.has(cid)
     api.services.node.storage.put(BytesIO(BYTES))
     assert api.bare.get(f"/api/content/{cid}", headers=signed(api, who, "GET", cid)).status_code == 403
+
+
+def test_who_left_after_the_start_and_who_took_over_may_and_the_aggregator_that_failed_may_not(
+    world: World, api: Api
+) -> None:
+    chain, rescuer = world.chain, PEOPLE[8]
+    job_id = running_job(chain, takeover_window=300)
+    chain.market.leave(TRAINERS[2], job_id)
+    chain.market.submit_update(TRAINERS[0], job_id, 1, commitment(1, 0), "bafy")
+    chain.forward(1201)
+    chain.market.take_over(rescuer, job_id, rescuer.address, KEY)
+    api.caught_up()
+    cid = cid_of(BYTES)
+    for who, status in ((TRAINERS[2], 201), (rescuer, 201), (AGGREGATOR, 403)):
+        assert put(api, cid, BYTES, signed(api, who, "PUT", cid)).status_code == status
 
 
 def test_a_signature_serves_what_it_was_made_for_only(api: Api, people: None) -> None:

@@ -35,6 +35,7 @@ ACTING = [
     ("POST", "/api/trainers/1/pause"),
     ("POST", "/api/trainers/1/resume"),
     ("POST", "/api/trainers/1/leave"),
+    ("POST", "/api/trainers/1/dispute"),
     ("POST", "/api/data/check"),
     ("POST", "/api/jobs/1/calls/start"),
     ("POST", "/api/withdraw"),
@@ -48,6 +49,7 @@ ACTING = [
     ("GET", "/api/jobs/1/accuracy"),
     ("POST", "/api/jobs/1/reveal"),
     ("POST", "/api/jobs/1/reveal/prepare"),
+    ("POST", "/api/jobs/1/hand-over/prepare"),
 ]
 
 

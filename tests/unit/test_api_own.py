@@ -7,13 +7,19 @@ from typing import Any
 import pytest
 from safetensors.numpy import load
 
+from marketplace.chain.clock import skip_to
 from marketplace.chain.transactions import transact
 from marketplace.domain import State
+from marketplace.services.agent import Step
+from marketplace.services.aggregator import AggregatorAgent
 from marketplace.services.audit import audit_job
-from marketplace.services.node import JobFeed, job_key
+from marketplace.services.handover import received_key, received_validation
+from marketplace.services.node import JobFeed, fetch_spec, job_key
 from marketplace.services.setups import Setups
 from tests.api_node import Api, api_of
-from tests.jobs import Play, World, new_play
+from tests.chain_fixtures import commitment
+from tests.jobs import Play, World, blobs, job_file, new_play
+from trainer.data import write_npz
 
 pytest_plugins = ["tests.chain_fixtures", "tests.jobs", "tests.api_node"]
 
@@ -28,6 +34,11 @@ def posted(api: Api, path: str, status: int = 200) -> Any:
     answer = api.web.post(path)
     assert answer.status_code == status, answer.text
     return answer.json()
+
+
+def own_part(api: Api, job: str) -> tuple[bool, ...]:
+    """owner, job_key, validation, can_reveal, can_hand_over"""
+    return tuple(got(api, f"{job}/own").values())
 
 
 def of_owner(play: Play) -> Any:
@@ -50,7 +61,7 @@ def test_an_owner_s_node_shows_accuracy_hands_out_the_model_and_reveals(world: W
     job = f"/api/jobs/{play.job_id}"
     with of_owner(play) as api:
         api.caught_up()
-        assert got(api, f"{job}/own") == {"owner": True, "job_key": False, "validation": True, "can_reveal": False}
+        assert own_part(api, job) == (True, False, True, False, False)
         before = got(api, f"{job}/accuracy")
         assert [entry["round"] for entry in before["rounds"]] == [0]
         # While the job runs, nothing of the validation data leaves this machine.
@@ -61,7 +72,7 @@ def test_an_owner_s_node_shows_accuracy_hands_out_the_model_and_reveals(world: W
 
         assert play.finish() is State.COMPLETED
         api.caught_up()
-        assert got(api, f"{job}/own") == {"owner": True, "job_key": True, "validation": True, "can_reveal": True}
+        assert own_part(api, job) == (True, True, True, True, False)
         after = got(api, f"{job}/accuracy")
         assert [entry["round"] for entry in after["rounds"]] == [0, 1, 2]
         assert (after["source"], after["problem"]) == ("kept", "")
@@ -91,7 +102,7 @@ def test_an_owner_s_node_shows_accuracy_hands_out_the_model_and_reveals(world: W
         theirs = got(api, f"{job}/accuracy")
         assert (theirs["source"], theirs["problem"]) == ("revealed", "")
         assert theirs["rounds"] == after["rounds"]
-        assert got(api, f"{job}/own") == {"owner": False, "job_key": True, "validation": False, "can_reveal": False}
+        assert own_part(api, job) == (False, True, False, False, False)
         assert "not kept here" in posted(api, f"{job}/reveal/prepare", 404)["detail"]
         assert api.web.get(f"{job}/model").content == model.content
     with api_of(world.watcher("looks on"), world.chain.first_block) as api:
@@ -100,6 +111,59 @@ def test_an_owner_s_node_shows_accuracy_hands_out_the_model_and_reveals(world: W
         assert [entry["round"] for entry in public["rounds"]] == [0]
         assert "sealed to the job's parties" in public["problem"]
         assert "none of theirs" in got(api, f"{job}/model", 404)["detail"]
+
+
+def test_an_owner_s_wallet_hands_what_its_node_holds_to_the_aggregator_that_has_taken_over(world: World) -> None:
+    chain, market = world.chain, world.chain.market
+    wallet, aggregator, rescuer = world.node("wallet").me, world.node("aggregator"), world.node("rescuer")
+    nodes = [world.node(f"trainer-{number}") for number in range(3)]
+    trainers = [node.me for node in nodes]
+    held_out = world.folder / "held-out.npz"
+    write_npz(held_out, blobs(40, 3))
+    described = job_file(aggregator, takeover_window="1 h").model_dump(mode="json", exclude_none=True)
+
+    def sent(call: dict[str, str], value: int = 0) -> None:
+        transact(chain.connection, wallet.account, call["to"], bytes.fromhex(call["data"][2:]), value=value, wait=20)
+        api.caught_up()
+
+    with api_of(world.node("node"), chain.first_block, folders=[world.folder]) as api:
+        request = {"document": described, "owner": wallet.address, "validation": str(held_out)}
+        prepared = api.web.post("/api/jobs/prepare", json=request).json()
+        sent(prepared["calls"][0], int(prepared["calls"][0]["value"]))
+        (listed,) = got(api, "/api/jobs")["items"]
+        job_id, job = listed["job_id"], f"/api/jobs/{listed['job_id']}"
+        first = AggregatorAgent(aggregator, job_id, aggregator.me.address, world.report("aggregator"))
+        first.step()
+        for trainer in trainers:
+            market.join(trainer.account, job_id, trainer.address, trainer.encryption_key)
+        assert any(first.step() and market.job(job_id).key_published for _ in range(20))
+        market.submit_update(trainers[0].account, job_id, 1, commitment(1, 0), "bafy")
+        skip_to(chain.connection, market.job(job_id).settle_by + 1)
+        api.caught_up()
+        assert own_part(api, job) == (False, True, True, False, False)
+        stored = set((world.folder / "storage").rglob("*"))
+        assert "nothing to hand over" in posted(api, f"{job}/hand-over/prepare", 400)["detail"]
+        assert set((world.folder / "storage").rglob("*")) == stored, "the data leave for who has taken over only"
+
+        other = AggregatorAgent(rescuer, job_id, rescuer.me.address, world.report("rescuer"), take_over=True)
+        other.step()
+        assert other.step() is Step.WAITING, "it waits for the owner's data"
+        api.caught_up()
+        assert own_part(api, job) == (False, True, True, False, True)
+        with api_of(nodes[0], chain.first_block) as theirs:
+            theirs.caught_up()
+            assert own_part(theirs, job) == (False, True, False, False, False), "the job key alone does not help here"
+        announced = posted(api, f"{job}/hand-over/prepare")
+        (call,) = announced["calls"]
+        sent(call)
+        history = JobFeed(rescuer, job_id).refresh()
+        assert [(event.sender, event.cid) for event in history.handed_over] == [(wallet.address, announced["cid"])]
+        assert received_key(rescuer, history) == job_key(api.services.node, history)
+        assert received_validation(rescuer, history, fetch_spec(rescuer.storage, history.created)) is not None
+        assert not own_part(api, job)[-1]
+        assert "nothing to hand over" in posted(api, f"{job}/hand-over/prepare", 400)["detail"]
+        assert other.step() is Step.WORKED
+        assert market.job(job_id).key_published
 
 
 def test_a_job_that_cannot_be_measured_says_why(world: World) -> None:

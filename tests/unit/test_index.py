@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import create_engine, select, text
 
 from marketplace.chain.events import EventReader
-from marketplace.domain import AggregationAccepted, Credited, Event, JobCreated, Joined
+from marketplace.domain import AggregationAccepted, Credited, Event, HandedOver, JobCreated, Joined, TakenOver
 from marketplace.errors import InputError, NotFound
 from marketplace.replay import replay
 from marketplace.services.index import Description, Index, JobQuery, filtered, page, sort_key
@@ -107,6 +107,47 @@ def test_a_job_s_row_says_what_the_contract_says(chain: Chain, index: Index) -> 
     chain.market.abort(OWNER, job_id)
     row = current(chain, index).job(job_id)
     assert (row.state, row.submit_by) == ("aborted", None)
+
+
+def test_a_confirming_job_s_row_has_its_deadline_until_it_is_over(chain: Chain, index: Index) -> None:
+    job_id = running_job(chain, rounds=1, takeover_window=0)
+    for slot, trainer in enumerate(TRAINERS):
+        chain.market.submit_update(trainer, job_id, 1, commitment(1, slot), "bafy")
+    chain.market.settle_round(AGGREGATOR, job_id, 1, *settlement(0b111, (1, 1, 1), submitted=0b111))
+    row, job = current(chain, index).job(job_id), chain.market.job(job_id)
+    assert (row.state, row.confirm_by, row.submitted) == ("confirming", job.submit_by, 0)
+    assert (row.submit_by, row.settle_by) == (None, None)
+    assert [found.job_id for found in index.jobs(JobQuery(state="confirming"))[0]] == [job_id]
+    chain.market.leave(TRAINERS[0], job_id)
+    assert current(chain, index).job(job_id).seats == 2
+    chain.forward(601)
+    chain.market.complete(PEOPLE[8], job_id)
+    row = current(chain, index).job(job_id)
+    assert (row.state, row.confirm_by) == ("completed", None)
+    assert index.history(job_id).findings == []
+
+
+def test_a_job_that_was_taken_over_is_the_new_aggregator_s_and_its_round_begins_anew(
+    chain: Chain, index: Index
+) -> None:
+    job_id = running_job(chain, takeover_window=300)
+    chain.market.submit_update(TRAINERS[0], job_id, 1, commitment(1, 0), "bafy")
+    assert current(chain, index).job(job_id).submitted == 1
+    chain.forward(1201)
+    other = PEOPLE[8]
+    chain.market.take_over(other, job_id, other.address, KEY)
+    row, job = current(chain, index).job(job_id), chain.market.job(job_id)
+    assert (row.state, row.round, row.submitted) == ("running", 1, 0)
+    assert row.aggregator == job.aggregator == other.address
+    assert (row.submit_by, row.settle_by) == (job.submit_by, job.settle_by)
+    chain.market.hand_over(OWNER, job_id, "bafykey")
+    current(chain, index)
+    parts = [type(news.event) for news in index.events(party=other.address)]
+    assert parts == [TakenOver], "it is a party from then on"
+    assert [news.event.job_id for news in index.events(party=OWNER.address, kinds=[HandedOver])] == [job_id]
+    assert [row.job_id for row in index.jobs(JobQuery(search=other.address))[0]] == [job_id]
+    assert (index.history(job_id).rounds[0].submissions, len(index.history(job_id).rounds)) == ({}, 1)
+    assert index.history(job_id).findings == []
 
 
 def test_a_party_s_events_are_those_by_which_it_takes_part_and_is_paid(chain: Chain, index: Index) -> None:

@@ -6,7 +6,7 @@ import { useNode } from "../live/node";
 import { go, Link } from "../router";
 import { formatAmount, parseAmount, SMALLEST, type Unit, ZERO_ADDRESS } from "../text/amounts";
 import { costOf, type Draft, documentOf, forget, type Mistakes } from "../text/draft";
-import { parseDuration } from "../text/time";
+import { parseDuration, parseWait } from "../text/time";
 import { download, Notice, Term } from "../ui/parts";
 import { Progress, useTransaction, WalletChooser } from "../ui/wallet";
 import { differences } from "../wallet/creation";
@@ -69,6 +69,7 @@ export function Cost({ draft, mistakes, unit, touch, wallet }: Props) {
           maxFaulty: Number(draft.maxFaulty),
           submitWindow: parseDuration(draft.submitWindow) ?? 0,
           settleWindow: parseDuration(draft.settleWindow) ?? 0,
+          takeoverWindow: parseWait(draft.takeoverWindow) ?? 0,
           aggregator: (draft.aggregator || null) as Hex | null,
         },
         node.market as Hex,

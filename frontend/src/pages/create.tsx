@@ -103,7 +103,15 @@ export function Create() {
           <fieldset>
             <legend>Money</legend>
             <Field {...field} name="reward" label="Reward a round" unit={shortUnit} short />
-            <Field {...field} name="fee" label="Fee a settled round" unit={shortUnit} hint="for the aggregator" short />
+            <Field
+              {...field}
+              name="fee"
+              label="Fee a settled round"
+              word="fee"
+              unit={shortUnit}
+              hint="for the aggregator"
+              short
+            />
             <Field {...field} name="stake" label="Stake" word="stake" unit={shortUnit} short />
             <Field {...field} name="bond" label="Bond" word="bond" unit={shortUnit} short />
             <Field
@@ -129,6 +137,18 @@ export function Create() {
             <Field {...field} name="enrolFor" label="Enrolment lasts" short />
             <Field {...field} name="submitWindow" label="Time to submit" short />
             <Field {...field} name="settleWindow" label="Time to settle" short />
+            <Field
+              {...field}
+              name="takeoverWindow"
+              label="Takeover window"
+              word="takeover"
+              hint={
+                draft.takeoverWindow.trim() === "0"
+                  ? "0: if the aggregator fails, the job is aborted."
+                  : `If the aggregator fails, another may take over for so long. It then sees the updates.${draft.validation ? " Your node gives it the validation data; a job created in a wallet needs your signature for that, on the job's page." : ""}`
+              }
+              wide
+            />
           </fieldset>
           <fieldset>
             <legend>Aggregator and pay rule</legend>

@@ -10,14 +10,21 @@ import { Countdown, Notice, Transaction } from "../ui/parts";
 import { Progress, useTransaction, WalletChooser } from "../ui/wallet";
 import { useWallet } from "../wallet/wallet";
 
-const CALLS = { start: "start", cancel: "cancel", abort: "abort", skip: "skipRound" } as const;
-const LABELS = { start: "Start the job", cancel: "Cancel the job", abort: "Abort the job", skip: "Skip this round" };
+const CALLS = { start: "start", cancel: "cancel", abort: "abort", skip: "skipRound", complete: "complete" } as const;
+const LABELS = {
+  start: "Start the job",
+  cancel: "Cancel the job",
+  abort: "Abort the job",
+  skip: "Skip this round",
+  complete: "Complete the job",
+};
 
 const BEFORE = {
   start: "Anyone may start the job",
   cancel: "If it cannot start by then, anyone may cancel the job",
   skip: "If nobody submits, anyone may skip this round",
   abort: "If the aggregator misses its deadline, anyone may abort the job",
+  complete: "If its trainers have not ended it by then, anyone may complete the job",
 };
 
 const BY_OWNER: Exit = {
@@ -39,7 +46,10 @@ export function Exits({ detail, after }: { detail: JobDetail; after: () => void 
           <Due key={exit.call} exit={exit} jobId={detail.summary.job_id} after={after} />
         ) : (
           <p key={exit.call} class="muted">
-            {BEFORE[exit.call]} in <Countdown to={exit.since} />.
+            {exit.call === "abort" && detail.takeover
+              ? "If the aggregator misses its deadline and nobody takes over, anyone may abort the job"
+              : BEFORE[exit.call]}{" "}
+            in <Countdown to={exit.since} />.
           </p>
         ),
       )}

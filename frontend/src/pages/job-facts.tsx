@@ -1,6 +1,7 @@
 import type { JobDetail, TrainerFacts } from "../live/api";
 import { Link } from "../router";
 import { count, percent, type Unit } from "../text/amounts";
+import { plainDuration } from "../text/time";
 import { Amount, Empty, Hex, Notice, Payee, Table, Term, Transaction } from "../ui/parts";
 
 export function Trainers({ list, unit, detail }: { list: TrainerFacts[]; unit: Unit; detail: JobDetail }) {
@@ -97,8 +98,9 @@ export function Terms({ detail, unit }: { detail: JobDetail; unit: Unit }) {
         <Fact name={<Term word="escrow">Left in escrow</Term>}>
           <Amount value={detail.escrow} unit={unit} />
         </Fact>
-        <Fact name="Fee a settled round">
+        <Fact name={<Term word="fee">Fee a settled round</Term>}>
           <Amount value={terms.fee} unit={unit} />
+          {detail.fee_due && <span class="muted">, one is due</span>}
         </Fact>
         <Fact name={<Term word="stake">Stake</Term>}>
           <Amount value={terms.stake} unit={unit} />
@@ -108,6 +110,12 @@ export function Terms({ detail, unit }: { detail: JobDetail; unit: Unit }) {
           <Amount value={terms.bond} unit={unit} />
         </Fact>
         <Fact name={<Term word="faulty, f">Faulty, f</Term>}>{terms.max_faulty}</Fact>
+        <Fact name={<Term word="takeover">Takeover window</Term>}>
+          {terms.takeover_window === 0 ? "none" : plainDuration(terms.takeover_window)}
+        </Fact>
+        <Fact name={<Term word="dispute">Disputes that end it</Term>}>
+          {terms.max_faulty + 1}, or all trainers where there are fewer
+        </Fact>
         <Fact name="Empty rounds that end it">{terms.max_empty_rounds} in a row</Fact>
         {spec && (
           <>

@@ -6,13 +6,16 @@ import { useToken } from "../live/node";
 import { ofJob, useResource } from "../live/resource";
 import { useUnit } from "../live/unit";
 import { Link } from "../router";
+import { isOver, type Phase, phaseOf } from "../text/standing";
 import { elapsed, plainDuration } from "../text/time";
 import { Amount, Bar, Countdown, Loaded, Notice, Reading, State, Term, Title, When } from "../ui/parts";
+import { DisputeByWallet } from "./dispute";
 import { Exits } from "./exits";
 import { Terms, Trainers } from "./job-facts";
 import { Progress } from "./job-progress";
 import { Own } from "./own";
 import { Round } from "./round";
+import { Standing } from "./standing";
 
 export function Job({ jobId }: { jobId: number }) {
   const job = useResource(
@@ -117,9 +120,11 @@ function Detail({ detail, reload }: { detail: JobDetail; reload: () => void }) {
         >
           <Amount value={terms.reward} unit={unit} />
         </Reading>
-        <Phase detail={detail} />
+        <PhaseReading detail={detail} />
       </dl>
+      <Standing detail={detail} unit={unit} />
       <Exits detail={detail} after={reload} />
+      <DisputeByWallet detail={detail} trainers={trainers.data ?? []} after={reload} />
       <section>
         <h2>Rounds</h2>
         <Loaded from={rounds} lines={2}>
@@ -150,36 +155,40 @@ function Detail({ detail, reload }: { detail: JobDetail; reload: () => void }) {
   );
 }
 
-function Phase({ detail }: { detail: JobDetail }) {
-  const { summary, terms } = detail;
+const PHASES: Record<Exclude<Phase["at"], "enrolling" | "over">, { label: string; bar: string }> = {
+  submitting: { label: "To submit", bar: "Submitting phase" },
+  settling: { label: "To settle", bar: "Settling phase" },
+  takeover: { label: "To take over", bar: "Takeover window" },
+  confirming: { label: "To confirm", bar: "Confirmation" },
+};
+
+function PhaseReading({ detail }: { detail: JobDetail }) {
+  const { summary } = detail;
   const now = useNow();
-  if (summary.state === "open")
+  const { at, until, length } = phaseOf(detail, now);
+  if (at === "enrolling")
     return (
       <Reading
         label="Enrolment ends in"
         note={summary.aggregator ? "an aggregator is there" : "waits for an aggregator"}
       >
-        <Countdown to={terms.enrol_by} past="over" />
+        <Countdown to={until} past="over" />
       </Reading>
     );
-  if (summary.state !== "running" || summary.submit_by == null || summary.settle_by == null)
-    return <Reading label="Ended">{summary.state}</Reading>;
-  const all = summary.submitted === summary.seats_taken;
-  const settling = all || now > summary.submit_by;
-  const part = settling
-    ? elapsed(summary.settle_by, terms.settle_window, now)
-    : elapsed(summary.submit_by, terms.submit_window, now);
+  if (at === "over") return <Reading label="Ended">{summary.state}</Reading>;
   return (
     <Reading
-      label={settling ? "To settle" : "To submit"}
+      label={PHASES[at].label}
       note={
         <>
-          <Bar part={part} label={settling ? "Settling phase" : "Submitting phase"} />
-          {summary.submitted} of {summary.seats_taken} submitted
+          <Bar part={elapsed(until, length, now)} label={PHASES[at].bar} />
+          {at === "confirming"
+            ? "trainers check the last sum"
+            : `${summary.submitted} of ${summary.seats_taken} submitted`}
         </>
       }
     >
-      <Countdown to={settling ? summary.settle_by : summary.submit_by} past="deadline passed" />
+      <Countdown to={until} past="deadline passed" />
     </Reading>
   );
 }
@@ -194,7 +203,8 @@ type TimelineProps = {
 function Timeline({ detail, rounds, shown, choose }: TimelineProps) {
   const { summary, terms } = detail;
   const coming = Math.max(0, Math.min(terms.rounds - rounds.length, 60));
-  const ended = !["open", "running"].includes(summary.state);
+  const ended = isOver(summary.state);
+  const taken = new Set(detail.takeovers.map((takeover) => takeover.round));
   return (
     <ol class="timeline" aria-label="The job's life">
       <li class="milestone">
@@ -205,7 +215,7 @@ function Timeline({ detail, rounds, shown, choose }: TimelineProps) {
         <li key={entry.round}>
           <button
             type="button"
-            class={`round round-${entry.status}`}
+            class={`round round-${entry.status}${taken.has(entry.round) ? " round-taken" : ""}`}
             aria-pressed={entry.round === shown}
             onClick={() => choose(entry.round)}
           >
@@ -217,6 +227,7 @@ function Timeline({ detail, rounds, shown, choose }: TimelineProps) {
               {entry.status === "settled"
                 ? `settled, ${entry.selected.length} of ${entry.submitted.length} selected`
                 : ""}
+              {taken.has(entry.round) ? ", taken over by another aggregator" : ""}
             </span>
           </button>
         </li>
@@ -227,6 +238,12 @@ function Timeline({ detail, rounds, shown, choose }: TimelineProps) {
             {rounds.length + at + 1}
           </li>
         ))}
+      {summary.state === "confirming" && (
+        <li class="milestone">
+          <span>Confirming</span>
+          <Countdown to={summary.confirm_by ?? 0} past="to be completed" />
+        </li>
+      )}
       {ended && (
         <li class="milestone">
           <span>{summary.state}</span>

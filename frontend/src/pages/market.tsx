@@ -5,9 +5,9 @@ import { type Resource, useResource } from "../live/resource";
 import { useUnit } from "../live/unit";
 import { Link } from "../router";
 import { count } from "../text/amounts";
+import { STATES } from "../text/standing";
 import { Amount, Countdown, Empty, Loaded, State, Term, Title } from "../ui/parts";
 
-const STATES = ["open", "running", "completed", "cancelled", "aborted"] as const;
 const SORTS = [
   ["newest", "Newest first"],
   ["reward", "Highest reward first"],
@@ -72,7 +72,7 @@ export function Market() {
           State
           <select value={filter.state} onChange={(event) => change({ state: event.currentTarget.value })}>
             <option value="">Any</option>
-            {STATES.map((state) => (
+            {STATES.slice(1).map((state) => (
               <option key={state}>{state}</option>
             ))}
           </select>
@@ -230,6 +230,12 @@ function Deadline({ job }: { job: JobSummary }) {
     return (
       <>
         submit within <Countdown to={job.submit_by} past="(closed)" />
+      </>
+    );
+  if (job.state === "confirming" && job.confirm_by !== null)
+    return (
+      <>
+        confirmed in <Countdown to={job.confirm_by} past="(to be completed)" />
       </>
     );
   return null;

@@ -4,10 +4,12 @@ import { type Hex, isAddressEqual } from "viem";
 import { ApiError, file, get, type JobDetail, post } from "../live/api";
 import { useNode, useToken } from "../live/node";
 import { ofJob, useResource } from "../live/resource";
+import { isOver } from "../text/standing";
 import { downloadBlob, Hex as HexView, Notice, Term, Transaction } from "../ui/parts";
 import { Progress, useTransaction } from "../ui/wallet";
-import { reveals } from "../wallet/creation";
+import { announces } from "../wallet/creation";
 import { useWallet } from "../wallet/wallet";
+import { HandOver } from "./hand-over";
 
 export function Own({ detail, settled, after }: { detail: JobDetail; settled: number; after: () => void }) {
   const jobId = detail.summary.job_id;
@@ -21,19 +23,23 @@ export function Own({ detail, settled, after }: { detail: JobDetail; settled: nu
   const model = part?.job_key === true && settled > 0;
   const byWallet = wallet !== null && isAddressEqual(wallet.account, detail.summary.owner as Hex);
   const reveal = part?.can_reveal === true && !detail.revealed && (part.owner || byWallet);
-  if (!model && !reveal && !detail.revealed) return null;
   return (
-    <section>
-      <h2>Model and validation data</h2>
-      {model && <Model jobId={jobId} over={!["open", "running"].includes(detail.summary.state)} />}
-      {reveal && <Reveal jobId={jobId} byNode={part.owner} after={after} />}
-      {detail.revealed && (
-        <p>
-          The owner has revealed the validation data: whoever holds the job key can repeat how each round was judged.{" "}
-          <Term word="CID" /> <HexView value={detail.revealed} what="content id of what was revealed" />
-        </p>
+    <>
+      <HandOver key={detail.takeovers.length} detail={detail} part={part} after={after} />
+      {(model || reveal || detail.revealed) && (
+        <section>
+          <h2>Model and validation data</h2>
+          {model && <Model jobId={jobId} over={isOver(detail.summary.state)} />}
+          {reveal && <Reveal jobId={jobId} byNode={part.owner} after={after} />}
+          {detail.revealed && (
+            <p>
+              The owner has revealed the validation data: whoever holds the job key can repeat how each round was
+              judged. <Term word="CID" /> <HexView value={detail.revealed} what="content id of what was revealed" />
+            </p>
+          )}
+        </section>
       )}
-    </section>
+    </>
   );
 }
 
@@ -79,7 +85,7 @@ function Reveal({ jobId, byNode, after }: { jobId: number; byNode: boolean; afte
     }
     const { cid, calls } = await post("/api/jobs/{job_id}/reveal/prepare", undefined, { job_id: jobId });
     const call = calls[0];
-    if (calls.length !== 1 || !call || !reveals(call, jobId, cid, node.market as Hex))
+    if (calls.length !== 1 || !call || !announces(call, "revealValidation", jobId, cid, node.market as Hex))
       return setProblem("What the node prepared does not reveal this job's data. Nothing was sent.");
     const last = await run({ to: call.to as Hex, data: call.data as Hex, value: 0n });
     if (last.at === "done") after();

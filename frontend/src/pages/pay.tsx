@@ -21,6 +21,7 @@ const REASONS: Record<CreditFacts["reason"], string> = {
   bond: "bond back",
   compensation: "compensation from the aggregator's bond",
   refund: "escrow back to the owner",
+  burnt: "burnt: bond and fee of a disputed sum",
 };
 
 const same = (a: string | undefined, b: string) => a?.toLowerCase() === b.toLowerCase();
@@ -30,6 +31,7 @@ export function Pay({ payee }: { payee: string | null }) {
   const node = useNode();
   const token = useToken();
   const [typed, setTyped] = useState("");
+  const burnt = payee === ZERO_ADDRESS;
   const shown = payee ?? wallet?.account ?? (token ? (node?.acts_as?.address ?? null) : null);
   const look = (event: Event) => {
     event.preventDefault();
@@ -39,11 +41,23 @@ export function Pay({ payee }: { payee: string | null }) {
     <>
       <header class="page-head">
         <Title>
-          {payee && !same(wallet?.account, payee) && !same(node?.acts_as?.address, payee) ? "Pay" : "My pay"}
+          {burnt
+            ? "Burnt"
+            : payee && !same(wallet?.account, payee) && !same(node?.acts_as?.address, payee)
+              ? "Pay"
+              : "My pay"}
         </Title>
         <p class="lead">
-          What the contract owes an address. A <Term word="credit" /> waits until its <Term word="payee" /> withdraws
-          it.
+          {burnt ? (
+            <>
+              Nobody has this address. What is credited to it is <Term word="burnt" />: out of everybody's reach.
+            </>
+          ) : (
+            <>
+              What the contract owes an address. A <Term word="credit" /> waits until its <Term word="payee" />{" "}
+              withdraws it. An aggregator's <Term word="fee" /> is paid one round later.
+            </>
+          )}
         </p>
       </header>
       <div class="columns">
@@ -125,13 +139,19 @@ function Held({ payee, token, after }: { payee: string; token: PayeeCredits["tok
   };
   return (
     <section class="reading" aria-label={`Credit in ${unit.symbol}`}>
-      <p class="label">To withdraw{token.token === ZERO_ADDRESS ? "" : `, ${unit.symbol}`}</p>
+      <p class="label">
+        {payee === ZERO_ADDRESS ? "Burnt" : "To withdraw"}
+        {token.token === ZERO_ADDRESS ? "" : `, ${unit.symbol}`}
+      </p>
       <p class="value">
         <Amount value={token.withdrawable} unit={unit} />
       </p>
-      <p class="note">
-        <Amount value={token.credited} unit={unit} /> credited, <Amount value={token.withdrawn} unit={unit} /> withdrawn
-      </p>
+      {payee !== ZERO_ADDRESS && (
+        <p class="note">
+          <Amount value={token.credited} unit={unit} /> credited, <Amount value={token.withdrawn} unit={unit} />{" "}
+          withdrawn
+        </p>
+      )}
       {mine && (
         <button type="button" onClick={byWallet} disabled={busy || none}>
           Withdraw
@@ -142,7 +162,9 @@ function Held({ payee, token, after }: { payee: string; token: PayeeCredits["tok
           {sending ? "Withdraws…" : "Withdraw with the node's key"}
         </button>
       )}
-      {!mine && !nodes && !none && <p class="hint">Only this address itself can withdraw: connect it as a wallet.</p>}
+      {!mine && !nodes && !none && payee !== ZERO_ADDRESS && (
+        <p class="hint">Only this address itself can withdraw: connect it as a wallet.</p>
+      )}
       <Progress step={step} what="Withdrawn." />
       {problem && <Notice kind="bad">{problem}</Notice>}
       {hash && (
@@ -183,7 +205,7 @@ function History({ list, payee }: { list: CreditFacts[]; payee: string }) {
             <td class="right">
               <Money credit={credit} />
             </td>
-            <td>{REASONS[credit.reason]}</td>
+            <td>{credit.reason === "fee" ? <Term word="fee">{REASONS.fee}</Term> : REASONS[credit.reason]}</td>
             <td>
               <When unix={credit.timestamp} />
             </td>

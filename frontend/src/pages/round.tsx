@@ -70,30 +70,52 @@ function Detail({
       {detail.judged.length > 0 ? (
         <JudgedTable detail={detail} terms={terms} unit={unit} />
       ) : detail.submissions.length > 0 ? (
-        <Table label="Submissions" head={["Seat", "Operator", "Submitted", "Transaction", <Term key="c" word="CID" />]}>
-          {detail.submissions.map((submission) => (
-            <tr key={submission.slot}>
-              <td class="number">{submission.slot}</td>
-              <td>
-                <Hex value={submission.operator} what="operator" />
-              </td>
-              <td>
-                <When unix={submission.timestamp} />
-              </td>
-              <td>
-                <Transaction hash={submission.transaction} />
-              </td>
-              <td>
-                <Hex value={submission.cid} what="content id" />
-              </td>
-            </tr>
-          ))}
-        </Table>
+        <Submissions label="Submissions" list={detail.submissions} />
       ) : (
         <Empty title={summary.status === "open" ? "Nobody has submitted yet." : "Nobody submitted."} />
       )}
+      {detail.failed.length > 0 && (
+        <details>
+          <summary>Submitted before another aggregator took over</summary>
+          <p class="muted">
+            These count for nothing: the round is submitted again, to{" "}
+            <Hex value={summary.aggregator} what="aggregator" />.
+          </p>
+          <Submissions label="Submissions that count for nothing" list={detail.failed} />
+        </details>
+      )}
+      {detail.shown.map((shown) => (
+        <p key={shown.transaction} class="muted">
+          Seat {shown.slot} says that its submission opens, though it was called <Term word="unopened" />:{" "}
+          <Hex value={shown.cid} what="content id" /> in <Transaction hash={shown.transaction} />. An audit checks it.
+        </p>
+      ))}
       <Proof jobId={jobId} detail={detail} />
     </>
+  );
+}
+
+function Submissions({ label, list }: { label: string; list: RoundDetail["submissions"] }) {
+  return (
+    <Table label={label} head={["Seat", "Operator", "Submitted", "Transaction", <Term key="c" word="CID" />]}>
+      {list.map((submission) => (
+        <tr key={submission.transaction}>
+          <td class="number">{submission.slot}</td>
+          <td>
+            <Hex value={submission.operator} what="operator" />
+          </td>
+          <td>
+            <When unix={submission.timestamp} />
+          </td>
+          <td>
+            <Transaction hash={submission.transaction} />
+          </td>
+          <td>
+            <Hex value={submission.cid} what="content id" />
+          </td>
+        </tr>
+      ))}
+    </Table>
   );
 }
 

@@ -6,9 +6,11 @@ import { ofJob, useResource } from "../live/resource";
 import { useUnit } from "../live/unit";
 import { Link } from "../router";
 import { percent } from "../text/amounts";
+import { leavingText } from "../text/standing";
 import { Chart } from "../ui/chart";
 import { NoToken } from "../ui/no-token";
 import { Amount, Bar, Countdown, Empty, Loaded, Notice, Payee, Reading, State, Title } from "../ui/parts";
+import { DisputeByNode } from "./dispute";
 
 const STATUS: Record<LocalTrainer["status"], string> = {
   starting: "is starting",
@@ -81,10 +83,18 @@ export function Trainer({ trainer, detail, reload, left }: Props) {
         </Reading>
         <Reading
           label="Next deadline"
-          note={summary.state === "running" ? "to submit this round's update" : "no round is running"}
+          note={
+            summary.state === "running"
+              ? "to submit this round's update"
+              : summary.state === "confirming"
+                ? "to check the last sum and leave with the stake"
+                : "no round is running"
+          }
         >
           {summary.state === "running" && summary.submit_by != null ? (
             <Countdown to={summary.submit_by} past="closed" />
+          ) : summary.state === "confirming" && summary.confirm_by != null ? (
+            <Countdown to={summary.confirm_by} past="closed" />
           ) : (
             summary.state
           )}
@@ -134,18 +144,26 @@ export function Trainer({ trainer, detail, reload, left }: Props) {
           A paused trainer misses its deadlines: {terms.max_missed} in a row cost the seat and a part of the stake.
         </Notice>
       )}
-      {asking && <Confirm working={working} yes={() => act("leave")} no={() => setAsking(false)} />}
+      <DisputeByNode detail={detail} seat={seat} after={reload} />
+      {asking && (
+        <Confirm
+          text={leavingText(summary.state)}
+          working={working}
+          yes={() => act("leave")}
+          no={() => setAsking(false)}
+        />
+      )}
       {problem && <Notice kind="bad">{problem}</Notice>}
     </>
   );
 }
 
-function Confirm({ yes, no, working }: { yes: () => void; no: () => void; working: boolean }) {
+type Question = { text: string; yes: () => void; no: () => void; working: boolean };
+
+function Confirm({ text, yes, no, working }: Question) {
   return (
     <Notice kind="warn">
-      <p>
-        Leaving gives your seat up for good, and the stake back. It is possible until this round's update is submitted.
-      </p>
+      <p>{text}</p>
       <div class="actions">
         <button type="button" onClick={yes} disabled={working}>
           {working ? "Leaves…" : "Leave"}

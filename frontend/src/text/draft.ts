@@ -1,6 +1,6 @@
 /** A job as the form holds it, and as the job file has it (docs/job-file.md). */
 import { COIN, escrowOf, parseAmount, type Unit } from "./amounts";
-import { parseDuration } from "./time";
+import { parseDuration, parseWait } from "./time";
 
 export type Draft = {
   name: string;
@@ -30,6 +30,7 @@ export type Draft = {
   enrolFor: string;
   submitWindow: string;
   settleWindow: string;
+  takeoverWindow: string;
   token: string;
   aggregator: string;
   aggregatorKey: string;
@@ -68,6 +69,7 @@ export const DEFAULTS: Draft = {
   enrolFor: "1 d",
   submitWindow: "10 min",
   settleWindow: "10 min",
+  takeoverWindow: "0",
   token: "",
   aggregator: "",
   aggregatorKey: "",
@@ -132,6 +134,11 @@ export function mistakesOf(draft: Draft, unit: Unit = COIN): Mistakes {
   );
   for (const field of ["enrolFor", "submitWindow", "settleWindow"] as const)
     must(field, parseDuration(draft[field]) !== null, "Give a duration such as 10 min, 2 h or 1 d.");
+  must(
+    "takeoverWindow",
+    parseWait(draft.takeoverWindow) !== null,
+    "Give a duration such as 1 h or 1 d, or 0 for none.",
+  );
   for (const field of ["learningRate", "minimum", "maximum", "std"] as const)
     must(field, decimal(draft[field]), "Give a number.");
   const sizes = draft.architecture === "cnn" ? (["channels", "height", "width"] as const) : (["features"] as const);
@@ -206,6 +213,7 @@ export function documentOf(draft: Draft, unit: Unit = COIN): Record<string, unkn
       enrol_for: parseDuration(draft.enrolFor),
       submit_window: parseDuration(draft.submitWindow),
       settle_window: parseDuration(draft.settleWindow),
+      takeover_window: parseWait(draft.takeoverWindow),
     },
     ...(draft.setup === "named" && {
       proofs: { srs: draft.srs, key: draft.key, chunk: number(draft.chunk) },

@@ -2,6 +2,7 @@
 import type { Abi } from "viem";
 import { marketAbi } from "../generated/market";
 import { formatAmount, shortHex, ZERO_ADDRESS } from "./amounts";
+import { STATES } from "./standing";
 import { exactDate } from "./time";
 
 type MarketError = Extract<(typeof marketAbi)[number], { type: "error" }>;
@@ -9,7 +10,6 @@ export type ErrorName = MarketError["name"];
 type Values = Record<string, unknown>;
 type Sentence = (values: Values) => string;
 
-const STATES = ["unknown", "open", "running", "completed", "cancelled", "aborted"];
 const state = (value: unknown) => STATES[Number(value)] ?? `in state ${value}`;
 const when = (value: unknown) => exactDate(Number(value));
 const who = (value: unknown) => shortHex(String(value));
@@ -27,11 +27,11 @@ function word(value: unknown): string {
 export const SENTENCES: Record<ErrorName, Sentence> = {
   AddressEmptyCode: (v) => `There is no contract at ${who(v.target)}; check the address.`,
   AggregatorTaken: (v) => `Job ${v.jobId} already has an aggregator, ${who(v.aggregator)}.`,
+  AlreadyDisputed: (v) => `Seat ${v.slot} has already disputed in round ${v.round}, and a dispute is final.`,
   AlreadyJoined: (v) => `${who(v.operator)} already has a seat in job ${v.jobId}.`,
   AlreadySubmitted: (v) => `Seat ${v.slot} has already submitted in round ${v.round}, and a submission is final.`,
   CoefficientCount: (v) => `The settlement has ${v.given} coefficients where ${v.required} are required.`,
   CoinTransferFailed: (v) => `${who(v.payee)} did not accept the payment of ${formatAmount(String(v.amount))}.`,
-  CommitmentSeen: (v) => `This update has been submitted in job ${v.jobId} before; each counts once.`,
   DecisionProofRefused: (v) => `The proof of who was selected in round ${v.round} of job ${v.jobId} does not hold.`,
   EnrolmentClosed: (v) => `Enrolment in job ${v.jobId} closed on ${when(v.enrolBy)}; look for a job that is open.`,
   FailedCall: () => "A call within the transaction failed and gave no reason.",
@@ -45,9 +45,12 @@ export const SENTENCES: Record<ErrorName, Sentence> = {
   KeyAlreadyPublished: (v) => `The key of job ${v.jobId} has already been handed out.`,
   KeyNotPublished: (v) => `The aggregator has not handed out the key of job ${v.jobId} yet; wait for it.`,
   NoSuchJob: (v) => `There is no job ${v.jobId} in this market.`,
-  NotAbortable: (v) => `Job ${v.jobId} cannot be aborted before its aggregator's deadline, ${when(v.abortableAfter)}.`,
+  NotAbortable: (v) =>
+    `Job ${v.jobId} can be aborted after ${when(v.abortableAfter)}: until then somebody may still work.`,
   NotAggregator: (v) => `${who(v.caller)} is not the aggregator of job ${v.jobId}.`,
   NotCancellable: (v) => `Only its owner may cancel job ${v.jobId} as long as it may still start.`,
+  NotCompletable: (v) =>
+    `Trainers of job ${v.jobId} can check its last sum until ${when(v.completableAfter)}; try again after that.`,
   NotItsCommitment: (v) => `The points given for seat ${v.slot} are not those that it committed to.`,
   NotOver: (v) => `Job ${v.jobId} is ${state(v.actual)}; this can be done only once it is over.`,
   NotOwner: (v) => `${who(v.caller)} is not the owner of job ${v.jobId}; switch to the owner's account.`,
@@ -55,9 +58,14 @@ export const SENTENCES: Record<ErrorName, Sentence> = {
     `Job ${v.jobId} cannot start yet: it has ${v.trainers} trainers and ${v.hasAggregator ? "an" : "no"} aggregator. ` +
     "It needs an aggregator, and all seats taken or enough of them once enrolment is over.",
   NotSubmitted: (v) => `The settlement of job ${v.jobId} judges somebody who did not submit.`,
+  NotTakeable: (v) =>
+    v.takeableAfter === v.takeableUntil
+      ? `Job ${v.jobId} cannot be taken over: where its aggregator fails, it can only be aborted.`
+      : `Job ${v.jobId} can be taken over from ${when(v.takeableAfter)} until ${when(v.takeableUntil)} only.`,
   NotTrainer: (v) => `${who(v.caller)} has no seat in job ${v.jobId}: it did not join, has left, or was removed.`,
   NothingOpened: (v) => `No submission of job ${v.jobId} could be opened in this round, so nothing else may be stated.`,
   NothingSubmitted: (v) => `Nobody has submitted in round ${v.round} of job ${v.jobId}: it can only be skipped.`,
+  NothingToHandOver: (v) => `Job ${v.jobId} has no aggregator that waits for what the one before had.`,
   NothingToWithdraw: (v) => `${who(v.payee)} has nothing to withdraw in ${token(v.token)}.`,
   PointCount: (v) => `The proof has ${v.given} words of points where ${v.required} are required.`,
   ReentrancyGuardReentrantCall: () => "The market was called from within one of its own calls, which it refuses.",

@@ -2,7 +2,16 @@
 export const GLOSSARY = {
   stake:
     "What a trainer deposits to join. It comes back at the end; too many missed or outlying rounds cost a part of it.",
-  bond: "What the aggregator deposits. If it misses a deadline, the bond goes to the trainers who had submitted.",
+  bond: "What the aggregator deposits. If it misses a deadline, the bond goes to the trainers who had submitted. If enough trainers dispute a sum, it is burnt.",
+  fee: "What the aggregator gets for a settled round. It is paid one round later, or at the end of the job: trainers can dispute the round's sum first.",
+  confirming:
+    "All rounds are settled, and trainers check the sum of the last one. Each takes its stake back by leaving; the last to leave completes the job. Past the deadline anyone can.",
+  dispute:
+    "A trainer says that the last sum is not to be had or does not open. Final. At the job's quorum of disputes the job ends, and bond and due fee are burnt, so that nobody gains by lying.",
+  burnt:
+    "Credited to an address that nobody has. The contract cannot know whether the aggregator or the trainers lied about a sum, so that neither gets bond and fee.",
+  takeover:
+    "Where the aggregator of a job fails, another one can deposit the bond and take its place, for a time that the terms say. The round begins anew, and the bond of the failed one goes to those it kept waiting.",
   escrow:
     "The owner's money, held by the contract from the start: rounds × (reward + fee). Nobody can take it back from a running job.",
   "faulty, f":

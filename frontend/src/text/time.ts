@@ -35,6 +35,11 @@ export function parseDuration(text: string): number | null {
   return Number.isInteger(seconds) && seconds > 0 && seconds < 2 ** 32 ? seconds : null;
 }
 
+/** As parseDuration, and "0" for none at all. */
+export function parseWait(text: string): number | null {
+  return text.trim() === "0" ? 0 : parseDuration(text);
+}
+
 export type Countdown = { past: boolean; seconds: number; text: string };
 
 /** A deadline is inclusive, as in the contract: its last second still counts. */

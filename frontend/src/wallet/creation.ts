@@ -16,12 +16,13 @@ export type Wanted = {
   maxFaulty: number;
   submitWindow: number;
   settleWindow: number;
+  takeoverWindow: number;
   aggregator: Hex | null;
 };
 
 const COMPARED = [
   ...(["reward", "fee", "stake", "bond", "rounds"] as const),
-  ...(["minTrainers", "maxTrainers", "maxFaulty", "submitWindow", "settleWindow"] as const),
+  ...(["minTrainers", "maxTrainers", "maxFaulty", "submitWindow", "settleWindow", "takeoverWindow"] as const),
 ];
 const approval = parseAbi(["function approve(address spender, uint256 amount)"]);
 
@@ -62,11 +63,17 @@ export function differences(calls: UnsignedCall[], wanted: Wanted, market: Hex):
   return found;
 }
 
-/** Whether a call reveals the validation data of this job under this content id, and does nothing else. */
-export function reveals(call: UnsignedCall, jobId: number, cid: string, market: Hex): boolean {
+/** Whether a call announces this content id for this job through that function, and does nothing else. */
+export function announces(
+  call: UnsignedCall,
+  through: "revealValidation" | "handOver",
+  jobId: number,
+  cid: string,
+  market: Hex,
+): boolean {
   try {
     const { functionName, args } = decodeFunctionData({ abi: marketAbi, data: call.data as Hex });
-    const right = functionName === "revealValidation" && args[0] === BigInt(jobId) && args[1] === cid;
+    const right = functionName === through && args[0] === BigInt(jobId) && args[1] === cid;
     return right && isAddressEqual(call.to as Hex, market) && call.value === "0";
   } catch {
     return false;

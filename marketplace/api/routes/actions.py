@@ -59,7 +59,7 @@ def join_job(request: JoinRequest, services: Services) -> LocalTrainer:
     """Joins a job with the node's own key and a data source of an allowed folder, and trains in every round."""
     me = services.node.me
     row = services.index.job(request.job_id)
-    if row.state not in ("open", "running"):
+    if row.state not in ("open", "running", "confirming"):
         raise JobOver(f"Job {request.job_id} is {row.state}.")
     source = services.folders.confined(request.data)
     wish = Wish(
@@ -86,8 +86,15 @@ def resume_trainer(job_id: JobId, services: Services) -> LocalTrainer:
 
 @router.post("/trainers/{job_id}/leave", responses=problems(404, 409, 503))
 def leave_job(job_id: JobId, services: Services) -> Done:
-    """Gives the slot up and takes the stake back; possible until this round's update is submitted."""
+    """Gives the slot up and takes the stake back: until this round's update is submitted, or after the last round."""
     return done(services.trainers.leave(job_id))
+
+
+@router.post("/trainers/{job_id}/dispute", responses=problems(404, 409, 503))
+def dispute_sum(job_id: JobId, services: Services) -> Done:
+    """Says that the last sum is not to be had or wrong. Final; at the quorum the job is aborted."""
+    services.trainers.one(job_id)
+    return done(services.node.market.dispute(services.node.me.account, job_id))
 
 
 # ---------------------------------------------------------------- data
@@ -138,7 +145,13 @@ def _values(sample: Any) -> list[float]:
 def send_call(job_id: JobId, call: CallName, services: Services) -> Done:
     """One of the exits of a job, sent with the node's own key."""
     market, account = services.node.market, services.node.me.account
-    calls = {"start": market.start, "cancel": market.cancel, "abort": market.abort, "skip": market.skip_round}
+    calls = {
+        "start": market.start,
+        "cancel": market.cancel,
+        "abort": market.abort,
+        "skip": market.skip_round,
+        "complete": market.complete,
+    }
     return done(calls[call](account, job_id))
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from eth_utils.address import to_checksum_address
 from fastapi import APIRouter, Path, Query
 
-from marketplace.api import present
+from marketplace.api import present, trouble
 from marketplace.api.models import (
     CreditFacts,
     JobDetail,
@@ -19,7 +19,16 @@ from marketplace.api.models import (
     TrainerFacts,
 )
 from marketplace.api.routes.common import JobId, Services, problems
-from marketplace.domain import ZERO_ADDRESS, Credited, Joined, Withdrawn
+from marketplace.domain import (
+    ZERO_ADDRESS,
+    AggregationAccepted,
+    ConfirmationOpened,
+    Credited,
+    Disputed,
+    Joined,
+    RoundOpened,
+    Withdrawn,
+)
 from marketplace.errors import ChainError, InputError, MeritError, NotFound
 from marketplace.services.index import JobQuery, Sort, sort_key
 from marketplace.services.rounds import opened_slots
@@ -27,6 +36,7 @@ from marketplace.services.rounds import opened_slots
 router = APIRouter(prefix="/api", tags=["market"])
 Payee = Annotated[str, Path(pattern=r"^0x[0-9a-fA-F]{40}$", examples=["0x70997970C51812dc3A010C7d01b50e0d17dc79C8"])]
 LATEST = 1000
+_PHASES = (RoundOpened, ConfirmationOpened, Disputed)
 
 
 @router.get("/jobs", responses=problems(400))
@@ -76,8 +86,14 @@ def show_job(job_id: JobId, services: Services) -> JobDetail:
         key_published=history.key_published is not None,
         revealed=history.revealed[-1].cid if history.revealed else None,
         escrow=str(history.escrow),
+        fee_due=history.fee_due,
         carry=str(history.carry),
-        exits=present.exits(history),
+        burnt=str(history.credits[ZERO_ADDRESS]),
+        takeovers=trouble.takeovers(history, _first_aggregator(services, job_id)),
+        takeover=trouble.takeover_window(history),
+        disputes=trouble.disputes(history, services.index.events(job_id=job_id, kinds=_PHASES)),
+        quorum=history.quorum,
+        exits=trouble.exits(history),
         now=services.now(),
         findings=[str(finding) for finding in history.findings],
     )
@@ -109,7 +125,9 @@ def show_round(job_id: JobId, number: Annotated[int, Path(ge=1, le=65535)], serv
     settlement = settled.settlement if settled else None
     return RoundDetail(
         summary=present.round_summary(history, entry, services.now()),
-        submissions=present.submissions(history, entry),
+        submissions=present.submissions(history, entry.submissions.values()),
+        failed=present.submissions(history, entry.failed),
+        shown=present.shown(history, number),
         judged=present.judged(history, entry),
         sum_cid=(settlement.sum_cid or None) if settlement else None,
         sum_commitment=present.hexed(settlement.sum_commitment) if settlement and settlement.sum_cid else None,
@@ -119,6 +137,13 @@ def show_round(job_id: JobId, number: Annotated[int, Path(ge=1, le=65535)], serv
         proof=proof,
         proof_problem=problem,
     )
+
+
+def _first_aggregator(services: Services, job_id: int) -> str:
+    for _, _, event in services.index.events(job_id=job_id, kinds=[AggregationAccepted], limit=1):
+        if isinstance(event, AggregationAccepted):
+            return event.aggregator
+    return ZERO_ADDRESS
 
 
 def _cost(services: Services, transaction: str) -> tuple[int, int]:

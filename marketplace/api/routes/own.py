@@ -10,7 +10,7 @@ from marketplace.api.forms import (
     Accuracy,
     Done,
     OwnPart,
-    PreparedReveal,
+    PreparedAnnouncement,
     RoundAccuracy,
     SetupEntry,
     UnsignedCall,
@@ -54,8 +54,9 @@ def list_setups(services: Services) -> list[SetupEntry]:
 
 @router.get("/jobs/{job_id}/own", responses=problems(404, 502, 503))
 def show_own_part(job_id: JobId, services: Services) -> OwnPart:
-    """What this node could do with a job: read its models, reveal its validation data."""
-    from marketplace.services.scores import holds_job_key  # noqa: PLC0415 (torch takes seconds)
+    """What this node could do with a job: read its models, hand over or reveal its validation data."""
+    from marketplace.services.owner import can_hand_over  # noqa: PLC0415 (torch takes seconds)
+    from marketplace.services.scores import holds_job_key  # noqa: PLC0415
     from marketplace.services.validation import holds_validation  # noqa: PLC0415
 
     history = services.index.history(job_id)
@@ -66,6 +67,7 @@ def show_own_part(job_id: JobId, services: Services) -> OwnPart:
         job_key=holds_job_key(services.node, history),
         validation=holds_validation(services.node, spec),
         can_reveal=holds_validation(services.node, spec) and history.state.over,
+        can_hand_over=can_hand_over(services.node, history, spec),
     )
 
 
@@ -97,15 +99,23 @@ def show_accuracy(job_id: JobId, services: Services) -> Accuracy:
 
 
 @router.post("/jobs/{job_id}/reveal/prepare", responses=problems(404, 429, 502, 503))
-def prepare_reveal(job_id: JobId, services: Services) -> PreparedReveal:
+def prepare_reveal(job_id: JobId, services: Services) -> PreparedAnnouncement:
     """Publishes the kept validation data of a job that is over, and makes the call for its owner's wallet to send."""
     from marketplace.services import owner  # noqa: PLC0415 (torch takes seconds)
 
     with services.heavy.taken():
         cid = owner.prepare_reveal(services.node, job_id)
-    data = hexed(abi.encode_call("revealValidation", (job_id, cid)))
-    call = UnsignedCall(text="Reveal the validation data", to=services.node.market.address, data=data, value="0")
-    return PreparedReveal(cid=cid, calls=[call])
+    return _announcement(services, "revealValidation", job_id, cid, "Reveal the validation data")
+
+
+@router.post("/jobs/{job_id}/hand-over/prepare", responses=problems(404, 429, 502, 503))
+def prepare_hand_over(job_id: JobId, services: Services) -> PreparedAnnouncement:
+    """Seals what the aggregator that has taken over waits for, and makes the call for the owner's wallet to send."""
+    from marketplace.services import owner  # noqa: PLC0415 (torch takes seconds)
+
+    with services.heavy.taken():
+        cid = owner.prepare_hand_over(services.node, job_id)
+    return _announcement(services, "handOver", job_id, cid, "Hand over to the aggregator that has taken over")
 
 
 @router.post("/jobs/{job_id}/reveal", responses=problems(404, 409, 429, 502, 503))
@@ -115,3 +125,9 @@ def reveal_validation(job_id: JobId, services: Services) -> Done:
 
     with services.heavy.taken():
         return done(owner.reveal_validation(services.node, job_id))
+
+
+def _announcement(services: Services, function: str, job_id: int, cid: str, text: str) -> PreparedAnnouncement:
+    data = hexed(abi.encode_call(function, (job_id, cid)))
+    call = UnsignedCall(text=text, to=services.node.market.address, data=data, value="0")
+    return PreparedAnnouncement(cid=cid, calls=[call])

@@ -1,0 +1,67 @@
+/** For an owner who signs in a wallet: gives an aggregator that has taken over what this node holds for it. */
+import { useState } from "preact/hooks";
+import { type Hex, isAddressEqual } from "viem";
+import { ApiError, type JobDetail, type OwnPart, post } from "../live/api";
+import { useNode } from "../live/node";
+import { Notice } from "../ui/parts";
+import { Progress, useTransaction, WalletChooser } from "../ui/wallet";
+import { announces } from "../wallet/creation";
+import { useWallet } from "../wallet/wallet";
+
+type Props = { detail: JobDetail; part: OwnPart | undefined; after: () => void };
+
+export function HandOver({ detail, part, after }: Props) {
+  const { job_id: jobId, owner } = detail.summary;
+  const node = useNode();
+  const wallet = useWallet();
+  const { step, run, busy } = useTransaction();
+  const [working, setWorking] = useState(false);
+  const [problem, setProblem] = useState<string | null>(null);
+  // Where the node's own key is the owner, it hands over by itself.
+  const waits = part?.can_hand_over === true && !part.owner && step.at !== "done";
+  if (!waits && step.at === "idle") return null;
+  const byOwner = wallet !== null && isAddressEqual(wallet.account, owner as Hex);
+  const send = async () => {
+    if (!node) return;
+    const { cid, calls } = await post("/api/jobs/{job_id}/hand-over/prepare", undefined, { job_id: jobId });
+    const call = calls[0];
+    if (calls.length !== 1 || !call || !announces(call, "handOver", jobId, cid, node.market as Hex))
+      return setProblem("What the node prepared does not hand this job's data over. Nothing was sent.");
+    const last = await run({ to: call.to as Hex, data: call.data as Hex, value: 0n });
+    if (last.at === "done") after();
+  };
+  const handOver = async () => {
+    setWorking(true);
+    setProblem(null);
+    try {
+      await send();
+    } catch (error) {
+      setProblem(error instanceof ApiError ? error.detail : String(error));
+    }
+    setWorking(false);
+  };
+  return (
+    <section>
+      <h2>Hand over</h2>
+      {waits && (
+        <>
+          <p>
+            Another aggregator has taken this job over and waits for{" "}
+            {part.validation ? "your validation data" : "the job key"}.
+          </p>
+          {byOwner ? (
+            <button type="button" onClick={handOver} disabled={working || busy || !node}>
+              {working ? "Hands over…" : "Hand over with your wallet"}
+            </button>
+          ) : wallet ? (
+            <Notice kind="warn">Only the job's owner can hand over: switch your wallet to the owner's account.</Notice>
+          ) : (
+            <WalletChooser purpose="with the account that created the job" />
+          )}
+        </>
+      )}
+      {problem && <Notice kind="bad">{problem}</Notice>}
+      <Progress step={step} what="Handed over." />
+    </section>
+  );
+}

@@ -1,0 +1,52 @@
+/** What is out of the ordinary with a job, in plain words: a takeover, its window, disputes, and the last check. */
+import type { JobDetail } from "../live/api";
+import { useNow } from "../live/clock";
+import { Link } from "../router";
+import { type Unit, ZERO_ADDRESS } from "../text/amounts";
+import { disputed, endedByDispute, phaseOf } from "../text/standing";
+import { Amount, Hex, Notice, Term, Transaction, When } from "../ui/parts";
+
+export function Standing({ detail, unit }: { detail: JobDetail; unit: Unit }) {
+  const { takeovers, takeover } = detail;
+  const now = useNow();
+  const { at } = phaseOf(detail, now);
+  const disputes = disputed(detail);
+  const burnt = BigInt(detail.burnt);
+  return (
+    <>
+      {takeovers.map((each) => (
+        <Notice kind="info" key={each.transaction}>
+          <Term word="takeover">Taken over</Term> in round {each.round}:{" "}
+          <Hex value={each.aggregator} what="aggregator" /> took the place of{" "}
+          <Hex value={each.failed} what="failed aggregator" />, which had missed its deadline, on{" "}
+          <When unix={each.timestamp} /> (<Transaction hash={each.transaction} />
+          ). The round began anew.
+        </Notice>
+      ))}
+      {at === "takeover" && takeover && (
+        <Notice kind="warn">
+          The aggregator has missed its deadline. Another aggregator may <Term word="takeover">take over</Term> until{" "}
+          <When unix={takeover.until} />, with{" "}
+          <code>merit aggregator run --job {detail.summary.job_id} --take-over</code>.
+        </Notice>
+      )}
+      {at === "confirming" && (
+        <Notice kind="info">
+          <Term word="confirming">Confirming</Term>: the last round is settled, and trainers check its sum. Each takes
+          its stake back when it has; the last one completes the job.
+        </Notice>
+      )}
+      {disputes && (
+        <Notice kind={endedByDispute(detail) ? "bad" : "warn"}>
+          <Term word="dispute">Disputed</Term>: {disputes}
+        </Notice>
+      )}
+      {burnt > 0n && (
+        <p class="muted">
+          <Term word="burnt">Burnt</Term>: <Amount value={burnt} unit={unit} />, which{" "}
+          <Link to={`/pay/${ZERO_ADDRESS}`}>nobody</Link> can withdraw.
+        </p>
+      )}
+    </>
+  );
+}

@@ -22,20 +22,22 @@ def parse_amount(value: int | str) -> int:
 
 def parse_duration(value: int | str) -> int:
     """`90`, `"90 s"`, `"5 min"`, `"1.5 h"`, `"2 d"` → seconds, whole and positive. Raises ValueError."""
+    if (seconds := parse_wait(value)) == 0:
+        raise ValueError(f"{value!r} is not a whole number of seconds above 0")
+    return seconds
+
+
+def parse_wait(value: int | str) -> int:
+    """As `parse_duration`, and 0 for none at all. Raises ValueError."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError(f"a duration is whole seconds or a text such as '10 min', not {value!r}")
     number, unit = (str(value), "s") if isinstance(value, int) else _split(value, "s", "10 min")
     if unit not in _SECONDS:
         raise ValueError(f"unknown unit {unit!r}; use {', '.join(_SECONDS)}")
     seconds = Fraction(number) * _SECONDS[unit]
-    if seconds <= 0 or seconds.denominator != 1:
-        raise ValueError(f"{value!r} is not a whole number of seconds above 0")
+    if seconds < 0 or seconds.denominator != 1:
+        raise ValueError(f"{value!r} is not a whole number of seconds from 0 on")
     return int(seconds)
-
-
-def parse_wait(value: int | str) -> int:
-    """As `parse_duration`, and 0 for none at all. Raises ValueError."""
-    return 0 if value in (0, "0") and not isinstance(value, bool) else parse_duration(value)
 
 
 def format_amount(amount: int, symbol: str = "ether") -> str:

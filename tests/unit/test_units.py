@@ -2,7 +2,7 @@
 
 import pytest
 
-from marketplace.units import format_amount, parse_amount, parse_duration
+from marketplace.units import format_amount, parse_amount, parse_duration, parse_wait
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,16 @@ def test_what_is_no_duration_is_refused(text: object) -> None:
 def test_amounts_are_shown_without_loss(amount: int, text: str) -> None:
     assert format_amount(amount) == text
     assert parse_amount(format_amount(amount)) == amount
+
+
+@pytest.mark.parametrize("nothing", [0, "0", "0 s", "0 h"])
+def test_a_wait_may_be_none_at_all_and_a_duration_may_not(nothing: int | str) -> None:
+    assert parse_wait(nothing) == 0
+    with pytest.raises(ValueError, match="above 0"):
+        parse_duration(nothing)
+
+
+@pytest.mark.parametrize("text", [True, False, "-1 s", -1, "0.5 s", "soon", None])
+def test_what_is_no_wait_is_refused(text: object) -> None:
+    with pytest.raises(ValueError, match=r"seconds|unit|not understood"):
+        parse_wait(text)  # type: ignore[arg-type]

@@ -170,7 +170,7 @@ def test_a_sum_that_does_not_open_its_commitment_is_named(world: World, monkeypa
     honest = files.pack_sum
     off = np.eye(1, D, dtype=np.int64)[0]
     monkeypatch.setattr(
-        "marketplace.services.aggregator.pack_sum", lambda total, blinders, c: honest(total + off, blinders, c)
+        "marketplace.services.settlements.pack_sum", lambda total, blinders, c: honest(total + off, blinders, c)
     )
     play = new_play(world, rounds=1)
     play.finish()

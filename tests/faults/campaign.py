@@ -1,9 +1,10 @@
 """Seeded faults against whole jobs: `python -m tests.faults.campaign --runs 200 --seed 1 [--minutes 20]`.
 
-Each run is a small real job: an aggregator, trainers and an index as processes of their own, a real Anvil behind an RPC
-that can misbehave, a storage folder or a real Kubo. While it runs, its plan, drawn from its seed, kills processes,
-reorganizes the chain, spoils answers and blocks. Time is the chain's: once nothing happens any more, it is moved past
-the next deadline. The plan repeats with the seed; which step a fault meets also depends on how fast the machine is.
+Each run is a small real job: an aggregator, trainers and a node (`merit up`), each a process; a real Anvil, in
+some runs a Ganache, behind an RPC that can misbehave; a storage folder or a real Kubo. While it runs, its plan, drawn
+from its seed, kills processes, reorganizes the chain, spoils answers and blocks. Time is the chain's: once nothing
+happens any more, it is moved past the next deadline. The plan repeats with the seed; which step a fault meets also
+depends on how fast the machine is.
 
 What must hold after every run is in `tests/faults/verdict.py`; what is drawn, in `tests/faults/plan.py`.
 """
@@ -12,7 +13,6 @@ import argparse
 import json
 import logging
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -24,12 +24,14 @@ from pathlib import Path
 
 from marketplace.cli.demo.cast import data_schema
 from marketplace.services.setups import Setups
+from tests.faults.cast import Theatre
 from tests.faults.plan import draw
-from tests.faults.run import Result, Theatre, perform
+from tests.faults.run import Result, perform
+from tests.ipfs_node import MISSING, kubo
 from trainer.data import read, write_npz
 from trainer.data.split import hold_out, iid
 
-KUBO_EVERY, EXECUTED_EVERY = 20, 10
+KUBO_EVERY, EXECUTED_EVERY, GANACHE_EVERY = 20, 10, 50
 SAMPLES = 60  # of each trainer
 
 
@@ -71,24 +73,26 @@ _theatre: list[Theatre] = []  # this worker's, once it has one
 
 def _open(shared: str) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
+    logging.disable(logging.WARNING)  # that set-ups are for development
     _theatre.append(Theatre(Path(shared)))
 
 
-def _one(seed: int, kubo: bool, executed: bool) -> Result:
-    return perform(_theatre[0], draw(seed, kubo=kubo, executed=executed))
+def _one(seed: int) -> Result:
+    of = {
+        "kubo": kubo() is not None and seed % KUBO_EVERY == 0,
+        "executed": seed % EXECUTED_EVERY == 5,
+        "ganache": seed % GANACHE_EVERY == 7,
+    }
+    return perform(_theatre[0], draw(seed, **of))
 
 
 def campaign(seeds: list[int], *, workers: int, minutes: float, out: "Path | None" = None) -> Tally:
     """Plays the seeds, in parallel, until all are played or the time is up; says each run in a line."""
     tally, started = Tally(), time.monotonic()
-    has_kubo = shutil.which("ipfs") is not None
     with tempfile.TemporaryDirectory(prefix="merit-faults-") as shared:
         prepare(Path(shared))
         with ProcessPoolExecutor(workers, get_context("spawn"), _open, (shared,)) as pool:
-            waiting = {
-                pool.submit(_one, seed, has_kubo and seed % KUBO_EVERY == 0, seed % EXECUTED_EVERY == 5): seed
-                for seed in seeds
-            }
+            waiting = {pool.submit(_one, seed): seed for seed in seeds}
             for done in as_completed(waiting):
                 if done.cancelled():
                     continue
@@ -101,8 +105,8 @@ def campaign(seeds: list[int], *, workers: int, minutes: float, out: "Path | Non
                 if time.monotonic() - started > 60 * minutes:
                     for other in waiting:
                         other.cancel()
-    if not has_kubo:
-        tell("NO KUBO ON THIS MACHINE (`ipfs` on PATH): no run used one")
+    if kubo() is None:
+        tell(f"{MISSING}: no run used one")
     return tally
 
 
@@ -121,7 +125,7 @@ def say(result: Result) -> None:
 
 
 def main() -> int:
-    logging.disable(logging.WARNING)  # that set-ups are for development
+    logging.disable(logging.WARNING)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1, help="of the first run; each next run has the next")

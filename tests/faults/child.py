@@ -10,24 +10,22 @@ import resource
 import sys
 import threading
 import time
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from io import BytesIO
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors.numpy import save
 
+import marketplace.api.serve
 import marketplace.cli.main
 import marketplace.services.aggregator
 import marketplace.services.audit
 import marketplace.services.owner
-from marketplace.chain.events import EventReader
-from marketplace.keys.sealing import seal_bytes_to
+from marketplace.keys.sealing import SealSecrets, seal_to
 from marketplace.services import trainer
-from marketplace.services.index import Index
 from trainer.config import TrainingConfig
 from trainer.train import warm_up
 from zk.files import pack_update
@@ -50,26 +48,22 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Order:
-    """arguments: of `merit`; ["index", DATABASE] follows the market with an index instead."""
+    """arguments: of `merit`."""
 
     arguments: list[str]
     environment: dict[str, str]
-    errors: Path
     trouble: Trouble = field(default_factory=Trouble)
 
 
-def play(order: Order, output: Connection) -> None:
-    """Runs the order to its end, its notices going to `output`."""
+def play(order: Order, output: Connection, errors: Connection) -> None:
+    """Runs the order to its end. Its notices and errors go through pipes: what a full disk does to it is seen."""
     os.environ.update(order.environment)
     os.dup2(output.fileno(), 1)
-    os.dup2(os.open(order.errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), 2)
+    os.dup2(errors.fileno(), 2)
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     _afflict(order.trouble)
-    if order.arguments[0] == "index":
-        _index(order.arguments[1])
-        return
     sys.argv = ["merit", "--json", *order.arguments]
     marketplace.cli.main.main()
 
@@ -96,7 +90,7 @@ def _turn(kind: str) -> None:
     if kind == "forgetful":
         _forget()
         return
-    honest_pack, honest_seal = pack_update, seal_bytes_to
+    honest_pack, honest_seal = pack_update, seal_to
 
     def pack(row: Any, blinders: bytes, points: bytes, c: int) -> bytes:
         match kind:
@@ -113,17 +107,18 @@ def _turn(kind: str) -> None:
         raw = {"blinders": np.frombuffer(blinders, np.uint8), "commitment": np.frombuffer(points, np.uint8)}
         return save({"update": wrong, **raw})
 
-    def seal(key: bytes, content: bytes, context: Any) -> bytes:
+    def seal(key: bytes, source: Any, sink: Any, context: Any) -> SealSecrets:
         match kind:
             case "wrong key":
-                return honest_seal(bytes([9]) + bytes(31), content, context)
+                key = bytes([9]) + bytes(31)
             case "wrong round":
-                return honest_seal(key, content, type(context)(**{**_fields(context), "round": context.round + 1}))
+                context = replace(context, round=context.round + 1)
             case "not sealed":
-                return content
-        return honest_seal(key, content, context)
+                sink.write(source.getvalue())
+                sink = BytesIO()
+        return honest_seal(key, source, sink, context)
 
-    vars(trainer).update(pack_update=pack, seal_bytes_to=seal)
+    trainer.pack_update, trainer.seal_to = pack, seal
 
 
 def _forget() -> None:
@@ -134,23 +129,3 @@ def _forget() -> None:
         return honest(self, job, *rest)
 
     vars(trainer)["TrainerAgent"]._submit = submit
-
-
-def _fields(context: Any) -> dict[str, Any]:
-    return {name: getattr(context, name) for name in type(context).__dataclass_fields__}
-
-
-def _index(database: str) -> None:
-    """Keeps an index of the market, as a node does, until it is killed."""
-    from marketplace.chain.connection import Connection as Chain
-    from marketplace.errors import MeritError
-
-    chain = Chain(os.environ["MERIT_RPC"], timeout=1)
-    market = os.environ["MERIT_MARKET"]
-    index = Index(f"sqlite:///{database}", chain_id=chain.chain_id, market=market, first_block=0)
-    reader = EventReader(chain, market)
-    while True:
-        with suppress(MeritError):
-            while index.update(reader, chain):
-                pass
-        time.sleep(0.2)

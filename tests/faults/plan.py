@@ -1,6 +1,6 @@
 """What a run's seed decides: its job, and the faults that befall it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from tests.faults import rpc
@@ -9,10 +9,11 @@ from tests.faults.stage import Shelf
 
 # What a party says when one of its phases ends: a fault at a phase's boundary comes at once after it.
 PHASES = ("accepted", "joined", "start", "key", "training", "trained", "submitted", "proved", "settled", "over")
+LAST_SIGNS = ("accepted", "start", "key", "submitted", "proved", "settled")  # of an aggregator that is gone then
 KINDS = {  # and how often each is drawn
     "kill aggregator": 4,
     "kill trainer": 4,
-    "kill index": 1,
+    "kill node": 1,
     "kill chain": 2,
     "kill chain, tail lost": 1,
     "kill storage": 1,
@@ -40,7 +41,8 @@ class Fault:
 @dataclass(frozen=True)
 class Plan:
     """skew: seconds by which each process's clock is off. hostile: what trainer 0 submits in place of updates, or "".
-    silent: whether the last trainer never comes. finality: seconds that ends are waited for.
+    finality: seconds that ends are waited for. gone: the phase after which the aggregator is killed for good, or "";
+    the job then has another one that takes over, and its owner watches where that takes the owner's data.
     """
 
     seed: int
@@ -52,18 +54,39 @@ class Plan:
     finality: int
     kubo: bool
     executed: bool
+    ganache: bool = False
+    gone: str = ""
 
 
-def draw(seed: int, *, kubo: bool, executed: bool) -> Plan:
+def draw(seed: int, *, kubo: bool = False, executed: bool = False, ganache: bool = False) -> Plan:
+    """executed: processes are started from their files, so that nothing but their end can be done to them.
+
+    Where storage is a Kubo, it is killed wherever a folder would be spoiled. A Ganache neither reorganizes its blocks
+    nor loses any.
+    """
     random = Random(seed)
     rule = random.choice(["reference", "krum-cosine"])
     trainers = random.choice([2, 3, 3])
     faults = tuple(_fault(random) for _ in range(random.randint(2, 6)))
-    off = random.random() < 0.25
+    if kubo:
+        faults = (*(_instead(fault, "storage", "kill storage") for fault in faults), _kubo_dies(random))
+    if ganache:
+        faults = tuple(_instead(fault, "kill chain, tail lost", "kill chain") for fault in faults)
+        faults = tuple(_instead(fault, "reorg", "kill node") for fault in faults)
+    off = not executed and random.random() < 0.25
     skew = tuple(random.choice([-400_000_000, -3600, 3600, 400_000_000]) if off else 0 for _ in range(trainers + 1))
-    hostile = random.choice(HOSTILE) if trainers == 3 and random.random() < 0.35 else ""
+    hostile = random.choice(HOSTILE) if not executed and trainers == 3 and random.random() < 0.35 else ""
     finality = 900 if any(fault.kind in ("reorg", "kill chain, tail lost") for fault in faults) else 0
-    return Plan(seed, rule, trainers, faults, skew, hostile, finality, kubo, executed)
+    gone = random.choice(LAST_SIGNS) if random.random() < 0.15 else ""
+    return Plan(seed, rule, trainers, faults, skew, hostile, finality, kubo, executed, ganache, gone)
+
+
+def _instead(fault: Fault, kind: str, other: str) -> Fault:
+    return replace(fault, kind=other) if fault.kind == kind else fault
+
+
+def _kubo_dies(random: Random) -> Fault:
+    return Fault("kill storage", random.choice(PHASES[3:9]), 1, 0.0, 0)
 
 
 def _fault(random: Random) -> Fault:

@@ -1,9 +1,9 @@
-"""What a campaign's run is played on: an Anvil that can be killed with its state kept, and parties as processes."""
+"""What a campaign's run is played on: parties as processes, and storage that can be killed or spoiled."""
 
-import gzip
 import json
 import os
 import queue
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,71 +16,14 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-import requests
-
-from marketplace.chain.anvil import Anvil
-from marketplace.chain.connection import Connection
 from tests.faults import child
 from tests.faults.child import Order, Trouble
-from tests.ipfs_node import _await_api
+from tests.ipfs_node import MISSING, _await_api, kubo
 
 SERVER = get_context("forkserver")
 SERVER.set_forkserver_preload(["tests.faults.child"])
 PASSWORD = "test"
 MAX_STARTS = 30  # of one party in one run: whoever needs more makes no progress
-
-
-class Ledger:
-    """An Anvil whose process is killed and which goes on from a state that was kept, at another port."""
-
-    def __init__(self, folder: Path, state: Path | None = None) -> None:
-        self._folder = folder
-        self.kept = state
-        self._start()
-
-    def _start(self) -> None:
-        self._anvil = Anvil(state=None)
-        if self.kept is not None:
-            self._anvil._command += ["--load-state", str(self.kept)]
-        self._anvil.__enter__()
-        self.url = self._anvil.url
-        self.connection = Connection(self.url, timeout=20)
-        self.first = self.height()
-
-    def height(self) -> int:
-        return int(self.connection.request("eth_blockNumber"), 16)
-
-    def keep(self, path: Path | None = None) -> None:
-        """Remembers the state of this moment: what a restart goes on from."""
-        path = path or self._folder / "state.json"
-        path.write_bytes(gzip.decompress(bytes.fromhex(self.connection.request("anvil_dumpState")[2:])))
-        self.kept = path
-
-    def kill(self) -> None:
-        """SIGKILL, and a start from the state that was kept last; the clock goes on."""
-        moment = self.connection.now()
-        (anvil,) = _children(self._anvil._process.pid)
-        os.killpg(anvil, signal.SIGKILL)  # the guard made it a group: npm starts Anvil through a program of its own
-        self._anvil.__exit__()
-        self._start()
-        ahead = moment - self.connection.now()
-        if ahead > 0:
-            self.connection.request("evm_increaseTime", ahead)
-            self.connection.request("evm_mine")
-
-    def reorganize(self, depth: int) -> int:
-        """Replaces the last blocks, as many as this Anvil still can, by empty ones; how many."""
-        depth = min(depth, self.height() - self.first - 1)
-        if depth > 0:
-            self.connection.request("anvil_reorg", depth, [])
-        return max(0, depth)
-
-    def close(self) -> None:
-        self._anvil.__exit__()
-
-
-def _children(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @dataclass
@@ -97,6 +40,7 @@ class Party:
     killed: int = 0
     code: int | None = None
     process: "BaseProcess | subprocess.Popen[str] | None" = None
+    _keeper: threading.Thread | None = None
 
     def start(self, *, executed: bool = False) -> None:
         """executed: as a program from its file, with no trouble but being killed; else forked, which is faster."""
@@ -116,13 +60,17 @@ class Party:
             source = os.fdopen(os.dup(popen.stdout.fileno()), encoding="utf-8") if popen.stdout else None
         else:
             ours, theirs = SERVER.Pipe(duplex=False)
-            order = Order(self.arguments, self.environment, self.errors, self.trouble)
-            forked = SERVER.Process(target=child.play, args=(order, theirs), daemon=True)
+            heard, said = SERVER.Pipe(duplex=False)
+            order = Order(self.arguments, self.environment, self.trouble)
+            forked = SERVER.Process(target=child.play, args=(order, theirs, said), daemon=True)
             forked.start()
-            theirs.close()
             self.process = forked
             source = os.fdopen(os.dup(ours.fileno()), encoding="utf-8")
-            ours.close()
+            errors = os.fdopen(os.dup(heard.fileno()), "rb", buffering=0)
+            self._keeper = threading.Thread(target=self._keep, args=(errors,), daemon=True)
+            self._keeper.start()
+            for end in (ours, theirs, heard, said):
+                end.close()
         threading.Thread(target=self._read, args=(source,), daemon=True).start()
         self.trouble = replace(self.trouble, file_bytes=None)  # a disk is full until somebody looks after it
 
@@ -133,6 +81,16 @@ class Party:
                     self.news.put((self, json.loads(line)))
                 except ValueError:  # it was killed in the middle of a line
                     continue
+
+    def _keep(self, source: Any) -> None:
+        with source, self.errors.open("ab", buffering=0) as errors:
+            shutil.copyfileobj(source, errors, 1024)
+
+    def said(self) -> str:
+        """Its standard error of all its starts; complete once it has ended."""
+        if self._keeper is not None and self.ended() is not None:
+            self._keeper.join(5)
+        return self.errors.read_text(errors="replace") if self.errors.exists() else ""
 
     def kill(self) -> bool:
         """SIGKILL; False where it has ended."""
@@ -169,7 +127,10 @@ class Kubo:
     """A real Kubo daemon that can be killed and comes back at its address with its blocks."""
 
     def __init__(self, folder: Path, seconds: float = 60.0) -> None:
-        self._folder, self._seconds = folder, seconds
+        program = kubo()
+        if program is None:
+            raise RuntimeError(MISSING)
+        self._program, self._folder, self._seconds = program, folder, seconds
         folder.mkdir(parents=True)
         self._environment = {**os.environ, "IPFS_PATH": str(folder / "repo"), "IPFS_TELEMETRY": "off"}
         self._run("init", "--profile=test")
@@ -180,15 +141,14 @@ class Kubo:
         self._start()
 
     def _run(self, *command: str) -> None:
-        subprocess.run(
-            ["ipfs", *command], env=self._environment, capture_output=True, check=True, timeout=self._seconds
-        )
+        command = (self._program, *command)
+        subprocess.run(command, env=self._environment, capture_output=True, check=True, timeout=self._seconds)
 
     def _start(self) -> None:
         (self._folder / "repo/api").unlink(missing_ok=True)
         log = self._folder / "log"
         with log.open("ab") as output:
-            command = ["ipfs", "daemon", "--offline"]
+            command = [self._program, "daemon", "--offline"]
             self._daemon = subprocess.Popen(command, env=self._environment, stdout=output, stderr=output)
         _await_api(self._daemon, self._folder / "repo/api", log)
 
@@ -209,7 +169,7 @@ class Shelf:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._aside: list[tuple[float, Path, bytes]] = []
+        self._aside: dict[Path, tuple[float, bytes]] = {}  # until when it is spoiled, and what it is otherwise
 
     def files(self) -> list[Path]:
         """The oldest first."""
@@ -217,25 +177,18 @@ class Shelf:
         return sorted(found, key=lambda path: path.stat().st_mtime_ns)
 
     def spoil(self, kind: str, path: Path, seconds: float) -> None:
-        """seconds: until the file is as it was."""
-        content = path.read_bytes()
-        self._aside.append((time.monotonic() + seconds, path, content))
+        """seconds: until the file is as it was before anything befell it."""
+        content = self._aside[path][1] if path in self._aside else path.read_bytes()
+        self._aside[path] = (time.monotonic() + seconds, content)
         match kind:
             case "lost" | "delayed":
                 path.unlink()
             case "truncated":
-                os.truncate(path, len(content) // 2)
+                path.write_bytes(content[: len(content) // 2])
             case "corrupt":
                 path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
 
     def mend(self, *, all: bool = False) -> None:
-        due = [entry for entry in self._aside if all or entry[0] <= time.monotonic()]
-        self._aside = [entry for entry in self._aside if entry not in due]
-        for _, path, content in reversed(due):
-            path.write_bytes(content)
-
-
-def balance(url: str, address: str, wei: int) -> None:
-    """Gives an account its money without a transaction."""
-    body = {"jsonrpc": "2.0", "id": 1, "method": "anvil_setBalance", "params": [address, hex(wei)]}
-    requests.post(url, json=body, timeout=20).raise_for_status()
+        due = [path for path, (until, _) in self._aside.items() if all or until <= time.monotonic()]
+        for path in due:
+            path.write_bytes(self._aside.pop(path)[1])

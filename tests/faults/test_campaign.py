@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.campaign import prepare
+from tests.faults.cast import Theatre
 from tests.faults.plan import PHASES, Fault, Plan, draw
-from tests.faults.run import Theatre, perform
+from tests.faults.run import perform
 
 pytestmark = pytest.mark.slow
 SECONDS = 240.0

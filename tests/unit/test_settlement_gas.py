@@ -183,8 +183,8 @@ LIES: dict[Callable[[Settlement, RoundProof], tuple[Settlement, RoundProof]], st
     [
         (Rule.KRUM_COSINE, 8, 1, 900_000),
         (Rule.KRUM_COSINE, 16, 8, 2_200_000),
-        (Rule.REFERENCE, 8, 1, 950_000),
-        (Rule.REFERENCE, 16, 8, 2_400_000),
+        (Rule.REFERENCE, 8, 1, 920_000),
+        (Rule.REFERENCE, 16, 8, 2_340_000),
     ],
 )
 def test_a_first_round_is_settled_by_proofs_within_its_gas_and_by_nothing_else(

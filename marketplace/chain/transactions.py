@@ -210,8 +210,8 @@ def _priced(connection: Connection, sender: ChecksumAddress, call: dict[str, obj
     block = connection.ask(lambda eth: eth.get_block("latest"))
     if "baseFeePerGas" not in block:
         raise ChainError(f"Chain {connection.chain_id} has no EIP-1559 fees, which Merit needs: use another chain.")
-    # The state may change until it is mined: a quarter, and a job's end, where the call has become its last one. What is
-    # not used costs nothing.
+    # The state may change until it is mined: a quarter, and the end of a job, where the call has become the last of it.
+    # What is not used costs nothing.
     gas = min(estimate * 5 // 4 + 100_000, block["gasLimit"])
     tip = _tip(connection)
     price = 2 * block["baseFeePerGas"] + tip

@@ -66,10 +66,18 @@ class Ledger:
         self.connection.request("anvil_setBalance", address, hex(wei))
 
     def reorganize(self, depth: int) -> int:
-        """Replaces the last blocks, as many as this Anvil still can, by empty ones; how many."""
-        depth = min(depth, self.height() - self.first - 1)
+        """Replaces the last blocks, as many as this Anvil still can, by empty ones; how many.
+
+        Anvil loses blocks where it is told to in the midst of making one: it makes none meanwhile, and the one that is
+        mined here waits for one that is on its way.
+        """
+        self.connection.request("evm_setAutomine", False)
+        self.mine(1)
+        depth = min(depth, self.height() - self.first - 2)
         if depth > 0:
-            self.connection.request("anvil_reorg", depth, [])
+            self.connection.request("anvil_reorg", depth + 1, [])
+        self.connection.request("evm_setAutomine", True)
+        self.mine(1)  # what was sent meanwhile
         return max(0, depth)
 
     def close(self) -> None:

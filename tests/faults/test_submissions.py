@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from marketplace.chain.clock import skip_to
 from marketplace.chain.market import Market
@@ -59,11 +60,11 @@ def finish_round(play: Play, agents: list[Any]) -> Any:
     pytest.fail("round 1 is not settled")
 
 
-def sealed(play: Play, content: bytes, *, party: str | None = None) -> str:
+def sealed(play: Play, content: bytes, *, party: str = "", round: int = 1, key: bytes = b"") -> str:
+    """Of the third trainer, in round 1, to the aggregator, where not said otherwise."""
     trainer = play.trainers[2]
-    party = party or trainer.me.address
-    context = trainer.context(Purpose.UPDATE, job_id=play.job_id, round=1, party=party)
-    return put_bytes(play.world.storage, seal_bytes_to(play.aggregator.me.encryption_key, content, context))
+    context = trainer.context(Purpose.UPDATE, job_id=play.job_id, round=round, party=party or trainer.me.address)
+    return put_bytes(play.world.storage, seal_bytes_to(key or play.aggregator.me.encryption_key, content, context))
 
 
 def assert_only_the_attacker_lost(play: Play, history: Any, *, unopened: bool = True) -> None:
@@ -83,6 +84,12 @@ COMMITMENT = commitment_hash(POINTS)
 FILE = pack_update(UPDATE, BLINDERS, POINTS, 1)
 
 
+def holding(value: float, dtype: type) -> bytes:
+    """An update's file, but for its values."""
+    rest = {"blinders": np.frombuffer(BLINDERS, np.uint8), "commitment": np.frombuffer(POINTS, np.uint8)}
+    return save({"update": np.full(D, value, dtype), **rest})
+
+
 def dishonest(play: Play, update: Any, points: bytes | None = None) -> tuple[bytes, str]:
     """A submission of points that the update does not open: they commit to another, in the job's own set-up."""
     srs = play.trainer(2)._setup.srs
@@ -100,6 +107,11 @@ ATTACKS = {
         COMMITMENT,
         sealed(play, pack_update(UPDATE[:-1], BLINDERS, POINTS, 1)),
     ),
+    "NaN": lambda play: (COMMITMENT, sealed(play, holding(np.nan, np.float32))),
+    "infinities": lambda play: (COMMITMENT, sealed(play, holding(np.inf, np.float32))),
+    "values out of range": lambda play: (COMMITMENT, sealed(play, holding(-(2**15), np.int16))),
+    "sealed to another key": lambda play: (COMMITMENT, sealed(play, FILE, key=play.owner.me.encryption_key)),
+    "sealed for another round": lambda play: (COMMITMENT, sealed(play, FILE, round=2)),
     "bytes that are no update": lambda play: (COMMITMENT, sealed(play, b"\x80\x04K\x2a.")),
     "sealed for another operator": lambda play: (COMMITMENT, sealed(play, FILE, party=play.trainers[0].me.address)),
     "bytes that are not sealed": lambda play: (COMMITMENT, put_bytes(play.world.storage, b"hello")),

@@ -94,6 +94,8 @@ class AggregatorAgent:
                 self._report(Notice("over", f"Job {self._job_id} is {job.state.name.lower()}."))
             return Step.FINISHED if self._feed.stands(self._feed.last) else Step.WAITING
         me = self._node.me.address
+        if self._take_over and job.state is State.OPEN:
+            return Step.WAITING
         if job.aggregator == ZERO_ADDRESS and self._node.market.connection.now() <= self._terms.enrol_by:
             return self._accept()
         if job.aggregator not in (me, ZERO_ADDRESS):

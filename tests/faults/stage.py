@@ -28,7 +28,10 @@ MAX_STARTS = 30  # of one party in one run: whoever needs more makes no progress
 
 @dataclass
 class Party:
-    """One of the job's processes, its home, and how often it was started, killed, and ended by itself."""
+    """One of the job's processes, its home, how often it was started and killed, and its exit code once it has ended.
+
+    spoke: whether it has told of anything since it was started last.
+    """
 
     name: str
     arguments: list[str]
@@ -39,13 +42,14 @@ class Party:
     starts: int = 0
     killed: int = 0
     code: int | None = None
+    spoke: bool = False
     process: "BaseProcess | subprocess.Popen[str] | None" = None
     _keeper: threading.Thread | None = None
 
     def start(self, *, executed: bool = False) -> None:
         """executed: as a program from its file, with no trouble but being killed; else forked, which is faster."""
         self.starts += 1
-        self.code = None
+        self.code, self.spoke = None, False
         if executed:
             with self.errors.open("ab") as errors:
                 popen = subprocess.Popen(
@@ -79,6 +83,7 @@ class Party:
             for line in source:
                 try:
                     self.news.put((self, json.loads(line)))
+                    self.spoke = True
                 except ValueError:  # it was killed in the middle of a line
                     continue
 

@@ -40,6 +40,16 @@ def fail_in_round_two(play: Play) -> list[Any]:
     pytest.fail("round 2 is not reached")
 
 
+def test_who_waits_to_take_over_leaves_an_open_job_alone(world: World) -> None:
+    """Also one that has lost its aggregator's acceptance to a reorganization, and can only be cancelled."""
+    play = new_play(world, takeover_window="1 h")
+    _, other = rescuer(play)
+    assert other.step() is Step.WAITING
+    play.world.chain.forward(10_000)
+    assert other.step() is Step.WAITING
+    assert play.world.chain.market.job(play.job_id).state is State.OPEN
+
+
 @pytest.mark.parametrize("rule", ["reference", "krum-cosine"])
 def test_a_round_is_finished_by_an_aggregator_that_takes_over(world: World, rule: str) -> None:
     by_reference = rule == "reference"

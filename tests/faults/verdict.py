@@ -3,6 +3,7 @@
 import time
 
 from marketplace.domain import ZERO_ADDRESS
+from marketplace.errors import ChainError, JobOver
 from marketplace.services.index import Index
 from marketplace.services.node import JobFeed
 from tests.faults.child import Trouble
@@ -11,7 +12,7 @@ from tests.faults.stage import Party
 
 AUDIT_SECONDS = 120.0
 BYSTANDERS = ("node", "owner")  # they end at an outage, and are started again
-CLEAN_EXITS = (0, 8, -9)  # the job is over; it was over when it started; it was killed
+CLEAN_EXITS = (0, JobOver.exit_code, -9)  # the job is over; it was over when it started; it was killed
 
 
 def judge(scene: Scene) -> None:
@@ -60,8 +61,13 @@ def _look_at_processes(scene: Scene) -> None:
         party.stop()
         if "Traceback" in party.said():
             scene.result.problems.append(f"{party.name} crashed: {_last_words(party)}")
-        elif party.name not in BYSTANDERS and not party.trouble.hostile and party.ended() not in (*CLEAN_EXITS, None):
+        elif not (party.name in BYSTANDERS or party.trouble.hostile or _ended_well(party)):
             scene.result.problems.append(f"{party.name} ended with {party.ended()}: {_last_words(party)}")
+
+
+def _ended_well(party: Party) -> bool:
+    """Or it was started while the chain gave no answer, which it says and ends."""
+    return party.ended() in (*CLEAN_EXITS, None) or (party.ended() == ChainError.exit_code and not party.spoke)
 
 
 def _last_words(party: Party) -> str:

@@ -6,7 +6,7 @@ UV := build/uv/bin/uv
 ARGS ?=
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help setup demo page up docs test test-page test-rust test-unit test-contracts test-e2e check bench bench-proofs
+.PHONY: help setup demo page up docs test test-page test-rust test-unit test-contracts test-e2e check bench bench-proofs bench-load
 .PHONY: screenshots test-faults test-invariants test-invariants-nightly fuzz fuzz-rust slither sbom advisories format lock artifacts clean
 
 help: ## what there is to make
@@ -94,6 +94,9 @@ bench: setup ## a round's phases, and the Gram matrix, with time and bytes
 
 bench-proofs: setup ## commitments and Gram proofs; ARGS="--d 1048576 --n 16 --chunk 131072 --json FILE"
 	$(BIN)/python -m benches.proofs $(ARGS)
+
+bench-load: setup ## a node with 500 trainers, an aggregator with 32 of 2^20 parameters, memory; ARGS="node --minutes 60"
+	$(BIN)/python -m benches.load $(ARGS)
 
 format: setup ## rewrite the sources in the house style
 	$(BIN)/ruff check --fix-only .

@@ -203,8 +203,8 @@ class Scene:
         """Seconds without news before time is moved."""
         if idle:
             return WAITING
-        judge_and_trainers = self.parties[: 1 + self.plan.trainers]
-        if self.plan.executed and any(party.ended() is None and not party.spoke for party in judge_and_trainers):
+        first = [party for party in self.parties[: 1 + self.plan.trainers] if party.starts == 1]
+        if self.plan.executed and any(party.ended() is None and not party.spoke for party in first):
             return LOADING
         return BEREFT if self.gone else QUIET
 

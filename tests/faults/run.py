@@ -1,6 +1,7 @@
 """One run of a campaign: the parties of a job are started, its plan's faults befall them, and it is seen to its end."""
 
 import queue
+import signal
 import tempfile
 import time
 from collections import Counter
@@ -192,9 +193,11 @@ class Scene:
         ]
 
     def _restart_ended(self) -> bool:
-        """Starts again who ended before the job did, but for who had no more to do, as whoever runs it would."""
+        """Starts again who ended before the job did, as whoever runs it would: not who had no more to do, nor who has
+        spoiled its own files."""
         ended = [party for party in self.parties if party.ended() not in (None, 0) and party is not self.gone]
-        again = [party for party in ended if party.starts < MAX_STARTS]
+        honest = [party for party in ended if not party.trouble.hostile or party.code == -signal.SIGKILL]
+        again = [party for party in honest if party.starts < MAX_STARTS]
         for party in again:
             party.start()
         return bool(again)

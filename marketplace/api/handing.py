@@ -4,11 +4,11 @@ import logging
 import time
 
 from marketplace.api.node import AGAIN_AFTER, NodeServices
-from marketplace.domain import State, TakenOver
+from marketplace.domain import TakenOver
 from marketplace.errors import MeritError
 from marketplace.replay import JobHistory
 from marketplace.services.agent import Notice, Step
-from marketplace.services.node import Node, job_key
+from marketplace.services.node import Node
 
 log = logging.getLogger("merit.node")
 LOOKED_THROUGH = 200  # takeovers at a time
@@ -38,28 +38,18 @@ class HandingOver:
             if moment > time.monotonic():
                 continue
             try:
-                done = self._hand_over(index.history(job_id), me.address)
+                self._hand_over(index.history(job_id), me.address)
+                del self._waiting[job_id]
             except MeritError as error:
                 log.warning("job %d cannot be handed over yet: %s", job_id, error)
-                done = False
-            if done:
-                del self._waiting[job_id]
-            else:
                 self._waiting[job_id] = time.monotonic() + AGAIN_AFTER
         return Step.WAITING
 
     def report(self, notice: Notice) -> None:
         log.warning(notice.text)
 
-    def _hand_over(self, history: JobHistory, me: str) -> bool:
-        """True when nothing is left to do."""
-        from marketplace.services.handover import hand_over  # noqa: PLC0415 (torch takes seconds)
-        from marketplace.services.validation import holds_validation  # noqa: PLC0415
+    def _hand_over(self, history: JobHistory, me: str) -> None:
+        from marketplace.services.handover import hand_over_all  # noqa: PLC0415 (torch takes seconds)
 
-        handed = any(event.sender == me for event in history.handed_over)
-        if history.state is not State.RUNNING or not history.unready or handed:
-            return True
-        spec = self._services.spec(history.created)
-        key = job_key(self._node, history) if history.keys else b""
-        hand_over(self._node, history, key, spec if holds_validation(self._node, spec) else None)
-        return True
+        if history.waits_for(me):
+            hand_over_all(self._node, history, self._services.spec(history.created))

@@ -140,6 +140,11 @@ class JobHistory:
         """Whether the aggregator has taken over and not published the key."""
         return bool(self.takeovers) and self.key_published is None
 
+    def waits_for(self, sender: str) -> bool:
+        """Whether an aggregator that has taken over waits for what `sender` has not handed over to it yet."""
+        handed = any(event.sender == sender for event in self.handed_over)
+        return self.state is State.RUNNING and self.unready and not handed
+
     @property
     def failed_after(self) -> int:
         """The last second that the running round's aggregator has, for what it has to do next."""

@@ -19,8 +19,14 @@ from marketplace.keys.sealing import (
     seal_bytes_to,
 )
 from marketplace.replay import JobHistory
-from marketplace.services.node import Node, fetch_opened
-from marketplace.services.validation import Validation, kept_validation, open_validation, seal_validation
+from marketplace.services.node import Node, fetch_opened, job_key
+from marketplace.services.validation import (
+    Validation,
+    holds_validation,
+    kept_validation,
+    open_validation,
+    seal_validation,
+)
 from marketplace.spec import Spec
 from marketplace.storage import get_bytes, put_bytes
 
@@ -43,6 +49,12 @@ def hand_over(node: Node, history: JobHistory, key: bytes = b"", spec: Spec | No
     """
     cid = seal_handover(node, history, node.me.address, key, spec)
     return node.market.hand_over(node.me.account, history.created.job_id, cid)
+
+
+def hand_over_all(node: Node, history: JobHistory, spec: Spec) -> Receipt:
+    """Gives the aggregator that has taken over all that the job's owner, whose node this is, has for it."""
+    key = job_key(node, history) if history.keys else b""
+    return hand_over(node, history, key, spec if holds_validation(node, spec) else None)
 
 
 def seal_handover(node: Node, history: JobHistory, sender: str, key: bytes = b"", spec: Spec | None = None) -> str:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from aggregator.reference import agrees, first_row, second_row
 from marketplace.chain.market import Receipt
-from marketplace.domain import ZERO_ADDRESS, JobCreated, RoundSettled, Rule, State, slots
+from marketplace.domain import ZERO_ADDRESS, JobCreated, RoundSettled, Rule, slots
 from marketplace.errors import CorruptContent, InputError
 from marketplace.keys.sealing import Purpose, open_sealed
 from marketplace.replay import JobHistory
-from marketplace.services.handover import hand_over, seal_handover
+from marketplace.services.handover import hand_over_all, seal_handover
 from marketplace.services.models import Models
 from marketplace.services.node import JobFeed, Node, fetch_opened, fetch_spec, job_key
 from marketplace.services.proofs import JobSetups, open_setup
@@ -149,12 +149,10 @@ class Watcher:
 
     def hand_over(self) -> str:
         """Gives an aggregator that has taken over what it needs, once; its address, "" where there is none."""
-        history, node = self._feed.refresh(), self._node
-        handed = any(event.sender == node.me.address for event in history.handed_over)
-        if history.accepted is None or not history.unready or history.state is not State.RUNNING or handed:
+        history = self._feed.refresh()
+        if history.accepted is None or not history.waits_for(self._node.me.address):
             return ""
-        key = job_key(node, history) if history.keys else b""
-        hand_over(node, history, key, self._spec if holds_validation(node, self._spec) else None)
+        hand_over_all(self._node, history, self._spec)
         return history.accepted.aggregator
 
     def over(self) -> bool:
@@ -226,8 +224,7 @@ def can_hand_over(node: Node, history: JobHistory, spec: Spec) -> bool:
     That is the validation data where the job pays by them, else the job key. The owner may be another account than
     the node's.
     """
-    handed = any(event.sender == history.created.owner for event in history.handed_over)
-    if history.state is not State.RUNNING or not history.unready or handed:
+    if not history.waits_for(history.created.owner):
         return False
     return holds_validation(node, spec) if history.terms.rule is Rule.REFERENCE else holds_job_key(node, history)
 

@@ -149,12 +149,11 @@ class TrainerAgent:
 
     def _hand_over(self, job: Job, slot: int, now: int, history: JobHistory) -> Step:
         """Gives the job key to an aggregator that has taken over; trainers take turns, should one give a wrong key."""
-        if not job.taken_over or not history.keys:
+        if not history.keys or not history.waits_for(self._node.me.address):
             return Step.WAITING
         turn = list(slots(job.active)).index(slot)
         opened = job.submit_by - history.terms.submit_window
-        handed = any(event.sender == self._node.me.address for event in history.handed_over)
-        if handed or now < opened + turn * history.terms.submit_window // HAND_OVER_TURNS:
+        if now < opened + turn * history.terms.submit_window // HAND_OVER_TURNS:
             return Step.WAITING
         key = job_key(self._node, history)
         text = "Handed the job key to the aggregator that took over."

@@ -1,11 +1,11 @@
 /** For an owner who signs in a wallet: gives an aggregator that has taken over what this node holds for it. */
-import { useState } from "preact/hooks";
 import { type Hex, isAddressEqual } from "viem";
-import { ApiError, type JobDetail, type OwnPart, post } from "../live/api";
+import { type JobDetail, type OwnPart, post } from "../live/api";
 import { useNode } from "../live/node";
+import { useAttempt } from "../ui/attempt";
 import { Notice } from "../ui/parts";
 import { Progress, useTransaction, WalletChooser } from "../ui/wallet";
-import { announces } from "../wallet/creation";
+import { announcement } from "../wallet/creation";
 import { useWallet } from "../wallet/wallet";
 
 type Props = { detail: JobDetail; part: OwnPart | undefined; after: () => void };
@@ -15,30 +15,18 @@ export function HandOver({ detail, part, after }: Props) {
   const node = useNode();
   const wallet = useWallet();
   const { step, run, busy } = useTransaction();
-  const [working, setWorking] = useState(false);
-  const [problem, setProblem] = useState<string | null>(null);
+  const { working, problem, setProblem, attempt } = useAttempt();
   // Where the node's own key is the owner, it hands over by itself.
   const waits = part?.can_hand_over === true && !part.owner && step.at !== "done";
   if (!waits && step.at === "idle") return null;
   const byOwner = wallet !== null && isAddressEqual(wallet.account, owner as Hex);
   const send = async () => {
     if (!node) return;
-    const { cid, calls } = await post("/api/jobs/{job_id}/hand-over/prepare", undefined, { job_id: jobId });
-    const call = calls[0];
-    if (calls.length !== 1 || !call || !announces(call, "handOver", jobId, cid, node.market as Hex))
-      return setProblem("What the node prepared does not hand this job's data over. Nothing was sent.");
-    const last = await run({ to: call.to as Hex, data: call.data as Hex, value: 0n });
+    const prepared = await post("/api/jobs/{job_id}/hand-over/prepare", undefined, { job_id: jobId });
+    const call = announcement(prepared, "handOver", jobId, node.market as Hex);
+    if (!call) return setProblem("What the node prepared does not hand this job's data over. Nothing was sent.");
+    const last = await run(call);
     if (last.at === "done") after();
-  };
-  const handOver = async () => {
-    setWorking(true);
-    setProblem(null);
-    try {
-      await send();
-    } catch (error) {
-      setProblem(error instanceof ApiError ? error.detail : String(error));
-    }
-    setWorking(false);
   };
   return (
     <section>
@@ -50,7 +38,7 @@ export function HandOver({ detail, part, after }: Props) {
             {part.validation ? "your validation data" : "the job key"}.
           </p>
           {byOwner ? (
-            <button type="button" onClick={handOver} disabled={working || busy || !node}>
+            <button type="button" onClick={() => attempt(send)} disabled={working || busy || !node}>
               {working ? "Hands over…" : "Hand over with your wallet"}
             </button>
           ) : wallet ? (

@@ -1,13 +1,14 @@
 /** What this node holds of a job that others cannot read: its model, and the owner's validation data. */
 import { useState } from "preact/hooks";
 import { type Hex, isAddressEqual } from "viem";
-import { ApiError, file, get, type JobDetail, post } from "../live/api";
+import { file, get, type JobDetail, post } from "../live/api";
 import { useNode, useToken } from "../live/node";
 import { ofJob, useResource } from "../live/resource";
 import { isOver } from "../text/standing";
+import { useAttempt } from "../ui/attempt";
 import { downloadBlob, Hex as HexView, Notice, Term, Transaction } from "../ui/parts";
 import { Progress, useTransaction } from "../ui/wallet";
-import { announces } from "../wallet/creation";
+import { announcement } from "../wallet/creation";
 import { useWallet } from "../wallet/wallet";
 import { HandOver } from "./hand-over";
 
@@ -44,24 +45,16 @@ export function Own({ detail, settled, after }: { detail: JobDetail; settled: nu
 }
 
 function Model({ jobId, over }: { jobId: number; over: boolean }) {
-  const [working, setWorking] = useState(false);
-  const [problem, setProblem] = useState<string | null>(null);
+  const { working, problem, attempt } = useAttempt();
   const save = async () => {
-    setWorking(true);
-    setProblem(null);
-    try {
-      const { name, content } = await file("/api/jobs/{job_id}/model", { job_id: jobId });
-      downloadBlob(name, content);
-    } catch (error) {
-      setProblem(error instanceof ApiError ? error.detail : String(error));
-    }
-    setWorking(false);
+    const { name, content } = await file("/api/jobs/{job_id}/model", { job_id: jobId });
+    downloadBlob(name, content);
   };
   return (
     <>
       <p>This node holds the job key: it can rebuild the model from the rounds' sums, as a safetensors file.</p>
       <p class="actions">
-        <button type="button" class={over ? "" : "quiet"} onClick={save} disabled={working}>
+        <button type="button" class={over ? "" : "quiet"} onClick={() => attempt(save)} disabled={working}>
           {working ? "Rebuilds the model…" : over ? "Download the final model" : "Download the model so far"}
         </button>
       </p>
@@ -74,8 +67,7 @@ function Reveal({ jobId, byNode, after }: { jobId: number; byNode: boolean; afte
   const node = useNode();
   const { step, run, busy } = useTransaction();
   const [asking, setAsking] = useState(false);
-  const [working, setWorking] = useState(false);
-  const [problem, setProblem] = useState<string | null>(null);
+  const { working, problem, setProblem, attempt } = useAttempt();
   const [hash, setHash] = useState<string | null>(null);
   const send = async () => {
     if (!node) return;
@@ -83,23 +75,15 @@ function Reveal({ jobId, byNode, after }: { jobId: number; byNode: boolean; afte
       setHash((await post("/api/jobs/{job_id}/reveal", undefined, { job_id: jobId })).transaction);
       return after();
     }
-    const { cid, calls } = await post("/api/jobs/{job_id}/reveal/prepare", undefined, { job_id: jobId });
-    const call = calls[0];
-    if (calls.length !== 1 || !call || !announces(call, "revealValidation", jobId, cid, node.market as Hex))
-      return setProblem("What the node prepared does not reveal this job's data. Nothing was sent.");
-    const last = await run({ to: call.to as Hex, data: call.data as Hex, value: 0n });
+    const prepared = await post("/api/jobs/{job_id}/reveal/prepare", undefined, { job_id: jobId });
+    const call = announcement(prepared, "revealValidation", jobId, node.market as Hex);
+    if (!call) return setProblem("What the node prepared does not reveal this job's data. Nothing was sent.");
+    const last = await run(call);
     if (last.at === "done") after();
   };
   const reveal = async () => {
-    setWorking(true);
-    setProblem(null);
-    try {
-      await send();
-    } catch (error) {
-      setProblem(error instanceof ApiError ? error.detail : String(error));
-    }
+    await attempt(send);
     setAsking(false);
-    setWorking(false);
   };
   return (
     <>

@@ -3,6 +3,7 @@ import { decodeFunctionData, type Hex, isAddressEqual, parseAbi } from "viem";
 import { marketAbi } from "../generated/market";
 import type { UnsignedCall } from "../live/api";
 import { ZERO_ADDRESS } from "../text/amounts";
+import type { Call } from "./transaction";
 
 export type Wanted = {
   token: Hex;
@@ -78,4 +79,16 @@ export function announces(
   } catch {
     return false;
   }
+}
+
+/** The call to send for what a node prepared to announce; null where it would do anything else. */
+export function announcement(
+  { cid, calls }: { cid: string; calls: UnsignedCall[] },
+  through: "revealValidation" | "handOver",
+  jobId: number,
+  market: Hex,
+): Call | null {
+  const call = calls[0];
+  if (calls.length !== 1 || !call || !announces(call, through, jobId, cid, market)) return null;
+  return { to: call.to as Hex, data: call.data as Hex, value: 0n };
 }

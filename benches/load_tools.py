@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 import numpy as np
+from tenacity import RetryCallState, Retrying, retry_if_not_result, stop_after_delay, wait_fixed
 
 MIB = 2**20
 
@@ -90,12 +91,13 @@ def running(name: str, arguments: list[str], home: Path, environment: Mapping[st
 
 def until(holds: Callable[[], Any], what: str, within: float) -> Any:
     """What `holds` gives once it is true. Raises TimeoutError."""
-    end = time.monotonic() + within
-    while time.monotonic() < end:
-        if found := holds():
-            return found
-        time.sleep(0.1)
-    raise TimeoutError(f"not within {within:g} s: {what}")
+
+    def give_up(_: RetryCallState) -> NoReturn:
+        raise TimeoutError(f"not within {within:g} s: {what}")
+
+    wanted = retry_if_not_result(bool)
+    asked = Retrying(wait=wait_fixed(0.1), stop=stop_after_delay(within), retry=wanted, retry_error_callback=give_up)
+    return asked(holds)
 
 
 class Repeating:

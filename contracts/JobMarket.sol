@@ -5,10 +5,17 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
 import {IJobMarket, Job, Reason, RoundProof, Settlement, State, Terms, Trainer} from "./interfaces/IJobMarket.sol";
-import {Decision} from "./libraries/Decision.sol";
+import {Balances} from "./libraries/Balances.sol";
+import {Cids} from "./libraries/Cids.sol";
+import {Claims} from "./libraries/Claims.sol";
+import {Creation} from "./libraries/Creation.sol";
+import {Credits} from "./libraries/Credits.sol";
+import {Delivery} from "./libraries/Delivery.sol";
+import {Disputes} from "./libraries/Disputes.sol";
+import {Failures} from "./libraries/Failures.sol";
+import {Parties} from "./libraries/Parties.sol";
 import {RoundCheck} from "./libraries/RoundCheck.sol";
 import {Slots} from "./libraries/Slots.sol";
-import {TermsCheck} from "./libraries/TermsCheck.sol";
 
 /// @title The market; what each call does is said in IJobMarket
 /// @dev Every call validates, moves the state, emits, and only then receives or sends tokens. The calls that reach
@@ -19,8 +26,7 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
     using SafeERC20 for IERC20;
     using Slots for uint32;
 
-    uint256 private constant MAX_CID_BYTES = 100;
-    uint256 private constant BPS = 10_000;
+    uint256 private constant RATE_DECAY_ONE = 2 ** 32;
 
     uint256 public jobCount;
     mapping(address payee => mapping(address token => uint256 amount)) public credit;
@@ -30,6 +36,7 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
     mapping(uint256 jobId => mapping(uint256 slot => Trainer)) private _trainers;
     mapping(uint256 jobId => mapping(address operator => uint8 slotPlusOne)) private _places;
     mapping(uint256 jobId => mapping(uint256 slot => bytes32 commitment)) private _commitments;
+    mapping(uint256 jobId => mapping(address payee => uint16 rounds)) private _owed;
 
     // ------------------------------------------------------------------ enrolling
 
@@ -39,19 +46,8 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         nonReentrant
         returns (uint256 jobId)
     {
-        uint128 escrow = TermsCheck.check(t);
-        _requireKey(encryptionKey);
-        _requireCid(specCid);
-
         jobId = ++jobCount;
-        _terms[jobId] = t;
-        Job storage j = _jobs[jobId];
-        j.owner = msg.sender;
-        j.state = State.Open;
-        j.escrow = escrow;
-        j.termsHash = keccak256(abi.encode(t));
-        emit JobCreated(jobId, msg.sender, t, encryptionKey, specCid);
-
+        uint128 escrow = Creation.create(_jobs[jobId], _terms, jobId, t, encryptionKey, specCid);
         _receive(t.token, escrow);
     }
 
@@ -61,11 +57,11 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         if (block.timestamp > t.enrolBy) revert EnrolmentClosed(jobId, t.enrolBy);
         if (j.aggregator != address(0)) revert AggregatorTaken(jobId, j.aggregator);
         if (t.aggregator != address(0) && t.aggregator != msg.sender) revert NotAggregator(jobId, msg.sender);
-        _requirePayee(payee);
-        _requireKey(encryptionKey);
+        Parties.requireAble(payee, encryptionKey);
 
         j.aggregator = msg.sender;
         j.aggregatorPayee = payee;
+        j.bonded = true;
         emit AggregationAccepted(jobId, msg.sender, payee, encryptionKey);
 
         _receive(t.token, t.bond);
@@ -83,13 +79,14 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         if (block.timestamp > t.enrolBy) revert EnrolmentClosed(jobId, t.enrolBy);
         if (_places[jobId][msg.sender] != 0) revert AlreadyJoined(jobId, msg.sender);
         if (active.count() == t.maxTrainers) revert JobFull(jobId, t.maxTrainers);
-        _requirePayee(payee);
-        _requireKey(encryptionKey);
+        Parties.requireAble(payee, encryptionKey);
 
         slot = active.lowestFree();
         j.active = active.with(slot);
+        j.submitBy = uint40(block.timestamp) + t.startDelay;
         _places[jobId][msg.sender] = slot + 1;
-        _trainers[jobId][slot] = Trainer({operator: msg.sender, payee: payee, missed: 0, strikes: 0});
+        Trainer storage who = _trainers[jobId][slot];
+        (who.operator, who.payee, who.staked) = (msg.sender, payee, true);
         emit Joined(jobId, slot, msg.sender, payee, encryptionKey);
 
         _receive(t.token, t.stake);
@@ -97,21 +94,26 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
 
     function leave(uint256 jobId) external {
         Job storage j = _jobs[jobId];
-        State state = j.state;
-        bool started = state == State.Running || state == State.Confirming;
-        if (!started) _jobIn(jobId, State.Open);
+        bool running = j.state == State.Running;
+        if (!running) _jobIn(jobId, State.Open);
         uint8 slot = _slotOf(jobId, j.active, msg.sender);
-        if (state == State.Running) _requireUnsubmitted(jobId, slot);
+        if (running) _requireUnsubmitted(jobId, slot);
 
-        address payee = _trainers[jobId][slot].payee;
-        j.active = j.active.without(slot);
-        if (!started) {
+        Terms storage t = _terms[jobId];
+        Trainer storage who = _trainers[jobId][slot];
+        address payee = who.payee;
+        bool owes = who.strikes >= t.maxStrikes;
+        if (running) {
+            Balances.retire(j, who);
+            who.staked = owes;
+        } else {
             delete _places[jobId][msg.sender];
             delete _trainers[jobId][slot];
         }
+        j.active = j.active.without(slot);
         emit Left(jobId, slot);
-        _credit(jobId, payee, _terms[jobId].stake, Reason.Stake);
-        if (started && j.active == 0) _end(jobId, state == State.Running ? State.Aborted : State.Completed);
+        if (!owes) _credit(jobId, payee, t.stake, Reason.Stake);
+        if (running && j.active == 0) _finish(jobId, State.Aborted);
     }
 
     function cancel(uint256 jobId) external {
@@ -119,14 +121,17 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         bool stale = block.timestamp > _terms[jobId].enrolBy && !_startable(jobId);
         if (msg.sender != j.owner && !stale) revert NotCancellable(jobId, msg.sender);
 
-        _end(jobId, State.Cancelled);
+        j.members = j.active;
+        _close(jobId, State.Cancelled);
     }
 
     function start(uint256 jobId) external {
         Job storage j = _jobIn(jobId, State.Open);
         if (!_startable(jobId)) revert NotStartable(jobId, j.aggregator != address(0), j.active.count());
+        if (block.timestamp < j.submitBy && msg.sender != j.owner) revert StartDelayed(jobId, j.submitBy);
 
         j.state = State.Running;
+        j.members = j.active;
         emit Started(jobId);
         _openRound(jobId, 1);
     }
@@ -138,7 +143,7 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         if (msg.sender != j.aggregator) revert NotAggregator(jobId, msg.sender);
         if (j.keyPublished) revert KeyAlreadyPublished(jobId);
         if (block.timestamp > j.submitBy) revert SubmittingClosed(jobId, j.submitBy);
-        _requireCid(cid);
+        Cids.requireCid(cid);
 
         j.keyPublished = true;
         emit KeyPublished(jobId, cid);
@@ -151,7 +156,7 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         if (round != j.round) revert WrongRound(jobId, j.round, round);
         _requireUnsubmitted(jobId, slot);
         if (hash == 0) revert ZeroCommitment();
-        _requireCid(cid);
+        Cids.requireCid(cid);
 
         j.submitted = j.submitted.with(slot);
         _commitments[jobId][slot] = hash;
@@ -161,81 +166,72 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
     function settleRound(uint256 jobId, uint16 round, Settlement calldata s, RoundProof calldata proof) external {
         Job storage j = _jobIn(jobId, State.Running);
         Terms storage t = _terms[jobId];
-        uint32 submitted = j.submitted;
-        if (msg.sender != j.aggregator) revert NotAggregator(jobId, msg.sender);
-        if (round != j.round) revert WrongRound(jobId, j.round, round);
-        if (submitted == 0) revert NothingSubmitted(jobId, round);
-        if (submitted != j.active && block.timestamp <= j.submitBy) revert SubmittingOpen(jobId, j.submitBy);
-        if (block.timestamp > j.settleBy) revert SettlingClosed(jobId, j.settleBy);
-        _requireShown(jobId, round, s, proof);
+        uint32 submitted = _judgeable(jobId, round);
+        uint32 opened = RoundCheck.requireShown(jobId, j.termsHash, round, submitted, t, _commitments[jobId], s, proof);
 
-        bool last = round == t.rounds;
-        (uint32 missing, uint32 struck) = _tally(jobId, submitted, submitted & ~s.selected & ~s.unopened);
-        uint128 slashed = missing | struck == 0 ? 0 : _slash(t) * uint128((missing | struck).count());
-        // What the last round slashes joins its own pot, since there is no next one.
-        uint128 pot = t.reward + j.carry + (last ? slashed : 0);
-        j.carry = last ? 0 : slashed;
+        ++j.settled;
         j.emptyRounds = 0;
-        emit RoundSettled(jobId, round, submitted, pot, s);
+        emit RoundSettled(jobId, round, submitted, s);
 
-        uint128 paid = _pay(jobId, pot, s);
-        j.escrow = j.escrow - t.reward + (pot - paid);
-        _payFee(jobId);
-        j.feeDue = true;
-        _eject(jobId, missing, false);
-        _eject(jobId, struck, true);
-        _advance(jobId, j.active == 0 && !last);
+        mapping(uint256 slot => Trainer) storage trainers = _trainers[jobId];
+        Balances.add(j, t, trainers, opened, s);
+        _eject(jobId, _tally(jobId, submitted, s.struck));
+        // Who has submitted is still there: a settlement ends no job for want of trainers.
+        _advance(jobId, j.endAsked && round >= t.minRounds);
+    }
+
+    function voidRound(uint256 jobId, uint16 round, uint32 unopened) external {
+        Job storage j = _jobIn(jobId, State.Running);
+        Terms storage t = _terms[jobId];
+        if (!Delivery.voidRound(j, t, jobId, _judgeable(jobId, round), unopened)) return;
+
+        uint128 reward = t.reward;
+        j.escrow -= reward;
+        _credit(jobId, address(0), reward, Reason.Burnt);
+        _finish(jobId, State.Aborted);
+    }
+
+    function redeliver(uint256 jobId, uint16 round, string calldata cid) external {
+        Job storage j = _jobIn(jobId, State.Running);
+        Delivery.redeliver(j, jobId, _slotOf(jobId, j.active, msg.sender), round, cid);
     }
 
     function skipRound(uint256 jobId) external {
         Job storage j = _jobIn(jobId, State.Running);
         Terms storage t = _terms[jobId];
         if (!j.keyPublished) revert KeyNotPublished(jobId);
-        if (j.submitted != 0) revert SomethingSubmitted(jobId, j.round);
+        if (Delivery.delivered(j) != 0) revert SomethingSubmitted(jobId, j.round);
         if (block.timestamp <= j.submitBy) revert SubmittingOpen(jobId, j.submitBy);
 
-        (uint32 missing,) = _tally(jobId, 0, 0);
-        uint128 refund = t.reward + t.fee;
-        j.escrow -= refund;
-        j.carry += _slash(t) * uint128(missing.count());
         uint8 emptyRounds = ++j.emptyRounds;
         emit RoundSkipped(jobId, j.round);
 
-        _credit(jobId, j.owner, refund, Reason.Refund);
-        _payFee(jobId);
-        _eject(jobId, missing, false);
-        _advance(jobId, j.active == 0 || emptyRounds == t.maxEmptyRounds);
+        _eject(jobId, _tally(jobId, 0, 0));
+        if (j.active == 0 || emptyRounds == t.maxEmptyRounds) return _finish(jobId, State.Aborted);
+        _advance(jobId, false);
+    }
+
+    function askEnd(uint256 jobId) external {
+        Job storage j = _jobIn(jobId, State.Running);
+        if (msg.sender != j.owner) revert NotOwner(jobId, msg.sender);
+        if (j.endAsked) revert EndAlreadyAsked(jobId);
+
+        j.endAsked = true;
+        emit EndAsked(jobId);
     }
 
     // ------------------------------------------------------------------ when the aggregator fails
 
     function abort(uint256 jobId) external {
         Job storage j = _jobIn(jobId, State.Running);
-        (, uint40 takeableUntil) = _failure(jobId);
-        if (block.timestamp <= takeableUntil) revert NotAbortable(jobId, takeableUntil);
-        if (!j.keyPublished && j.takenOver) return _end(jobId, State.Aborted);
-
-        // What does not divide ends up with the owner.
-        j.carry = _compensate(jobId, _terms[jobId].bond + j.carry);
-        _close(jobId, State.Aborted);
+        Failures.abort(j, _terms[jobId], _trainers[jobId], credit, jobId);
+        _finish(jobId, State.Aborted);
     }
 
     function takeOver(uint256 jobId, address payee, bytes32 encryptionKey) external payable nonReentrant {
         Job storage j = _jobIn(jobId, State.Running);
         Terms storage t = _terms[jobId];
-        (uint40 failedAfter, uint40 takeableUntil) = _failure(jobId);
-        if (block.timestamp <= failedAfter || block.timestamp > takeableUntil) {
-            revert NotTakeable(jobId, failedAfter, takeableUntil);
-        }
-        _requirePayee(payee);
-        _requireKey(encryptionKey);
-
-        emit TakenOver(jobId, j.round, msg.sender, payee, encryptionKey);
-        j.carry += _compensate(jobId, t.bond);
-        j.aggregator = msg.sender;
-        j.aggregatorPayee = payee;
-        j.takenOver = true;
-        j.keyPublished = false;
+        Failures.takeOver(j, t, _trainers[jobId], credit, _owed[jobId], jobId, payee, encryptionKey);
         _openRound(jobId, j.round);
 
         _receive(t.token, t.bond);
@@ -243,9 +239,9 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
 
     function handOver(uint256 jobId, string calldata cid) external {
         Job storage j = _jobIn(jobId, State.Running);
-        if (!j.takenOver || j.keyPublished) revert NothingToHandOver(jobId);
+        if (j.takenOverIn == 0 || j.keyPublished) revert NothingToHandOver(jobId);
         if (msg.sender != j.owner) _slotOf(jobId, j.active, msg.sender);
-        _requireCid(cid);
+        Cids.requireCid(cid);
 
         emit HandedOver(jobId, msg.sender, cid);
     }
@@ -254,38 +250,63 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         Job storage j = _jobs[jobId];
         if (j.state != State.Confirming) _jobIn(jobId, State.Running);
         uint8 slot = _slotOf(jobId, j.active, msg.sender);
-        if (!j.keyPublished) revert KeyNotPublished(jobId);
         _requireUnsubmitted(jobId, slot);
-        uint32 disputed = j.disputed;
-        if (disputed.has(slot)) revert AlreadyDisputed(jobId, j.round, slot);
 
-        disputed = disputed.with(slot);
-        j.disputed = disputed;
-        emit Disputed(jobId, j.round, slot);
-        if (disputed.count() < j.quorum) return;
-
-        uint128 burnt = _terms[jobId].bond;
-        if (j.feeDue) burnt += _takeFee(jobId);
+        (bool reached, uint128 burnt) = Disputes.sum(j, _terms[jobId], jobId, slot);
         _credit(jobId, address(0), burnt, Reason.Burnt);
-        _close(jobId, State.Aborted);
+        if (reached && j.state == State.Running) _finish(jobId, State.Aborted);
+    }
+
+    function reveal(uint256 jobId, string calldata cid) external {
+        Job storage j = _jobIn(jobId, State.Confirming);
+        if (msg.sender != j.owner && msg.sender != j.aggregator) revert NotRevealer(jobId, msg.sender);
+        if (!Disputes.areDue(_terms[jobId])) revert NothingToReveal(jobId);
+        if (block.timestamp > j.settleBy) revert RevealingClosed(jobId, j.settleBy);
+        Cids.requireCid(cid);
+
+        j.revealed = true;
+        emit Revealed(jobId, msg.sender, cid);
+    }
+
+    function disputeRows(uint256 jobId, uint16 round) external {
+        Job storage j = _jobIn(jobId, State.Confirming);
+        uint8 slot = _slotOf(jobId, j.members, msg.sender);
+
+        uint128 burnt = Disputes.rows(j, _terms[jobId], _trainers[jobId], jobId, slot, round);
+        _credit(jobId, address(0), burnt, Reason.Burnt);
     }
 
     function complete(uint256 jobId) external {
         Job storage j = _jobIn(jobId, State.Confirming);
         if (block.timestamp <= j.submitBy) revert NotCompletable(jobId, j.submitBy);
 
-        _end(jobId, State.Completed);
+        _credit(jobId, address(0), Disputes.unrevealed(j, _terms[jobId], jobId), Reason.Burnt);
+        _close(jobId, j.outcome);
     }
 
     function showOpening(uint256 jobId, uint16 round, string calldata cid) external {
         uint8 place = _places[jobId][msg.sender];
         if (place == 0) revert NotTrainer(jobId, msg.sender);
-        _requireCid(cid);
+        Cids.requireCid(cid);
 
         emit OpeningShown(jobId, round, place - 1, cid);
     }
 
     // ------------------------------------------------------------------ over
+
+    function claim(uint256 jobId, uint8 slot) external {
+        Job storage j = _jobOver(jobId);
+        (uint128 pay, uint128 stake, uint128 burnt) = Claims.member(j, _terms[jobId], _trainers[jobId], jobId, slot);
+        address payee = _trainers[jobId][slot].payee;
+        _credit(jobId, payee, pay, Reason.Pay);
+        _credit(jobId, payee, stake, Reason.Stake);
+        _credit(jobId, address(0), burnt, Reason.Burnt);
+    }
+
+    function claimFees(uint256 jobId, address payee) external {
+        Job storage j = _jobOver(jobId);
+        _credit(jobId, payee, Claims.formerAggregator(j, _terms[jobId], _owed[jobId], jobId, payee), Reason.Fee);
+    }
 
     function withdraw(address token) external nonReentrant {
         uint256 amount = credit[msg.sender][token];
@@ -303,12 +324,9 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
     }
 
     function revealValidation(uint256 jobId, string calldata cid) external {
-        Job storage j = _jobs[jobId];
-        State state = j.state;
-        if (state == State.None) revert NoSuchJob(jobId);
-        if (state < State.Completed) revert NotOver(jobId, state);
+        Job storage j = _jobOver(jobId);
         if (msg.sender != j.owner) revert NotOwner(jobId, msg.sender);
-        _requireCid(cid);
+        Cids.requireCid(cid);
 
         emit ValidationRevealed(jobId, cid);
     }
@@ -323,8 +341,8 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         return _terms[jobId];
     }
 
-    function trainer(uint256 jobId, uint8 slot) external view returns (Trainer memory taken) {
-        if (_jobs[jobId].active.has(slot)) taken = _trainers[jobId][slot];
+    function trainer(uint256 jobId, uint8 slot) external view returns (Trainer memory) {
+        return _trainers[jobId][slot];
     }
 
     function commitment(uint256 jobId, uint8 slot) external view returns (bytes32) {
@@ -340,6 +358,13 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         if (actual != required) revert WrongState(jobId, actual, required);
     }
 
+    function _jobOver(uint256 jobId) private view returns (Job storage j) {
+        j = _jobs[jobId];
+        State actual = j.state;
+        if (actual == State.None) revert NoSuchJob(jobId);
+        if (actual < State.Completed) revert NotOver(jobId, actual);
+    }
+
     function _slotOf(uint256 jobId, uint32 active, address operator) private view returns (uint8 slot) {
         uint8 place = _places[jobId][operator];
         if (place == 0 || !active.has(place - 1)) revert NotTrainer(jobId, operator);
@@ -349,18 +374,22 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
     /// @dev Whether a trainer is still free to submit, to leave or to dispute.
     function _requireUnsubmitted(uint256 jobId, uint8 slot) private view {
         Job storage j = _jobs[jobId];
-        if (block.timestamp > j.submitBy) revert SubmittingClosed(jobId, j.submitBy);
+        if (j.delivering || block.timestamp > j.submitBy) revert SubmittingClosed(jobId, j.submitBy);
         if (j.submitted.has(slot)) revert AlreadySubmitted(jobId, j.round, slot);
     }
 
-    /// @dev When the aggregator has failed in this round, and up to when another may take over. Who has taken over and is not
-    /// ready in time leaves the job to be aborted at once.
-    function _failure(uint256 jobId) private view returns (uint40 failedAfter, uint40 takeableUntil) {
+    /// @dev Whether the aggregator may judge the round now.
+    /// @return submitted the slots whose submissions it judges
+    function _judgeable(uint256 jobId, uint16 round) private view returns (uint32 submitted) {
         Job storage j = _jobs[jobId];
-        bool keyed = j.keyPublished;
-        failedAfter = keyed ? j.settleBy : j.submitBy;
-        takeableUntil = failedAfter + (keyed || !j.takenOver ? _terms[jobId].takeoverWindow : 0);
-        if (keyed && j.submitted == 0 && block.timestamp > failedAfter) revert NothingSubmitted(jobId, j.round);
+        submitted = Delivery.delivered(j);
+        if (msg.sender != j.aggregator) revert NotAggregator(jobId, msg.sender);
+        if (round != j.round) revert WrongRound(jobId, j.round, round);
+        if (submitted == 0) revert NothingSubmitted(jobId, round);
+        if (block.timestamp <= j.submitBy && !Delivery.isComplete(j, submitted)) {
+            revert SubmittingOpen(jobId, j.submitBy);
+        }
+        if (block.timestamp > j.settleBy) revert SettlingClosed(jobId, j.settleBy);
     }
 
     function _startable(uint256 jobId) private view returns (bool) {
@@ -371,203 +400,111 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         return enough && j.aggregator != address(0);
     }
 
-    /// @dev What is opened is judged as the proof shows it, and where nothing is, nothing is judged.
-    function _requireShown(uint256 jobId, uint16 round, Settlement calldata s, RoundProof calldata proof) private view {
-        Job storage j = _jobs[jobId];
-        Terms storage t = _terms[jobId];
-        uint32 opened = _opened(jobId, j.submitted, t.maxFaulty, s);
-        if (opened == 0) return RoundCheck.requireNothing(jobId, s, proof);
-        _requireSound(jobId, t, s);
-        RoundCheck.Round memory settled = RoundCheck.Round(jobId, j.termsHash, round, opened);
-        RoundCheck.requireProved(settled, t, _commitments[jobId], s, proof);
-    }
-
-    function _opened(uint256 jobId, uint32 submitted, uint8 maxFaulty, Settlement calldata s)
-        private
-        pure
-        returns (uint32)
-    {
-        uint32 judged = s.unopened | s.selected;
-        if (judged & ~submitted != 0) revert NotSubmitted(jobId, judged, submitted);
-        if (s.selected & s.unopened != 0) revert SelectedUnopened(jobId, s.selected, s.unopened);
-        uint256 unopened = s.unopened.count();
-        if (unopened > maxFaulty) revert TooManyUnopened(jobId, unopened, maxFaulty);
-        return submitted & ~s.unopened;
-    }
-
-    function _requireSound(uint256 jobId, Terms storage t, Settlement calldata s) private view {
-        uint256 selected = s.selected.count();
-        bool byReference = t.rule == Decision.REFERENCE;
-        if (s.weights.length != selected) revert WeightCount(jobId, s.weights.length, selected);
-        uint16[] calldata stated = s.coefficients;
-        uint256 coefficients = byReference ? selected : 0;
-        if (stated.length != coefficients) revert CoefficientCount(jobId, stated.length, coefficients);
-        for (uint256 i; i < coefficients; ++i) {
-            if (stated[i] > Decision.ONE) revert InvalidCoefficient(jobId, stated[i]);
-        }
-        if (selected != 0) _requireCid(s.sumCid);
-        else if (bytes(s.sumCid).length != 0) revert InvalidCid(bytes(s.sumCid).length);
-        bool hasRows = bytes(s.referenceCid).length != 0;
-        bool hasCommitment = s.referenceCommitment != 0;
-        if (hasRows != byReference || hasCommitment != byReference) revert ReferenceRows(jobId, t.rule);
-        if (byReference) _requireCid(s.referenceCid);
-    }
-
-    function _requireCid(string calldata cid) private pure {
-        uint256 length = bytes(cid).length;
-        if (length == 0 || length > MAX_CID_BYTES) revert InvalidCid(length);
-    }
-
-    function _requireKey(bytes32 key) private pure {
-        if (key == 0) revert ZeroKey();
-    }
-
-    function _requirePayee(address payee) private pure {
-        if (payee == address(0)) revert ZeroAddress();
-    }
-
     // ------------------------------------------------------------------ steps
 
     function _openRound(uint256 jobId, uint16 round) private {
         Job storage j = _jobs[jobId];
         Terms storage t = _terms[jobId];
         j.round = round;
-        uint40 submitBy = _openDisputing(jobId);
+        uint40 submitBy = _openDisputing(jobId, t.submitWindow);
         uint40 settleBy = submitBy + t.settleWindow;
         j.settleBy = settleBy;
         emit RoundOpened(jobId, round, submitBy, settleBy);
     }
 
-    /// @dev Begins a phase of `submitWindow` in which trainers can dispute the last sum.
-    function _openDisputing(uint256 jobId) private returns (uint40 until) {
+    /// @dev Begins a phase in which trainers can dispute the last sum.
+    function _openDisputing(uint256 jobId, uint32 window) private returns (uint40 until) {
         Job storage j = _jobs[jobId];
         uint256 trainers = j.active.count();
         uint256 believed = uint256(_terms[jobId].maxFaulty) + 1;
-        until = uint40(block.timestamp) + _terms[jobId].submitWindow;
+        until = uint40(block.timestamp) + window;
         j.submitBy = until;
         j.submitted = 0;
+        Delivery.stop(j);
         j.quorum = uint8(believed < trainers ? believed : trainers);
         if (j.disputed != 0) j.disputed = 0;
     }
 
-    function _advance(uint256 jobId, bool broken) private {
+    /// @param ended the owner's wish that this round be the last one is to be met
+    function _advance(uint256 jobId, bool ended) private {
         Job storage j = _jobs[jobId];
+        Terms storage t = _terms[jobId];
         uint16 round = j.round;
-        if (broken) return _end(jobId, State.Aborted);
-        if (round != _terms[jobId].rounds) return _openRound(jobId, round + 1);
-        if (!j.feeDue || j.active == 0) return _end(jobId, State.Completed);
-        j.state = State.Confirming;
-        emit ConfirmationOpened(jobId, _openDisputing(jobId));
+        if (ended || round == t.rounds) return _finish(jobId, State.Completed);
+        if (t.rateDecay != RATE_DECAY_ONE) j.rate = uint64(uint256(j.rate) * t.rateDecay / RATE_DECAY_ONE);
+        _openRound(jobId, round + 1);
     }
 
-    /// @dev Counts the round for each active trainer and returns those that reached a limit, by which one.
-    function _tally(uint256 jobId, uint32 submitted, uint32 outliers) private returns (uint32 missing, uint32 struck) {
+    /// @dev Counts the round for each active trainer and returns those that have missed too many in a row.
+    function _tally(uint256 jobId, uint32 submitted, uint32 struck) private returns (uint32 missing) {
         Terms storage t = _terms[jobId];
         uint32 active = _jobs[jobId].active;
+        uint32 excused = _jobs[jobId].disputed | _jobs[jobId].submitted;
         mapping(uint256 slot => Trainer) storage trainers = _trainers[jobId];
         for (uint256 slot; active >> slot != 0; ++slot) {
             if (!active.has(slot)) continue;
             Trainer storage who = trainers[slot];
             if (!submitted.has(slot)) {
-                if (++who.missed == t.maxMissed) missing = missing.with(slot);
+                // Who disputes what the round starts from cannot be asked to build on it; who is late has committed in time.
+                if (!excused.has(slot) && ++who.missed == t.maxMissed) missing = missing.with(slot);
                 continue;
             }
             if (who.missed != 0) who.missed = 0;
-            if (outliers.has(slot) && ++who.strikes == t.maxStrikes) struck = struck.with(slot);
+            if (struck.has(slot) && who.strikes != type(uint8).max) ++who.strikes;
         }
     }
 
-    function _pay(uint256 jobId, uint128 pot, Settlement calldata s) private returns (uint128 paid) {
-        uint96[] calldata weights = s.weights;
-        uint256 total;
-        for (uint256 i; i < weights.length; ++i) {
-            total += weights[i];
-        }
-        if (total == 0) return 0;
-        mapping(uint256 slot => Trainer) storage trainers = _trainers[jobId];
-        uint32 selected = s.selected;
-        uint256 at;
-        for (uint256 slot; selected >> slot != 0; ++slot) {
-            if (!selected.has(slot)) continue;
-            uint128 pay = uint128(uint256(pot) * weights[at++] / total);
-            paid += pay;
-            _credit(jobId, trainers[slot].payee, pay, Reason.Pay);
-        }
-    }
-
-    /// @dev What one ejection costs.
-    function _slash(Terms storage t) private view returns (uint128) {
-        return uint128(uint256(t.stake) * t.slashBps / BPS);
-    }
-
-    function _eject(uint256 jobId, uint32 slots, bool strikes) private {
+    function _eject(uint256 jobId, uint32 slots) private {
         if (slots == 0) return;
-        uint128 slashed = _slash(_terms[jobId]);
+        Job storage j = _jobs[jobId];
+        uint128 slashed = Claims.slash(_terms[jobId]);
         uint128 rest = _terms[jobId].stake - slashed;
-        _jobs[jobId].active &= ~slots;
+        j.active &= ~slots;
+        j.pot += slashed * uint128(slots.count());
         for (uint8 slot; slots >> slot != 0; ++slot) {
             if (!slots.has(slot)) continue;
-            emit Ejected(jobId, slot, strikes, slashed);
-            _credit(jobId, _trainers[jobId][slot].payee, rest, Reason.Stake);
+            Trainer storage who = _trainers[jobId][slot];
+            Balances.retire(j, who);
+            who.staked = false;
+            emit Ejected(jobId, slot, slashed);
+            _credit(jobId, who.payee, rest, Reason.Stake);
         }
     }
 
-    /// @dev Pays the fee that is due, if one is.
-    function _payFee(uint256 jobId) private {
+    /// @dev No round follows. What rounds were settled for can be disputed before it is divided.
+    function _finish(uint256 jobId, State outcome) private {
         Job storage j = _jobs[jobId];
-        if (j.feeDue) _credit(jobId, j.aggregatorPayee, _takeFee(jobId), Reason.Fee);
+        if (j.settled == 0) return _close(jobId, outcome);
+        Terms storage t = _terms[jobId];
+        (j.state, j.outcome) = (State.Confirming, outcome);
+        uint40 confirmBy = _openDisputing(jobId, t.confirmWindow);
+        uint40 revealBy = Disputes.areDue(t) ? uint40(block.timestamp) + t.revealWindow : 0;
+        j.settleBy = revealBy;
+        emit ConfirmationOpened(jobId, confirmBy, revealBy, outcome);
     }
 
-    /// @return fee what leaves the escrow for a due fee
-    function _takeFee(uint256 jobId) private returns (uint128 fee) {
+    /// @dev The job is over: fees and bond to the aggregator, what no settled round needs to the owner. The rest is claimed.
+    function _close(uint256 jobId, State outcome) private {
         Job storage j = _jobs[jobId];
-        fee = _terms[jobId].fee;
-        j.feeDue = false;
-        j.escrow -= fee;
-    }
+        Terms storage t = _terms[jobId];
+        uint128 earned = t.reward * j.settled;
+        uint128 owed = t.fee * j.owed;
+        uint128 fees = j.disputedSum || j.disputedRows ? 0 : t.fee * (j.settled - j.settledBefore);
+        uint128 refund = j.escrow - earned - owed - fees;
+        uint128 bond = j.bonded ? t.bond : 0;
+        uint128 pot = j.pot + earned;
+        (j.state, j.bonded, j.submitted, j.disputed) = (outcome, false, 0, 0);
+        Delivery.stop(j);
+        (j.escrow, j.pot) = (pot + owed, pot);
 
-    /// @dev The end of an aggregator that failed: it gets a due fee, and those it wronged divide `pot`.
-    /// @return rest what does not divide
-    function _compensate(uint256 jobId, uint128 pot) private returns (uint128 rest) {
-        Job storage j = _jobs[jobId];
-        _payFee(jobId);
-        uint32 wronged = j.keyPublished ? j.submitted : j.active;
-        uint128 count = uint128(wronged.count());
-        uint128 share = pot / count;
-        for (uint256 slot; wronged >> slot != 0; ++slot) {
-            if (wronged.has(slot)) _credit(jobId, _trainers[jobId][slot].payee, share, Reason.Compensation);
-        }
-        return pot - share * count;
-    }
-
-    /// @dev The end of a job that its aggregator is not to blame for: it gets a due fee and the bond.
-    function _end(uint256 jobId, State state) private {
-        Job storage j = _jobs[jobId];
-        _payFee(jobId);
-        if (j.aggregator != address(0)) _credit(jobId, j.aggregatorPayee, _terms[jobId].bond, Reason.Bond);
-        _close(jobId, state);
-    }
-
-    /// @dev Gives back every stake and all that is left, and leaves nothing in the job.
-    function _close(uint256 jobId, State state) private {
-        Job storage j = _jobs[jobId];
-        uint128 stake = _terms[jobId].stake;
-        uint32 active = j.active;
-        for (uint256 slot; active >> slot != 0; ++slot) {
-            if (active.has(slot)) _credit(jobId, _trainers[jobId][slot].payee, stake, Reason.Stake);
-        }
-        uint128 rest = j.escrow + j.carry;
-        j.state = state;
-        (j.active, j.submitted, j.disputed, j.escrow, j.carry) = (0, 0, 0, 0, 0);
-        _credit(jobId, j.owner, rest, Reason.Refund);
-        emit Ended(jobId, state);
+        _credit(jobId, j.aggregatorPayee, fees, Reason.Fee);
+        _credit(jobId, j.aggregatorPayee, bond, Reason.Bond);
+        _credit(jobId, j.owner, refund, Reason.Refund);
+        emit Ended(jobId, outcome, pot);
     }
 
     function _credit(uint256 jobId, address payee, uint256 amount, Reason reason) private {
-        if (amount == 0) return;
-        address token = _terms[jobId].token;
-        credit[payee][token] += amount;
-        emit Credited(jobId, payee, token, amount, reason);
+        Credits.add(credit, jobId, payee, _terms[jobId].token, amount, reason);
     }
 
     /// @dev Takes exactly `amount` of `token` from the caller.

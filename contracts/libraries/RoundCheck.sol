@@ -5,7 +5,9 @@ import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 import {IDecisionVerifier} from "../interfaces/IDecisionVerifier.sol";
 import {IGramVerifier} from "../interfaces/IGramVerifier.sol";
 import {IJobMarket, RoundProof, Settlement, Terms} from "../interfaces/IJobMarket.sol";
+import {Cids} from "./Cids.sol";
 import {Decision} from "./Decision.sol";
+import {Delivery} from "./Delivery.sol";
 import {Slots} from "./Slots.sol";
 
 // Points are hashed and passed on as bytes: an array the compiler would copy word by word.
@@ -29,26 +31,71 @@ library RoundCheck {
         uint32 opened;
     }
 
-    /// @dev Reverts unless nothing is stated but which submissions are unopened.
-    function requireNothing(uint256 jobId, Settlement calldata s, RoundProof calldata p) internal pure {
-        uint256 stated = s.weights.length | s.coefficients.length | bytes(s.sumCid).length
-            | bytes(s.referenceCid).length | uint256(s.sumCommitment | s.referenceCommitment);
-        stated |= p.commitments.length | p.sums.length | p.gramHash | p.gram.length;
-        for (uint256 i; i < p.decision.length; ++i) {
-            stated |= p.decision[i];
-        }
-        if (stated != 0) revert IJobMarket.NothingOpened(jobId);
+    /// @dev Reverts unless the settlement is one that follows from what was submitted, as the proof shows it.
+    /// @param submitted the slots that have submitted in this round, of which there is one
+    /// @param commitments what each slot submitted last
+    /// @return opened the slots whose submissions opened
+    function requireShown(
+        uint256 jobId,
+        bytes32 termsHash,
+        uint16 number,
+        uint32 submitted,
+        Terms storage t,
+        mapping(uint256 slot => bytes32 commitment) storage commitments,
+        Settlement calldata s,
+        RoundProof calldata p
+    ) external view returns (uint32 opened) {
+        opened = _opened(jobId, submitted, t.maxFaulty, s);
+        _requireSound(jobId, t.rule, s);
+        _requireProved(Round(jobId, termsHash, number, opened), t, commitments, s, p);
     }
 
-    /// @dev Reverts unless the proofs show that the settlement follows from the opened submissions, of which there is one.
-    /// @param submitted what each slot submitted last; an opened slot has submitted in this round
-    function requireProved(
+    /// @return opened at least one: fewer than have submitted may be called unopened
+    function _opened(uint256 jobId, uint32 submitted, uint8 maxFaulty, Settlement calldata s)
+        private
+        pure
+        returns (uint32 opened)
+    {
+        uint32 judged = s.unopened | s.selected;
+        if (judged & ~submitted != 0) revert IJobMarket.NotSubmitted(jobId, judged, submitted);
+        if (s.selected & s.unopened != 0) revert IJobMarket.SelectedUnopened(jobId, s.selected, s.unopened);
+        uint256 unopened = s.unopened.count();
+        uint256 most = Delivery.most(submitted.count(), maxFaulty);
+        if (unopened > most) revert IJobMarket.TooManyUnopened(jobId, unopened, most);
+        opened = submitted & ~s.unopened;
+        if (s.struck & (s.selected | ~opened) != 0) revert IJobMarket.WrongStrikes(jobId, s.struck);
+    }
+
+    /// @dev Reverts unless every field is there, or is not, as the rule and what is selected have it.
+    function _requireSound(uint256 jobId, uint8 rule, Settlement calldata s) private pure {
+        uint256 selected = s.selected.count();
+        bool byReference = rule == Decision.REFERENCE;
+        if (s.scores.length != selected) revert IJobMarket.ScoreCount(jobId, s.scores.length, selected);
+        uint16[] calldata stated = s.coefficients;
+        uint256 coefficients = byReference ? selected : 0;
+        if (stated.length != coefficients) revert IJobMarket.CoefficientCount(jobId, stated.length, coefficients);
+        for (uint256 i; i < coefficients; ++i) {
+            if (stated[i] > Decision.ONE) revert IJobMarket.InvalidCoefficient(jobId, stated[i]);
+        }
+        if (selected != 0) Cids.requireCid(s.sumCid);
+        else if (bytes(s.sumCid).length != 0) revert IJobMarket.InvalidCid(bytes(s.sumCid).length);
+        bool hasRows = bytes(s.referenceCid).length != 0;
+        bool hasCommitment = s.referenceCommitment != 0;
+        bool hasScale = s.rowExponent != 0;
+        if (hasRows != byReference || hasCommitment != byReference || (hasScale && !byReference)) {
+            revert IJobMarket.ReferenceRows(jobId, rule);
+        }
+        if (byReference) Cids.requireCid(s.referenceCid);
+    }
+
+    /// @dev Reverts unless the proofs show that the settlement follows from the opened submissions.
+    function _requireProved(
         Round memory round,
         Terms storage t,
         mapping(uint256 slot => bytes32 commitment) storage submitted,
         Settlement calldata s,
         RoundProof calldata p
-    ) internal view {
+    ) private view {
         Decision.Facts memory facts = Decision.Facts({
             gramHash: p.gramHash,
             r: 0,

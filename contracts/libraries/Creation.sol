@@ -3,30 +3,72 @@ pragma solidity ^0.8.28;
 
 import {IDecisionVerifier} from "../interfaces/IDecisionVerifier.sol";
 import {IGramVerifier} from "../interfaces/IGramVerifier.sol";
-import {IJobMarket, Terms} from "../interfaces/IJobMarket.sol";
+import {IJobMarket, Job, State, Terms} from "../interfaces/IJobMarket.sol";
+import {Cids} from "./Cids.sol";
 import {Decision} from "./Decision.sol";
+import {Parties} from "./Parties.sol";
 
-/// @title The bounds of a job's terms
-library TermsCheck {
+/// @title How a job begins: with terms within their bounds, which are kept
+library Creation {
     uint256 internal constant MAX_TRAINERS = 32;
     uint256 internal constant MAX_ROUNDS = 1000;
     uint256 internal constant MAX_WAIT = 365 days;
+    uint256 internal constant MAX_RATE = 100 << 40; // 100, in units of 2^-40
+    int256 internal constant MIN_SCALE_EXPONENT = -40;
+
+    /// @dev Makes the caller the owner of a new job.
+    /// @param kept the terms of all jobs
+    /// @return escrow what the owner escrows: rounds × (reward + fee)
+    function create(
+        Job storage j,
+        mapping(uint256 jobId => Terms) storage kept,
+        uint256 jobId,
+        Terms calldata t,
+        bytes32 encryptionKey,
+        string calldata specCid
+    ) external returns (uint128 escrow) {
+        escrow = _check(t);
+        Parties.requireKey(encryptionKey);
+        Cids.requireCid(specCid);
+
+        kept[jobId] = t;
+        j.owner = msg.sender;
+        j.state = State.Open;
+        j.escrow = escrow;
+        j.rate = t.rate;
+        j.termsHash = keccak256(abi.encode(t));
+        emit IJobMarket.JobCreated(jobId, msg.sender, t, encryptionKey, specCid);
+    }
 
     /// @dev Reverts with `InvalidTerm` unless every term is within its bounds.
-    /// @return escrow what the owner escrows: rounds × (reward + fee)
-    function check(Terms calldata terms) internal view returns (uint128 escrow) {
+    function _check(Terms calldata terms) private view returns (uint128 escrow) {
         if (terms.token != address(0) && terms.token.code.length == 0) {
             revert IJobMarket.InvalidTerm("token", uint160(terms.token));
         }
         within("enrolBy", terms.enrolBy, block.timestamp, block.timestamp + MAX_WAIT);
+        within("startDelay", terms.startDelay, 0, MAX_WAIT);
         within("submitWindow", terms.submitWindow, 1, MAX_WAIT);
         within("settleWindow", terms.settleWindow, 1, MAX_WAIT);
+        within("confirmWindow", terms.confirmWindow, 1, MAX_WAIT);
+        bool reveals = terms.rule == Decision.REFERENCE;
+        within("revealWindow", terms.revealWindow, 0, reveals ? terms.confirmWindow - 1 : 0);
         within("takeoverWindow", terms.takeoverWindow, 0, MAX_WAIT);
         within("rule", terms.rule, 1, 2);
         within("rounds", terms.rounds, 1, MAX_ROUNDS);
+        within("minRounds", terms.minRounds, 1, terms.rounds);
+        within("rate", terms.rate, 1, MAX_RATE);
+        within("rateDecay", terms.rateDecay, 1, 2 ** 32);
+        if (terms.scaleExponent < MIN_SCALE_EXPONENT || terms.scaleExponent > 0) {
+            revert IJobMarket.InvalidTerm("scaleExponent", uint256(int256(terms.scaleExponent)));
+        }
         within("maxTrainers", terms.maxTrainers, 1, MAX_TRAINERS);
-        within("minTrainers", terms.minTrainers, 1, terms.maxTrainers);
-        within("maxFaulty", terms.maxFaulty, 0, terms.maxTrainers - 1);
+        // More than f honest ones are outside of every minority, and a third of those that submit is more than f of them.
+        within(
+            "minTrainers",
+            terms.minTrainers,
+            terms.maxFaulty == 0 ? 1 : 2 * uint256(terms.maxFaulty) + 3,
+            terms.maxTrainers
+        );
         within("maxMissed", terms.maxMissed, 1, type(uint8).max);
         within("maxStrikes", terms.maxStrikes, 1, type(uint8).max);
         within("maxEmptyRounds", terms.maxEmptyRounds, 1, type(uint8).max);

@@ -1,58 +1,71 @@
 """The reference rows of rule `reference`: where the validation data say that the model should go.
 
 A `Gradient` maps parameters float32[d] to the gradient float32[d] of the validation loss there (pointing uphill). The
-rows are its negative, rounded to int16 with a scale of their own: every use of a row is free of its scale.
+rows are its negative, rounded to int16 with a scale of their own, a power of two. Only the direction of the first row
+counts; the second one's scale makes loss of integer products, and is stated with the round (aggregator/points.py).
 """
 
 from collections.abc import Callable
+from math import frexp, ldexp
 
 import numpy as np
 
-from aggregator.gram import gram
 from zk.encoding import LIMIT, Float32s, Int16s
 
 Gradient = Callable[[Float32s], Float32s]
 
-AGREEMENT = (999, 1000)
-"""The least cosine of a recomputed row, as a fraction: gradients differ in their last bits between machines."""
 
+def quantize_row(v: Float32s) -> tuple[Int16s, int]:
+    """(int16[d], exponent) with v ≈ 2^exponent · row: the least exponent with which no |entry| exceeds LIMIT.
 
-def quantize_row(v: Float32s) -> tuple[Int16s, float]:
-    """(int16[d], scale) with v ≈ scale · row; the largest |entry| becomes LIMIT. Zeros and scale 1.0 for a zero vector.
-
-    Rounded to nearest even, in float64. Raises ValueError if `v` is not float32[d], d ≥ 1, or not finite.
+    Rounded to nearest even, in float64. Zeros and exponent 0 for a zero vector. Raises ValueError if `v` is not
+    float32[d], d ≥ 1, or not finite.
     """
     if v.dtype != np.float32 or v.ndim != 1 or len(v) == 0:
         raise ValueError(f"a row is made of a vector of float32, this is {v.dtype}{list(v.shape)}")
     largest = float(np.abs(v).max())
     if not np.isfinite(largest):
         raise ValueError("a row's gradient has an entry that is not a finite number")
-    scale = largest / LIMIT if largest else 1.0
-    return np.rint(v / np.float64(scale)).astype(np.int16), scale
+    if largest == 0:
+        return np.zeros(len(v), np.int16), 0
+    exponent = frexp(largest)[1] - LIMIT.bit_length()  # 2^14 ≤ largest / 2^exponent < 2^15, which may exceed LIMIT
+    if largest > ldexp(LIMIT, exponent):
+        exponent += 1
+    return np.rint(np.ldexp(v.astype(np.float64), -exponent)).astype(np.int16), exponent
 
 
-def first_row(gradient: Gradient, base: Float32s) -> tuple[Int16s, float]:
-    """v0: the negative gradient at the round's base model float32[d], which selects. Returns (int16[d], scale)."""
-    return quantize_row(-gradient(base))
+def first_vector(gradient: Gradient, base: Float32s) -> Float32s:
+    """v0 before it is rounded: the negative gradient float32[d] at the round's base model float32[d]."""
+    return _downhill(gradient(base))
 
 
-def second_row(gradient: Gradient, base: Float32s, end: Float32s) -> tuple[Int16s, float]:
-    """u: the mean negative gradient along the step from `base` to `end` (float32[d] each), which pays.
+def second_vector(gradient: Gradient, base: Float32s, end: Float32s) -> Float32s:
+    """u before it is rounded: the mean negative gradient float32[d] along the step from `base` to `end`.
 
     Simpson's rule: (v(base) + 4·v((base + end)/2) + v(end))/6, added in float64. The product of u with the whole step
-    is the validation loss that the step takes away, up to the rule's error. Returns (int16[d], scale).
+    is the validation loss that the step takes away, up to the rule's error.
     """
     middle = (base + end) * np.float32(0.5)
-    total = gradient(base).astype(np.float64)
-    total += 4 * gradient(middle).astype(np.float64)
-    total += gradient(end)
-    return quantize_row((total / -6).astype(np.float32))
+    with np.errstate(invalid="ignore", over="ignore"):  # infinity − infinity, which `_downhill` answers
+        total = gradient(base).astype(np.float64)
+        total += 4 * gradient(middle).astype(np.float64)
+        total += gradient(end)
+        return _downhill((total / 6).astype(np.float32))
 
 
-def agrees(row: Int16s, recomputed: Int16s) -> bool:
-    """Whether the cosine of two rows int16[d] is at least 0.999, in exact integers. Two zero rows agree."""
-    (a, ab), (_, b) = gram([row, recomputed])
-    part, whole = AGREEMENT
-    if a == 0 or b == 0:
-        return a == b
-    return ab > 0 and (ab * whole) ** 2 >= part**2 * a * b
+def first_row(gradient: Gradient, base: Float32s) -> tuple[Int16s, int]:
+    """v0, which selects: int16[d] and exponent."""
+    return quantize_row(first_vector(gradient, base))
+
+
+def second_row(gradient: Gradient, base: Float32s, end: Float32s) -> tuple[Int16s, int]:
+    """u, which scores: int16[d] and exponent."""
+    return quantize_row(second_vector(gradient, base, end))
+
+
+def _downhill(uphill: Float32s) -> Float32s:
+    """Where the gradient is not finite the model has diverged on the validation data, which then say nothing: zeros.
+
+    Every auditor finds the same, the round can be proved like any other, and nobody is selected or paid by it.
+    """
+    return -uphill if np.isfinite(uphill).all() else np.zeros_like(uphill)

@@ -1,4 +1,4 @@
-"""The pay rules: from the Gram matrix to who is in the sum, with which coefficient, and what each is paid.
+"""The pay rules: from the Gram matrix to who is in the sum, with which coefficient, what each brought, who is struck.
 
 Integers only: floor division, integer square roots, ties to the lower slot. The circuit and every auditor have to agree
 with these functions to the unit (docs/rules.md).
@@ -18,18 +18,22 @@ UNIT = {KRUM_COSINE: 1, REFERENCE: ONE}
 """By rule, the coefficient of a whole update: the step is rate · scale · Σ c_i·w_i / (UNIT · number selected)."""
 
 COSINE_ONE = 2**30
-"""The weight that `krum-cosine` gives an update that points exactly along the selected sum."""
+"""The score that `krum-cosine` gives an update that points exactly along the selected sum."""
 
 Matrix = Sequence[Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A round's judgement by slot: in the sum or not; its coefficient there (0 … UNIT); its weight in the pay (≥ 0)."""
+    """A round's judgement by slot: in the sum or not; a strike or none; its coefficient there (0 … UNIT); its score.
+
+    A score is 0 for a slot that is not selected. Under `reference` it may be negative.
+    """
 
     selected: tuple[bool, ...]
+    struck: tuple[bool, ...]
     coefficients: tuple[int, ...]
-    weights: tuple[int, ...]
+    scores: tuple[int, ...]
 
 
 def _admissible(G: Matrix, opened: Sequence[bool], *products: Sequence[int]) -> list[int]:
@@ -41,28 +45,29 @@ def _admissible(G: Matrix, opened: Sequence[bool], *products: Sequence[int]) -> 
 
 
 def krum_cosine(G: Matrix, opened: Sequence[bool], f: int) -> Decision:
-    """Rule 1: Multi-Krum selects, the cosine to the selected sum pays.
+    """Rule 1: Multi-Krum selects, the cosine to the selected sum is the score. A zero update is struck.
 
-    Of m admissible slots the m − f' with the smallest score are selected, f' = min(f, max(0, ⌊(m − 3)/2⌋)); a slot's
-    score is the sum of its m − f' − 2 smallest squared distances to others. Blanchard et al. 2017, arXiv:1703.02757.
+    Of m admissible slots the m − f' that are least far from others are selected, f' = min(f, max(0, ⌊(m − 3)/2⌋)): far
+    is the sum of a slot's m − f' − 2 smallest squared distances. Blanchard et al. 2017, arXiv:1703.02757.
     """
     live = _admissible(G, opened)
     m = len(live)
     faulty = min(f, max(0, (m - 3) // 2))
     near = max(0, m - faulty - 2)
 
-    def score(i: int) -> int:
+    def far(i: int) -> int:
         return sum(sorted(G[i][i] + G[j][j] - 2 * G[i][j] for j in live if j != i)[:near])
 
-    chosen = sorted(sorted(live, key=lambda i: (score(i), i))[: m - faulty])
+    chosen = sorted(sorted(live, key=lambda i: (far(i), i))[: m - faulty])
     along = {i: sum(G[i][j] for j in chosen) for i in chosen}
     norm = isqrt(sum(along.values()))
-    weights = [0] * len(G)
+    scores = [0] * len(G)
     for i in chosen:
         if norm:
-            weights[i] = max(0, along[i]) * COSINE_ONE // (isqrt(G[i][i]) * norm)
+            scores[i] = max(0, along[i]) * COSINE_ONE // (isqrt(G[i][i]) * norm)
     selected = tuple(i in along for i in range(len(G)))
-    return Decision(selected, tuple(UNIT[KRUM_COSINE] * s for s in selected), tuple(weights))
+    struck = tuple(bool(flag) and i not in live for i, flag in enumerate(opened))
+    return Decision(selected, struck, tuple(UNIT[KRUM_COSINE] * s for s in selected), tuple(scores))
 
 
 def reference_selection(
@@ -84,13 +89,20 @@ def reference_selection(
     return tuple(selected), tuple(coefficients)
 
 
-def reference(G: Matrix, opened: Sequence[bool], v0: Sequence[int], u: Sequence[int]) -> Decision:
-    """Rule 2: selects by the first reference row and pays by the second, linearly in the update.
+def reference(G: Matrix, opened: Sequence[bool], v0: Sequence[int], vv: int, u: Sequence[int]) -> Decision:
+    """Rule 2: selects by the first reference row and scores by the second, linearly in the update.
 
-    u: ⟨w_i, u⟩ by slot, u being the second reference row: the mean negative gradient of the validation loss along the
-    step that `reference_selection` has fixed. The weights then add up to the validation loss that the step takes away.
+    vv: ⟨v0, v0⟩. u: ⟨w_i, u⟩ by slot, u being the second reference row: the mean negative gradient of the validation
+    loss along the step that `reference_selection` has fixed. The scores then add up to the validation loss that the
+    step takes away. Struck is what opened and is zero, or has a cosine of at most −1/2 to v0.
     """
     selected, coefficients = reference_selection(G, opened, v0)
-    _admissible(G, opened, u)
-    weights = tuple(max(0, c * product) for c, product in zip(coefficients, u, strict=True))
-    return Decision(selected, coefficients, weights)
+    live = _admissible(G, opened, v0, u)
+
+    def against(i: int) -> bool:
+        return v0[i] < 0 and 4 * v0[i] * v0[i] >= G[i][i] * vv
+
+    struck = tuple(bool(flag) and (i not in live or against(i)) for i, flag in enumerate(opened))
+    return Decision(
+        selected, struck, coefficients, tuple(c * product for c, product in zip(coefficients, u, strict=True))
+    )

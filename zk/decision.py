@@ -1,4 +1,4 @@
-"""The decision proof: the pay rule, run on a hidden Gram matrix, gives the stated slots, coefficients and weights.
+"""The decision proof: the pay rule, run on a hidden Gram matrix, gives the stated slots, strikes, coefficients, scores.
 
 In order: `gram_hash` binds the matrix before the Gram proof draws r and s; `prove` proves the statement with the key of
 the circuit. `zk.verifier.verify_decision` checks. The circuits are described in docs/decision-circuit.md.

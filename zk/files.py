@@ -1,7 +1,7 @@
 """The files that travel: safetensors with exactly the tensors named here, checked strictly on the way in.
 
 file    tensors
-update  "update" int16[d], "blinders" uint8[64·c], "commitment" uint8[64·c]   sealed to the aggregator
+update  "update" int16[d], "blinders" uint8[64·c], "commitment" uint8[64·c]   sealed with a key that the aggregator gets
 rows    "first" int16[d], "second" int16[d], "blinders" uint8[128·c]          the reference rows, sealed to the owner
 sum     "sum" int64[d], "blinders" uint8[64·c]                               sealed to the job key
 model   "model" float32[d]                                                   round 1's base, public

@@ -84,8 +84,8 @@ def file_bytes(size: int) -> int:
 
 def _announced(made: _Made) -> _Made:
     if made.kind == DEVELOPMENT:
-        named = f"the set-up of size {made.size}" if isinstance(made, Srs) else f"the key of circuit {made.circuit}"
-        _log.warning("%s is for development only: its secret was known when it was made", named)
+        named = f"The set-up of size {made.size}" if isinstance(made, Srs) else f"The key of circuit {made.circuit}"
+        _log.warning("%s is for development only: whoever made it could forge proofs.", named)
     return made
 
 

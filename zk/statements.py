@@ -14,7 +14,7 @@ REFERENCE = 2
 SIZES = (8, 16, 32)
 """n_max: the numbers of slots for which there are circuits."""
 
-_WEIGHT_BITS = 96
+_SCORE_BITS = 96
 _COEFFICIENT_BITS = 13
 _MAX_FAULTY = 2**8 - 1
 
@@ -41,16 +41,16 @@ def _mask(flags: Sequence[bool]) -> int:
 
 def _packed(values: Sequence[int], bits: int, count: int) -> list[int]:
     groups = [values[at : at + count] for at in range(0, len(values), count)]
-    return [sum(value << bits * k for k, value in enumerate(group)) for group in groups]
+    return [sum(value << bits * k for k, value in enumerate(group)) % P for group in groups]
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionStatement:
-    """The pay rule, run on the Gram matrix behind `gram_hash`, gives these slots, coefficients and weights.
+    """The pay rule, run on the Gram matrix behind `gram_hash`, gives these slots, coefficients and scores.
 
-    gram_hash, r, s, y: integers < P, of the round's Gram proof. opened, selected, coefficients, weights: by slot, at
-    most n_max of them; slots beyond are empty. max_faulty: 0 … 255, the job's f. Coefficients are 0 … ONE; under rule
-    `krum-cosine` they are the flags `selected` as integers. Weights are 0 … 2^96 − 1.
+    gram_hash, r, s, y: integers < P, of the round's Gram proof. opened, selected, struck, coefficients, scores: by
+    slot, at most n_max of them; slots beyond are empty. max_faulty: 0 … 255, the job's f. Coefficients are 0 … ONE;
+    under rule `krum-cosine` they are the flags `selected` as integers. Scores are −2^95 … 2^95 − 1.
     """
 
     gram_hash: int
@@ -59,29 +59,31 @@ class DecisionStatement:
     y: int
     opened: Sequence[bool]
     selected: Sequence[bool]
+    struck: Sequence[bool]
     max_faulty: int
     coefficients: Sequence[int]
-    weights: Sequence[int]
+    scores: Sequence[int]
 
     def public_inputs(self, circuit: int) -> list[int]:
         """The public inputs in their order, each < P. Raises ValueError if the circuit has no room for them."""
         rule, size = circuit_shape(circuit)
         n = len(self.opened)
-        if not n == len(self.selected) == len(self.coefficients) == len(self.weights) or n > size:
-            raise ValueError(f"flags, coefficients and weights of one number of slots up to {size} are required")
+        by_slot = (self.selected, self.struck, self.coefficients, self.scores)
+        if any(len(values) != n for values in by_slot) or n > size:
+            raise ValueError(f"flags, coefficients and scores of one number of slots up to {size} are required")
         if not all(0 <= x < P for x in (self.gram_hash, self.r, self.s, self.y)):
             raise ValueError("the Gram hash, r, s or y is not an integer below the group's order")
         if not 0 <= self.max_faulty <= _MAX_FAULTY:
             raise ValueError(f"max_faulty is {self.max_faulty}: 0 … {_MAX_FAULTY} are possible")
-        if not all(0 <= weight < 2**_WEIGHT_BITS for weight in self.weights):
-            raise ValueError(f"a weight is not an integer of {_WEIGHT_BITS} bits")
+        if not all(-(2 ** (_SCORE_BITS - 1)) <= score < 2 ** (_SCORE_BITS - 1) for score in self.scores):
+            raise ValueError(f"a score is not a signed integer of {_SCORE_BITS} bits")
         if not all(0 <= c <= ONE for c in self.coefficients):
             raise ValueError(f"a coefficient is not in 0 … {ONE}")
         if rule == KRUM_COSINE and [bool(flag) for flag in self.selected] != list(self.coefficients):
             raise ValueError("under krum-cosine a coefficient is 1 for a selected slot and 0 for another")
         empty = [0] * (size - n)
-        masks = _mask(self.opened) | _mask(self.selected) << 32 | self.max_faulty << 64
+        masks = _mask(self.opened) | _mask(self.selected) << 32 | self.max_faulty << 64 | _mask(self.struck) << 72
         inputs = [self.gram_hash, self.r, self.s, self.y, masks]
         if rule == REFERENCE:
             inputs += _packed([*self.coefficients, *empty], _COEFFICIENT_BITS, 16)
-        return inputs + _packed([*self.weights, *empty], _WEIGHT_BITS, 2)
+        return inputs + _packed([*self.scores, *empty], _SCORE_BITS, 2)

@@ -7,6 +7,7 @@ statement is False. Formats are in docs/proofs-format.md, the scheme in docs/pro
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from eth_hash.auto import keccak
 
@@ -180,8 +181,12 @@ def _decode_key(verifying_key: bytes) -> tuple[PointG1, tuple[PointG2, PointG2, 
     return alpha, (beta, gamma, delta), [g1(data, "a point of an input") for data in words[7:]]
 
 
+@lru_cache(maxsize=64)
 def check_setup(setup: GramSetup, verifying_key: bytes) -> None:
-    """Raises Malformed for a set-up or verifying key with which no proof would be checked, or any would pass."""
+    """Raises Malformed for a set-up or verifying key with which no proof would be checked, or any would pass.
+
+    It takes most of a second, and many jobs share a set-up: what has passed is remembered.
+    """
     g2(setup.tau, "[τ]₂")
     _decode_key(verifying_key)
 

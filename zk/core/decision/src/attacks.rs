@@ -10,7 +10,9 @@ use ark_r1cs_std::GR1CSVar;
 use ark_relations::gr1cs::ConstraintSystem;
 
 use crate::gadgets::*;
-use crate::tampering;
+use crate::gram::{ENTRY_BITS, Entry};
+use crate::reference::opposite;
+use crate::{semidefinite, tampering};
 
 type Gadget<'a> = &'a dyn Fn(&Cs, &[Num]) -> Result<Vec<Num>>;
 
@@ -308,6 +310,124 @@ fn the_largest_chosen_needs_each_constraint() {
     only_held_by(gadget, &[2, 2, 7, 9], constraints + 9, &[(threshold, 2), (mark(0), 1), (mark(1), 1)]);
     // A mark of −1: 7 + 7 − 5 = 9 of 5, 7, 7.
     only_held_by(gadget, &[3, 5, 7, 7], held(0, 0), &[(threshold, 2), (mark(0), -1), (mark(1), 1), (mark(2), 1)]);
+}
+
+/// Operands, the constraint that is left out, and what the hints are changed by.
+type Attack<'a> = (&'a [i128], usize, &'a [(usize, Fr)]);
+
+/// The operands as the lower triangle of a matrix of two rows: G_00, G_10, G_11.
+const OF_TWO_ROWS: Gadget<'_> = &|cs, x| semidefinite::enforce(cs, 2, |i, j| &x[i + j]).map(|()| Vec::new());
+
+#[test]
+fn a_matrix_of_two_rows_is_semidefinite_or_has_no_witness() {
+    let top = (1 << 58) - 1;
+    for (a, b, c) in [(0, 0, 0), (1, 0, 1), (4, 6, 9), (1, -1, 1), (top, top, top), (top, -top, top), (1, top / 2, top)]
+    {
+        let semidefinite = a * c >= b * b;
+        assert_eq!(honest(OF_TWO_ROWS, &[a, b, c]).is_some(), semidefinite, "{a} {b} {c}");
+    }
+    for (a, b, c) in [(-1, 0, 4), (4, 0, -1), (4, 5, 4), (4, -5, 4), (0, 1 << 30, top), (1, 1 << 30, top), (1, 2, 3)] {
+        assert_eq!(honest(OF_TWO_ROWS, &[a, b, c]), None, "{a} {b} {c}");
+    }
+}
+
+// Hints on two rows, W being FACTOR: the values of L_00, L_10, L_11, 0 where there is no factor, and after each the bits of its
+// range, W − 1 of them on the diagonal and W off it; then for each entry of G its products, 1, 1 and 2 of them, and the
+// bits of what they leave, W on the diagonal and W − 1 off it. Constraints: one more than bits for each range, and one for
+// each product. Each range ends with its highest bit: without that constraint it holds nothing.
+
+#[test]
+fn semidefinite_needs_each_range_and_each_product() {
+    const W: usize = 67;
+    let factor = [0, W, 2 * W + 1];
+    let factor_held = [W - 1, 2 * W, 3 * W];
+    let hints = 3 * W + 1;
+    let product = [hints, hints + W + 1, hints + 2 * W + 1, hints + 2 * W + 2];
+    let constraints = 3 * W + 1;
+    let product_held = [constraints, constraints + W + 2, constraints + 2 * W + 3, constraints + 2 * W + 4];
+    let rest_held = [constraints + W + 1, constraints + 2 * W + 2, constraints + 3 * W + 5];
+    let one = pow2(2 * semidefinite::FRACTION);
+    let shift = Fr::from(6u64) * pow2(W - 1);
+    // A root of −1 at this scale, up to what a root may leave: no integer.
+    let root = (0..).find_map(|left: u64| (shift - one - Fr::from(left)).sqrt()).unwrap();
+    // A root of 4 at this scale and of the shift, likewise.
+    let four = field((1 << (semidefinite::FRACTION + 1)) + (1 << 28));
+    let negative_first = [-1, 0, 4];
+    let negative_last = [4, 0, -1];
+    let alike = [4, 5, 4];
+    // No norm, a large product and a negative norm. L_00 = 2^34, L_10 = p/2^34 and L_11 fit: p is 2^76 times the product, and less
+    // than 2^66, and p² = 17·P − 2^68·k, so L_10² = −k, of which the negative norm times 2^76 is the most.
+    let absurd = [0, 8073284176005365, -9995281135331639];
+    let p = field(absurd[1]) * one - field(55705051734341376279);
+    let absurd_factor =
+        [(factor[0], pow2(34)), (factor[1], p * pow2(34).inverse().unwrap()), (factor[2], field(187124698760))];
+    let cases: [Attack<'_>; 10] = [
+        // The ranges of L_00, L_10, L_11.
+        (&negative_first, factor_held[0], &[(factor[0], root), (factor[2], four)]),
+        (&absurd, factor_held[1], &absurd_factor),
+        (&negative_last, factor_held[2], &[(factor[0], four), (factor[2], root)]),
+        // What is left on the diagonal, off it, and on it again.
+        (&negative_first, rest_held[0], &[(factor[2], four)]),
+        (&alike, rest_held[1], &[(factor[0], four), (factor[2], four)]),
+        (&negative_last, rest_held[2], &[(factor[0], four)]),
+        // The products: any number in place of each.
+        (&negative_first, product_held[0], &[(factor[2], four), (product[0], shift - one)]),
+        (&alike, product_held[1], &[(factor[0], four), (factor[2], four), (product[1], field(5) * one)]),
+        (&negative_last, product_held[2], &[(factor[0], four), (product[2], shift - one)]),
+        (&negative_last, product_held[3], &[(factor[0], four), (product[3], shift - one)]),
+    ];
+    for (operands, skip, wrong) in cases {
+        assert!(run(OF_TWO_ROWS, operands, wrong, Some(skip)).0.is_some(), "{operands:?} without {skip}");
+        assert!(run(OF_TWO_ROWS, operands, wrong, None).0.is_none(), "{operands:?}");
+    }
+}
+
+/// Of a product of two vectors and their squared lengths, each below 2^2.
+const OPPOSITE: Gadget<'_> = &|cs, x| is_opposite(cs, x, 2);
+
+fn is_opposite(cs: &Cs, x: &[Num], n: usize) -> Result<Vec<Num>> {
+    let positive = bits(cs, &(&x[0] + pow2(n) - Fr::one()), n + 1)?[n].clone();
+    let none = is_zero(cs, &x[2])?;
+    opposite(cs, &Entry { value: x[0].clone(), positive }, &x[1], &x[2], &none, n).map(|bit| vec![bit])
+}
+
+#[test]
+fn opposite_is_a_cosine_of_at_most_minus_one_half() {
+    // A product of vectors or not: without a direction, y = 0, it is negative or it is none.
+    for a in -3..=4 {
+        for x in 1..=4 {
+            for y in 0..=4 {
+                let right = i128::from(a < 0 && 4 * a * a >= x * y);
+                assert_eq!(honest(OPPOSITE, &[a, x, y]).unwrap(), [right], "{a} {x} {y}");
+                resists(OPPOSITE, &[a, x, y], 7);
+            }
+        }
+    }
+    // One below, at, and one above the bound; and no direction.
+    needs_every_constraint(OPPOSITE, &[&[-1, 1, 3], &[-1, 2, 2], &[-1, 4, 1], &[-1, 3, 2], &[0, 1, 0], &[2, 4, 4]], 7);
+}
+
+#[test]
+fn opposite_is_right_for_the_largest_operands() {
+    let gadget: Gadget<'_> = &|cs, x| is_opposite(cs, x, ENTRY_BITS);
+    let (top, half) = (1i128 << ENTRY_BITS, 1i128 << (ENTRY_BITS - 1));
+    for (a, x, y, right) in [
+        (1 - top, 1, 1, 1),
+        (1 - top, top, top, 1),
+        (-half, top, top, 1),
+        (1 - half, top, top, 0),
+        (1 - half, top - 1, top - 1, 0),
+        (1 - half, top - 2, top - 2, 1),
+        (-1, top, top, 0),
+        (0, top, top, 0),
+        (0, top, 0, 0),
+        (-1, top, 0, 1),
+        (1 - top, top, 0, 1),
+        (top, top, top, 0),
+        (top, 1, 0, 0),
+    ] {
+        assert_eq!(honest(gadget, &[a, x, y]).unwrap(), [right], "{a} {x} {y}");
+    }
 }
 
 #[test]

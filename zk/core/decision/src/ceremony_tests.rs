@@ -15,7 +15,7 @@ use crate::groth16::{Blank, Key};
 use crate::{Powers, Result, Shape, Witness};
 
 const SHAPE: Shape = Shape { rule: crate::Rule::Reference, slots: 8 };
-const M: usize = 1 << 13;
+const M: usize = 1 << 14;
 
 fn powers_of(tau: Fr, alpha: Fr, beta: Fr, beta_g2: Fr) -> Result<Powers> {
     let exponents: Vec<Fr> = crate::powers::weights(tau, 2 * M - 1);

@@ -1,4 +1,4 @@
-//! The whole statement as constraints: ranges, hash, y, rule, and the public inputs they have to meet.
+//! The whole statement as constraints: ranges, hash, y, the matrix, rule, and the public inputs they have to meet.
 
 use ark_bn254::Fr;
 use ark_ff::{BigInteger, One, PrimeField};
@@ -12,8 +12,8 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::gadgets::{self, Cs, Num, bit, equal, hint, in_range, linear, pow2};
 use crate::gram::{Gram, Witness};
-use crate::shape::{COEFFICIENT_BITS, COEFFICIENTS_PACKED, Rule, Shape, WEIGHT_BITS, WEIGHTS_PACKED};
-use crate::{krum_cosine, reference};
+use crate::shape::{COEFFICIENT_BITS, COEFFICIENTS_PACKED, Rule, SCORE_BITS, SCORES_PACKED, Shape};
+use crate::{krum_cosine, reference, semidefinite};
 
 /// Public inputs 0 … 3; input 4 has the masks and f, at the bits that follow.
 const GRAM_HASH: usize = 0;
@@ -24,12 +24,15 @@ const SELECTED_AT: usize = 32;
 const FAULTY_AT: usize = 64;
 /// The width of `maxFaulty` in a job's terms.
 const FAULTY_BITS: usize = 8;
+const STRUCK_AT: usize = FAULTY_AT + FAULTY_BITS;
 
-/// What a rule makes of a Gram matrix, inside the circuit. Coefficients: empty where every selected update is whole.
+/// What a rule makes of a Gram matrix, inside the circuit. Selected and struck are bits. Coefficients: empty where every
+/// selected update is whole. Scores: |score| < 2^95.
 pub struct Decision {
     pub selected: Vec<Num>,
+    pub struck: Vec<Num>,
     pub coefficients: Vec<Num>,
-    pub weights: Vec<Num>,
+    pub scores: Vec<Num>,
 }
 
 /// The constraints of one shape, kept as matrices: (A·z) ∘ (B·z) = C·z for z = (1, public inputs, private values).
@@ -99,8 +102,13 @@ impl Circuit {
             "the Gram hash is not that of this Gram matrix, mask and salt".to_owned()
         } else if witness.fold(shape, inputs[R], inputs[S])? != inputs[Y] {
             "y is not what r and s make of this Gram matrix and mask".to_owned()
+        } else if !witness.semidefinite(shape) {
+            "this is no Gram matrix: no real vectors have these products".to_owned()
         } else {
-            format!("circuit {shape} does not give these selected slots, coefficients and weights for this Gram matrix")
+            format!(
+                "circuit {shape} does not give these selected slots, struck slots, coefficients and scores for this Gram \
+                 matrix"
+            )
         }))
     }
 }
@@ -124,16 +132,20 @@ pub(crate) fn constrain(cs: &Cs, shape: Shape, known: Option<(&[Fr], &Witness)>)
     let gram = Gram::new(cs, shape, known.map(|(_, witness)| witness), &opened)?;
     equal(cs, &gram.hash(cs)?, gram_hash)?;
     equal(cs, &gram.fold(cs, r, s)?, y)?;
-    let decision = decide(cs, shape, &gram, &faulty)?;
+    semidefinite::enforce(cs, shape.rows(), |i, j| &gram.at(i, j).value)?;
+    let decision = decide(cs, shape, &gram, &opened, &faulty)?;
 
-    // Masks and f have few enough bits that the sum has one reading; so have coefficients and weights.
+    // Masks and f have few enough bits that the sum has one reading; so have coefficients. Scores are digits that may be
+    // negative: two pairs of them, each below 2^95, differ by less than 2^193 in their sums, so sums equal modulo P are
+    // equal, and of the first digits, which then differ by a multiple of 2^96, and by less than that, as of the second.
     let opened = opened.iter().enumerate().map(|(i, bit)| (pow2(i), bit));
     let selected = decision.selected.iter().enumerate().map(|(i, bit)| (pow2(SELECTED_AT + i), bit));
-    let all = linear(cs, opened.chain(selected).chain([(pow2(FAULTY_AT), &faulty)]))?;
+    let struck = decision.struck.iter().enumerate().map(|(i, bit)| (pow2(STRUCK_AT + i), bit));
+    let all = linear(cs, opened.chain(selected).chain([(pow2(FAULTY_AT), &faulty)]).chain(struck))?;
     equal(cs, &all, masks)?;
     let coefficients = decision.coefficients.chunks(COEFFICIENTS_PACKED).map(|chunk| (chunk, COEFFICIENT_BITS));
-    let weights = decision.weights.chunks(WEIGHTS_PACKED).map(|chunk| (chunk, WEIGHT_BITS));
-    for ((chunk, width), input) in coefficients.chain(weights).zip(packed) {
+    let scores = decision.scores.chunks(SCORES_PACKED).map(|chunk| (chunk, SCORE_BITS));
+    for ((chunk, width), input) in coefficients.chain(scores).zip(packed) {
         let all = linear(cs, chunk.iter().enumerate().map(|(k, x)| (pow2(width * k), x)))?;
         equal(cs, &all, input)?;
     }
@@ -141,9 +153,9 @@ pub(crate) fn constrain(cs: &Cs, shape: Shape, known: Option<(&[Fr], &Witness)>)
 }
 
 /// A rule's circuit: a third rule is one more file and one more line here.
-pub(crate) fn decide(cs: &Cs, shape: Shape, gram: &Gram, faulty: &Num) -> gadgets::Result<Decision> {
+fn decide(cs: &Cs, shape: Shape, gram: &Gram, opened: &[Num], faulty: &Num) -> gadgets::Result<Decision> {
     match shape.rule {
-        Rule::KrumCosine => krum_cosine::decide(cs, shape, gram, faulty),
-        Rule::Reference => reference::decide(cs, shape, gram),
+        Rule::KrumCosine => krum_cosine::decide(cs, shape, gram, opened, faulty),
+        Rule::Reference => reference::decide(cs, shape, gram, opened),
     }
 }

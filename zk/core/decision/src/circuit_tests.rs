@@ -6,18 +6,19 @@ use ark_r1cs_std::GR1CSVar;
 use ark_relations::gr1cs::{ConstraintSystem, SynthesisMode};
 
 use crate::circuit::{Circuit, Decision, constrain};
-use crate::gadgets::{Num, pow2};
-use crate::{Key, Shape, Witness, tampering};
+use crate::gadgets::{Num, field, int, pow2};
+use crate::{Key, MAX_KEY_BYTES, Shape, Witness, tampering};
 
-/// Six opened slots of eight, one of them zero, two equal, one far; f = 1.
+/// Six opened slots of eight, one of them zero, two equal, one far and against the first reference row, one that points along
+/// it and against the second; f = 1.
 const ROWS: [[i64; 4]; 8] = [
     [3, 1, -2, 5],
     [3, 1, -2, 5],
     [0, 0, 0, 0],
     [4, 0, -1, 6],
     [0, 0, 0, 0],
-    [-30, 20, 9, 1],
-    [2, 2, -2, 4],
+    [-30, -20, 9, -1],
+    [5, 0, 0, -3],
     [0, 0, 0, 0],
 ];
 const REFERENCES: [[i64; 4]; 2] = [[2, 1, -1, 3], [1, 1, -1, 4]];
@@ -48,23 +49,26 @@ fn pack(values: &[Num], bits: usize, count: usize) -> impl Iterator<Item = Fr> {
 fn claim(inputs: &[Fr], decision: &Decision) -> Vec<Fr> {
     let selected: Fr = decision.selected.iter().enumerate().map(|(i, x)| x.value().unwrap() * pow2(32 + i)).sum();
     let mut claim = inputs[..4].to_vec();
-    claim.push(Fr::from(OPENED) + selected + pow2(64));
+    let struck: Fr = decision.struck.iter().enumerate().map(|(i, x)| x.value().unwrap() * pow2(72 + i)).sum();
+    claim.push(Fr::from(OPENED) + selected + pow2(64) + struck);
     claim.extend(pack(&decision.coefficients, 13, 16));
-    claim.extend(pack(&decision.weights, 96, 2));
+    claim.extend(pack(&decision.scores, 96, 2));
     claim
 }
 
-/// What the prover claims and z, both with one hint wrong.
+/// What follows for the claim, and z, of a prover who gives wrong hints and states these inputs.
+fn attempt(shape: Shape, inputs: &[Fr], witness: &Witness, wrong: &[(usize, Fr)]) -> (Vec<Fr>, Vec<Fr>, usize) {
+    let cs = ConstraintSystem::new_ref();
+    cs.set_mode(SynthesisMode::Prove { construct_matrices: false, generate_lc_assignments: false });
+    let (decision, hints, _) = tampering::with(wrong, None, || constrain(&cs, shape, Some((inputs, witness))));
+    let z = [cs.instance_assignment().unwrap(), cs.witness_assignment().unwrap()].concat();
+    (claim(inputs, &decision.unwrap()), z, hints)
+}
+
+/// The same of one who states what follows.
 fn cheat(shape: Shape, inputs: &[Fr], witness: &Witness, wrong: &[(usize, Fr)]) -> (Vec<Fr>, Vec<Fr>, usize) {
-    let once = |inputs: &[Fr]| {
-        let cs = ConstraintSystem::new_ref();
-        cs.set_mode(SynthesisMode::Prove { construct_matrices: false, generate_lc_assignments: false });
-        let (decision, hints, _) = tampering::with(wrong, None, || constrain(&cs, shape, Some((inputs, witness))));
-        let z = [cs.instance_assignment().unwrap(), cs.witness_assignment().unwrap()].concat();
-        (claim(inputs, &decision.unwrap()), z, hints)
-    };
-    let (claim, _, hints) = once(inputs);
-    let (_, z, _) = once(&claim);
+    let (claim, _, hints) = attempt(shape, inputs, witness, wrong);
+    let (_, z, _) = attempt(shape, &claim, witness, wrong);
     (claim, z, hints)
 }
 
@@ -106,14 +110,15 @@ fn no_wrong_hint_passes_under_reference() {
 }
 
 #[test]
-fn of_slots_with_equal_scores_none_but_the_lowest_is_kept() {
+fn of_slots_equally_far_none_but_the_lowest_is_kept() {
     let shape = Shape::from_id(108).unwrap();
     let mut rows = [[0; 4]; 8];
     rows[..3].fill([10, 0, 0, 0]);
     (rows[3], rows[5]) = ([10, 9, 0, 0], [10, -9, 0, 0]); // mirror images, one of which is left out
     let (circuit, witness) = (Circuit::new(shape).unwrap(), witness_of(&rows, shape));
     let inputs = honest(shape, &witness);
-    let masks = |selected: u64| Fr::from(OPENED) + Fr::from(selected) * pow2(32) + pow2(64);
+    // Slot 6 opened, and is zero.
+    let masks = |selected: u64| Fr::from(OPENED) + Fr::from(selected) * pow2(32) + pow2(64) + pow2(72 + 6);
     assert_eq!(inputs[4], masks(0b00_1111));
     cheat(shape, &inputs, &witness, &[]);
     let mut tried = 0;
@@ -149,15 +154,80 @@ fn the_median_lies_on_a_norm_and_not_anywhere_up_to_the_next() {
 
 #[test]
 fn masks_and_f_have_one_reading() {
-    // A slot more is opened, f = 1 − 2^4/2^64 makes up for it: the packed sum is the same.
+    // A slot more is opened, and struck since it is zero; f = 1 − (2^4 + 2^76)/2^64 makes up for it: the packed sum is the
+    // same. Nor does f take the place of a strike.
     let shape = Shape::from_id(208).unwrap();
     let (circuit, witness) = (Circuit::new(shape).unwrap(), witness(shape));
     let inputs = honest(shape, &witness);
     let (slot, faulty) = (4, shape.slots);
-    let wrong = [(slot, Fr::one()), (faulty, -(pow2(slot) * pow2(64).inverse().unwrap()))];
-    let (claim, z, _) = cheat(shape, &inputs, &witness, &wrong);
-    assert_eq!(claim, inputs);
+    let more = pow2(slot) + pow2(72 + slot);
+    let (_, z, _) =
+        attempt(shape, &inputs, &witness, &[(slot, Fr::one()), (faulty, -(more * pow2(64).inverse().unwrap()))]);
     assert!(circuit.unsatisfied(&z).is_some());
+    let mut other = inputs.clone();
+    other[4] += pow2(72);
+    let (_, z, _) = attempt(shape, &other, &witness, &[(faulty, pow2(8))]);
+    assert!(circuit.unsatisfied(&z).is_some());
+}
+
+/// Nothing but these public inputs follows from the witness.
+fn refused(circuit: &Circuit, inputs: &[Fr], at: usize, value: Fr, witness: &Witness) {
+    let mut other = inputs.to_vec();
+    other[at] = value;
+    let error = circuit.solve(&other, witness).unwrap_err().to_string();
+    assert!(error.contains("does not give these selected slots, struck slots, coefficients and scores"), "{error}");
+}
+
+#[test]
+fn nobody_is_struck_or_spared_but_by_the_rule() {
+    // Slot 2 is zero; slot 5 is against the first reference row, which rule 1 does not have; 4 and 7 were not opened.
+    for (id, struck) in [(108, 0b100), (208, 0b10_0100)] {
+        let shape = Shape::from_id(id).unwrap();
+        let (circuit, witness) = (Circuit::new(shape).unwrap(), witness(shape));
+        let inputs = honest(shape, &witness);
+        circuit.solve(&inputs, &witness).unwrap();
+        let masks = int(inputs[4]);
+        assert_eq!(masks >> 72, struck, "{id}");
+        for slot in 0..32 {
+            refused(&circuit, &inputs, 4, field(masks ^ 1 << (72 + slot)), &witness);
+        }
+        // Nor is it another slot; nor one slot twice; nor does another f make up for it.
+        refused(&circuit, &inputs, 4, field(masks + (1 << 72)), &witness);
+        refused(&circuit, &inputs, 4, field(masks + (struck << 72)), &witness);
+        refused(&circuit, &inputs, 4, field(masks - (1 << 72) + (1 << 71)), &witness);
+    }
+}
+
+#[test]
+fn to_open_with_a_zero_update_is_not_to_stay_away() {
+    for id in [108, 208] {
+        let shape = Shape::from_id(id).unwrap();
+        let (circuit, witness) = (Circuit::new(shape).unwrap(), witness(shape));
+        let inputs = honest(shape, &witness);
+        for bits in [1 << 2, 1 << 4, 1 << (72 + 2), 1 << (72 + 4)] {
+            refused(&circuit, &inputs, 4, field(int(inputs[4]) ^ bits), &witness);
+        }
+        // Who opened is the contract's to say, and the circuit's to judge: either is right, with its strike.
+        for slot in [2, 4] {
+            let mut other = inputs.clone();
+            other[4] = field(int(inputs[4]) ^ (1 << slot | 1 << (72 + slot)));
+            circuit.solve(&other, &witness).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_score_below_zero_is_stated_as_it_is() {
+    let shape = Shape::from_id(208).unwrap();
+    let (circuit, witness) = (Circuit::new(shape).unwrap(), witness(shape));
+    let inputs = honest(shape, &witness);
+    // Slot 6 is selected, whole, and has the product −7 with the second reference row.
+    let (masks, score, at) = (int(inputs[4]), 7 * 4096, inputs.len() - 1);
+    assert_eq!(masks >> 38 & 1, 1);
+    assert_eq!(inputs[at], field(-score));
+    for other in [score, 0, -score - 1, 1 - score, (1 << 96) - score, -score - (1 << 96)] {
+        refused(&circuit, &inputs, at, field(other), &witness);
+    }
 }
 
 #[test]
@@ -172,6 +242,13 @@ fn a_key_proves_and_survives_its_file() {
     assert_eq!(read.verifying_key(), key.verifying_key());
     let (first, second) = (read.prove(&inputs, &witness).unwrap(), read.prove(&inputs, &witness).unwrap());
     assert!(first.chunks(32).zip(second.chunks(32)).all(|(a, b)| a != b));
+}
+
+#[test]
+fn every_circuit_s_key_file_may_be_read() {
+    for id in Shape::ALL {
+        assert!(Key::max_file_bytes(Shape::from_id(id).unwrap()).unwrap() as u64 <= MAX_KEY_BYTES, "{id}");
+    }
 }
 
 #[test]

@@ -5,8 +5,8 @@ use ark_ff::{AdditiveGroup, Field, One};
 
 use crate::error::{Error, Result};
 use crate::gadgets::{self, Cs, Num, bits, constant, enforce, hint, linear, pow2, product, sum};
-use crate::poseidon;
 use crate::shape::Shape;
+use crate::{poseidon, semidefinite};
 
 /// Every |G_ij| < 2^ENTRY_BITS.
 pub const ENTRY_BITS: usize = 58;
@@ -38,6 +38,11 @@ impl Witness {
             Some(g) => Err(Error::new(format!("an entry of G is {g}: it has to be below 2^{ENTRY_BITS}"))),
             None => Ok(()),
         }
+    }
+
+    /// Whether real vectors have these products, up to the slack of [`semidefinite`].
+    pub fn semidefinite(&self, shape: Shape) -> bool {
+        semidefinite::factor(shape.rows(), |i, j| self.entries[shape.place(i, j)].into()).is_some()
     }
 
     /// gramHash: the sponge over the circuit id, the entries four to an element, μ, salt.

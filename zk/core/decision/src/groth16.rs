@@ -25,8 +25,8 @@ const HEADER: usize = MAGIC.len() + 7;
 const MADE_ALONE: u8 = 1;
 const G1_BYTES: usize = 64;
 const G2_BYTES: usize = 128;
-/// No circuit's key file is longer; the largest has 49 MB.
-pub const MAX_KEY_BYTES: u64 = 1 << 26;
+/// No circuit's key file is longer; the largest has 83 MB.
+pub const MAX_KEY_BYTES: u64 = 1 << 27;
 
 /// The proving key of one circuit, the verifying key in it, and the circuit's constraints.
 pub struct Key {

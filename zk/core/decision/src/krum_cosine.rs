@@ -1,4 +1,4 @@
-//! Rule 1: Multi-Krum selects, the cosine to the selected sum pays. See `krum_cosine` in aggregator/rules.py.
+//! Rule 1: Multi-Krum selects, the cosine to the selected sum is the score, a zero update is struck. See `krum_cosine` in aggregator/rules.py.
 
 use ark_bn254::Fr;
 use ark_ff::One;
@@ -10,13 +10,13 @@ use crate::gadgets::{
 use crate::gram::{ENTRY_BITS, Gram, admissible, half_rounded_up, masked};
 use crate::shape::Shape;
 
-/// log₂ of the weight of an update that points exactly along the selected sum.
+/// log₂ of the score of an update that points exactly along the selected sum.
 const COSINE_BITS: usize = 30;
 /// Distances are shifted by 2^60 and have 61 bits: |D_ij| ≤ 4·2^58.
 const DISTANCE_BITS: usize = 61;
 
-/// faulty: the public f, 8 bits.
-pub fn decide(cs: &Cs, shape: Shape, gram: &Gram, faulty: &Num) -> Result<Decision> {
+/// opened: n_max bits. faulty: the public f, 8 bits.
+pub fn decide(cs: &Cs, shape: Shape, gram: &Gram, opened: &[Num], faulty: &Num) -> Result<Decision> {
     let (n, log) = (shape.slots, shape.log());
     let live = admissible(gram, n);
     let m = sum(cs, &live)?;
@@ -28,9 +28,9 @@ pub fn decide(cs: &Cs, shape: Shape, gram: &Gram, faulty: &Num) -> Result<Decisi
     // −2 ≤ m − f' − 2 ≤ 30.
     let near = positive_part(cs, &(&kept - Fr::from(2u64)), log + 1)?;
 
-    // A slot's score and index in one number: distinct, ordered as (score, index).
-    let score_bits = DISTANCE_BITS + log;
-    let key_bits = score_bits + log;
+    // How far a slot is from its nearest others, and its index, in one number: distinct, ordered as (far, index).
+    let far_bits = DISTANCE_BITS + log;
+    let key_bits = far_bits + log;
     let mut keys = Vec::with_capacity(n);
     for i in 0..n {
         let others = (0..n).filter(|&j| j != i).map(|j| {
@@ -40,11 +40,11 @@ pub fn decide(cs: &Cs, shape: Shape, gram: &Gram, faulty: &Num) -> Result<Decisi
             masked(cs, &live[j], &(distance + pow2(DISTANCE_BITS - 1)), pow2(DISTANCE_BITS) - Fr::one())
         });
         let others = others.collect::<Result<Vec<_>>>()?;
-        // The same shift, `near` times 2^60, is in every score and changes no order. An admissible slot has m − 1 ≥ near
-        // admissible others; what a slot that is not admissible scores does not matter.
-        let score = smallest(cs, &others, &near, DISTANCE_BITS)?.sum;
-        let key = score * Fr::from(n as u64) + Fr::from(i as u64);
-        // score < (n − 1)·2^61, so a key is below n²·2^61 − 1, which stands for "not admissible".
+        // The same shift, `near` times 2^60, is in all of them and changes no order. An admissible slot has m − 1 ≥ near
+        // admissible others; how far a slot is that is not admissible does not matter.
+        let far = smallest(cs, &others, &near, DISTANCE_BITS)?.sum;
+        let key = far * Fr::from(n as u64) + Fr::from(i as u64);
+        // far < (n − 1)·2^61, so a key is below n²·2^61 − 1, which stands for "not admissible".
         keys.push(masked(cs, &live[i], &key, pow2(key_bits) - Fr::one())?);
     }
     let selected = smallest(cs, &keys, &kept, key_bits)?.chosen;
@@ -58,7 +58,7 @@ pub fn decide(cs: &Cs, shape: Shape, gram: &Gram, faulty: &Num) -> Result<Decisi
     }
     let norm = square_root(cs, &sum(cs, &along)?, ENTRY_BITS / 2 + log)?;
 
-    let mut weights = Vec::with_capacity(n);
+    let mut scores = Vec::with_capacity(n);
     for i in 0..n {
         let length = square_root(cs, &product(cs, &live[i], &gram.at(i, i).value)?, ENTRY_BITS / 2)?;
         // length < 2^29, norm < 2^(29 + log). With no length or no norm: 0 / 1.
@@ -66,8 +66,10 @@ pub fn decide(cs: &Cs, shape: Shape, gram: &Gram, faulty: &Num) -> Result<Decisi
         let none = is_zero(cs, &divisor)?;
         let forward = positive_part(cs, &along[i], ENTRY_BITS + log)?;
         let dividend = product(cs, &(constant(1u64) - &none), &forward)? * pow2(COSINE_BITS);
-        // The quotient is below 2^93, which leaves room in a weight's 96 bits.
-        weights.push(quotient(cs, &dividend, &(divisor + none), ENTRY_BITS + log + COSINE_BITS, ENTRY_BITS + log)?);
+        // 0 ≤ quotient < 2^93, which a score of 96 bits has room for.
+        scores.push(quotient(cs, &dividend, &(divisor + none), ENTRY_BITS + log + COSINE_BITS, ENTRY_BITS + log)?);
     }
-    Ok(Decision { selected, coefficients: Vec::new(), weights })
+    // A slot that is admissible was opened.
+    let struck = opened.iter().zip(&live).map(|(opened, live)| opened - live).collect();
+    Ok(Decision { selected, struck, coefficients: Vec::new(), scores })
 }

@@ -1,4 +1,4 @@
-//! The decision proof: a round's pay rule, run on a hidden Gram matrix, gives these selected slots, coefficients and weights.
+//! The decision proof: a round's pay rule, run on a hidden Gram matrix, gives these selected and struck slots, coefficients and scores.
 //!
 //! The statement is that of docs/proofs-format.md, the rules those of aggregator/rules.py, to the unit. The circuits are
 //! described in docs/decision-circuit.md.
@@ -22,6 +22,7 @@ mod krum_cosine;
 mod poseidon;
 mod powers;
 mod reference;
+mod semidefinite;
 mod shape;
 #[cfg(test)]
 mod tampering;

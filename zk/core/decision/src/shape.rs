@@ -17,11 +17,11 @@ pub struct Shape {
     pub slots: usize,
 }
 
-/// Bits of a weight in the public inputs, two to an element.
-pub const WEIGHT_BITS: usize = 96;
+/// Bits of a signed score in the public inputs, two to an element.
+pub const SCORE_BITS: usize = 96;
 /// Bits of a coefficient in the public inputs, sixteen to an element.
 pub const COEFFICIENT_BITS: usize = 13;
-pub const WEIGHTS_PACKED: usize = 2;
+pub const SCORES_PACKED: usize = 2;
 pub const COEFFICIENTS_PACKED: usize = 16;
 
 impl Shape {
@@ -63,6 +63,11 @@ impl Shape {
             }
     }
 
+    /// Rows of the whole matrix: the slots and the reference rows.
+    pub fn rows(self) -> usize {
+        self.exponents().len()
+    }
+
     /// The exponent of each row: slot i has i + 1, the reference rows 33 and 34.
     pub fn exponents(self) -> Vec<u64> {
         let references: &[u64] = match self.rule {
@@ -90,7 +95,7 @@ impl Shape {
             Rule::KrumCosine => 0,
             Rule::Reference => self.slots.div_ceil(COEFFICIENTS_PACKED),
         };
-        5 + coefficients + self.slots / WEIGHTS_PACKED
+        5 + coefficients + self.slots / SCORES_PACKED
     }
 }
 

@@ -10,6 +10,7 @@ from enum import IntEnum
 
 ZERO_ADDRESS = "0x0000000000000000000000000000000000000000"
 MAX_TRAINERS = 32
+BPS = 10_000  # slashes are stated in 1/10,000
 
 
 class State(IntEnum):
@@ -58,22 +59,40 @@ class Terms:
     bond: int
     aggregator: str
     enrol_by: int
+    start_delay: int
     submit_window: int
     settle_window: int
     takeover_window: int
+    confirm_window: int
+    reveal_window: int
     rule: Rule
     rounds: int
+    min_rounds: int
+    rate: int
+    rate_decay: int
+    scale_exponent: int
     min_trainers: int
     max_trainers: int
     max_faulty: int
     max_missed: int
     max_strikes: int
     max_empty_rounds: int
+    max_voids: int
     slash_bps: int
     gram_verifier: str
     gram_key: bytes
     decision_verifier: str
     decision_key: bytes
+
+    @property
+    def slash(self) -> int:
+        """What an ejection, or `max_strikes` strikes, cost of a stake, in the token's smallest unit."""
+        return self.stake * self.slash_bps // BPS
+
+    @property
+    def scale(self) -> float:
+        """The value of one integer step of an update, in units of the model."""
+        return 2.0**self.scale_exponent
 
     @property
     def escrow(self) -> int:
@@ -86,31 +105,72 @@ class Job:
     """A job's changing part, as the contract holds it."""
 
     owner: str
+    bonded: bool
+    disputed_sum: bool
+    disputed_rows: bool
+    revealed: bool
+    undelivered: int
+    outcome: State
     aggregator: str
+    settled_before: int
+    owed: int
+    members: int
+    claimed: int
     aggregator_payee: str
-    taken_over: bool
+    taken_over_in: int
     state: State
     round: int
     empty_rounds: int
     key_published: bool
+    settled: int
+    end_asked: bool
+    delivering: bool
+    voids: int
     submit_by: int
     settle_by: int
     active: int
     submitted: int
-    escrow: int
-    fee_due: bool
     quorum: int
     disputed: int
-    carry: int
+    rate: int
+    earned: int
+    missed_out: int
+    gone_earned: int
+    absences: int
+    gone_opened: int
+    rows_disputed: int
+    own_rows_disputed: int
+    escrow: int
+    pot: int
     terms_hash: bytes
+
+    @property
+    def delivered(self) -> int:
+        """Mask: the slots that have submitted in this round and, where they had to, delivered again."""
+        return self.submitted & ~self.undelivered if self.delivering else self.submitted
+
+    @property
+    def complete(self) -> bool:
+        """Whether everybody who may still submit or deliver in this round has."""
+        return self.delivered == (self.submitted if self.delivering else self.active)
+
+    def most_unopened(self, max_faulty: int) -> int:
+        """How many submissions of this round may be called unopened: max_faulty, and less than a third."""
+        return most_unopened(self.delivered.bit_count(), max_faulty)
 
 
 @dataclass(frozen=True, slots=True)
 class Trainer:
+    """A member of a job; the meaning of each field is at `Trainer` in IJobMarket.sol."""
+
     operator: str
-    payee: str
     missed: int
     strikes: int
+    absences: int
+    opened: int
+    staked: bool
+    payee: str
+    balance: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +179,9 @@ class Settlement:
 
     unopened: int
     selected: int
-    weights: tuple[int, ...]
+    struck: int
+    scores: tuple[int, ...]
+    row_exponent: int
     coefficients: tuple[int, ...]
     sum_cid: str
     sum_commitment: bytes
@@ -138,6 +200,11 @@ class RoundProof:
     decision: tuple[int, ...]
 
 
+def most_unopened(submitted: int, max_faulty: int) -> int:
+    """How many of so many submissions may be called unopened: max_faulty, and less than a third."""
+    return min(max_faulty, max(0, submitted - 1) // 3)
+
+
 def slots(mask: int) -> Iterator[int]:
     """The set bits of a mask, ascending."""
     slot = 0
@@ -154,12 +221,6 @@ def mask_of(members: Iterator[int] | list[int] | set[int]) -> int:
     for slot in members:
         mask |= 1 << slot
     return mask
-
-
-def divide(pot: int, weights: tuple[int, ...] | list[int]) -> list[int]:
-    """Pay by weight: floor(pot · weight / Σ weights) each; all zero when the weights are. The rest is the owner's."""
-    total = sum(weights)
-    return [pot * weight // total if total else 0 for weight in weights]
 
 
 # ---------------------------------------------------------------- events, as the contract emits them
@@ -233,7 +294,6 @@ class UpdateSubmitted(Event):
 class RoundSettled(Event):
     round: int
     submitted: int
-    pot: int
     settlement: Settlement
 
 
@@ -243,14 +303,53 @@ class RoundSkipped(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RoundVoided(Event):
+    round: int
+    unopened: int
+    deliver_by: int
+    settle_by: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redelivered(Event):
+    round: int
+    slot: int
+    cid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndAsked(Event):
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmationOpened(Event):
     confirm_by: int
+    reveal_by: int
+    outcome: State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revealed(Event):
+    sender: str
+    cid: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disputed(Event):
     round: int
     slot: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsDisputed(Event):
+    round: int
+    slot: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unrevealed(Event):
+    pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,13 +376,27 @@ class OpeningShown(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ejected(Event):
     slot: int
-    strikes: bool
     slashed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended(Event):
     state: State
+    pot: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed(Event):
+    slot: int
+    pay: int
+    stake: int
+    slashed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeesClaimed(Event):
+    payee: str
+    fees: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

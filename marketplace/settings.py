@@ -6,9 +6,10 @@ Each field is also an environment variable with the prefix MERIT_, e.g. MERIT_RP
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from marketplace.addresses import parse_address
 from marketplace.errors import InputError
 
 
@@ -16,9 +17,15 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MERIT_", extra="ignore", frozen=True)
 
     home: Path = Field(default=Path("~/.merit"), description="Keys, address book and work in progress.")
-    rpc: str = Field(default="http://127.0.0.1:8545", description="The chain's JSON-RPC address.")
+    rpc: str = Field(
+        default="http://127.0.0.1:8545",
+        repr=False,  # providers put keys into addresses
+        description="The chain's JSON-RPC address. Where neither it nor storage and market are given, and the home "
+        "folder has no market of its own, they are those of the `merit up` that runs from it.",
+    )
     storage: str = Field(
         default="",
+        repr=False,  # providers put keys into addresses
         description="folder:PATH, an IPFS RPC address, or node+https://HOST; the default is HOME/storage.",
     )
     market: str = Field(
@@ -36,10 +43,20 @@ class Settings(BaseSettings):
     finality: int | None = Field(
         default=None,
         ge=0,
-        description="Seconds that a job's end must be past before agents stop; by default 900, or 0 on a development "
-        "chain.",
+        description="Seconds that a job's end must be past before agents stop, and its last submission before updates "
+        "are delivered; by default 900, or 0 on a development chain.",
     )
     poll: float = Field(default=1.0, gt=0, description="Seconds between two looks at the chain.")
+
+    @field_validator("market")
+    @classmethod
+    def _address(cls, typed: str) -> str:
+        return parse_address(typed) if typed else typed
+
+    @field_validator("key")
+    @classmethod
+    def _name_or_address(cls, typed: str) -> str:
+        return parse_address(typed) if typed.startswith(("0x", "0X")) else typed
 
     @property
     def home_folder(self) -> Path:

@@ -4,38 +4,60 @@
 `Spec` is what trainers, aggregator and auditors read. Both refuse unknown fields.
 """
 
-import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 from unicodedata import category
 
-from eth_utils.address import is_checksum_address
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from marketplace.documents import MAX_FILE_BYTES, explain, parse_yaml
+from aggregator.points import DECAY_BITS, RATE_BITS
+from marketplace.addresses import parse_address
+from marketplace.documents import MAX_FILE_BYTES, canonical_json, explain, parse_yaml
 from marketplace.domain import MAX_TRAINERS, ZERO_ADDRESS, Rule, Terms
 from marketplace.errors import CorruptContent, InputError
 from marketplace.files import read_within
-from marketplace.units import parse_amount, parse_duration, parse_wait
-from trainer.config import DataSchema, ModelConfig, TrainingConfig, UpdateConfig
+from marketplace.units import parse_amount, parse_duration, parse_token_amount, parse_wait
+from trainer.config import MAX_CLIP, MIN_STEP, DataSchema, ModelConfig, TrainingConfig, UpdateConfig
 
-MOST_STRIKES = 255
 MAX_VALIDATION_BYTES = 1 << 30
+MAX_SERVER_RATE = 100.0
 MIN_CHUNK = 2**10
+MAX_CHUNK = 2**20
 MAX_DEFAULT_CHUNK = 2**17
+FEES_IN_BOND = 10  # what the default policy of an aggregator accepts (docs/aggregator-policy.md)
 
 
-def _checked_address(value: object) -> object:
-    if not (isinstance(value, str) and is_checksum_address(value)):
-        raise ValueError(f"{value!r} is not an address with a correct EIP-55 checksum")
-    return value
+Decimals = Callable[[str], int | None]
+"""How many decimals the token at an address has; None where it does not say. May raise ChainError."""
 
 
-Address = Annotated[str, BeforeValidator(_checked_address)]
-Amount = Annotated[int, BeforeValidator(parse_amount)]
+def _amount(value: int | str, info: ValidationInfo) -> int:
+    """In the smallest unit of what the job pays in: `token` is the field before, and `coin` is none."""
+    token = info.data.get("token")
+    if token in (None, "coin"):
+        return parse_amount(value)
+    decimals: Decimals | None = (info.context or {}).get("decimals")
+    return parse_token_amount(value, lambda: decimals(token) if decimals else None)
+
+
+Address = Annotated[str, BeforeValidator(parse_address)]
+Amount = Annotated[int, BeforeValidator(_amount)]
 Duration = Annotated[int, BeforeValidator(parse_duration)]
 Wait = Annotated[int, BeforeValidator(parse_wait)]
+Never = Annotated[int, BeforeValidator(lambda value: 0 if value == "never" else parse_wait(value))]
 Key = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
 
 
@@ -50,7 +72,7 @@ Text = Annotated[str, AfterValidator(_printable)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class AggregatorConfig(_Strict):
@@ -63,55 +85,161 @@ class AggregatorConfig(_Strict):
 class ServerRate(_Strict):
     """The server's step: model += rate · mean update."""
 
-    initial: float = Field(default=1.0, gt=0, le=100, description="Rate of round 1.")
-    decay: float = Field(default=1.0, gt=0, le=1, description="Factor from one round to the next.")
+    initial: float = Field(default=1.0, ge=MIN_STEP, le=MAX_SERVER_RATE, description="Rate of round 1.")
+    decay: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Factor from one round to the next; the last round's rate must not fall below 2^-40.",
+    )
 
-    def at(self, round: int) -> float:
-        """The rate of a round (from 1): repeated float64 products, so that it is the same bits everywhere."""
-        rate = self.initial
-        for _ in range(round - 1):
-            rate *= self.decay
-        return rate
+    @property
+    def fixed(self) -> tuple[int, int]:
+        """Initial rate and decay as the terms have them, in units of 2^-40 and of 2^-32."""
+        return round(self.initial * 2**RATE_BITS), max(1, round(self.decay * 2**DECAY_BITS))
+
+
+def _aggregator(value: object) -> object:
+    if value is None:
+        raise ValueError("name the account that may aggregate, or write `aggregator: anyone`")
+    return None if value == "anyone" else value
+
+
+def _who(aggregator: AggregatorConfig | None) -> object:
+    return "anyone" if aggregator is None else aggregator.model_dump(mode="json")
+
+
+Given = dict[str, int]
+"""The fields of a market above the one that has no value, all of them good; only numbers are read."""
+
+
+def _of_reward(given: Given, parts: int, of: int) -> int:
+    """`parts` / `of` of a round's reward, rounded up: never nothing, however few decimals a token has."""
+    return -(-given["reward"] * parts // of)
+
+
+def _equal_part(given: Given) -> int:
+    return _of_reward(given, 1, given["min_trainers"])
+
+
+def _bond(given: Given) -> int:
+    """As much as the aggregator and those in league with it can gain by a lie that is disputed, or by silence.
+
+    f + 1 of n trainers who are given points by false rows get an equal part each of the pot of all rounds; where the
+    aggregator fails in the end they get (f + 1) / n of its bond back too. pot · (f + 1) / (n − f − 1) takes back both.
+    An owner in league with it saves a round's reward where it fails in the last (docs/security/griefing.md, theft.md).
+    """
+    liars = given["max_faulty"] + 1
+    return max(given["reward"], _of_reward(given, given["rounds"] * liars, max(1, given["min_trainers"] - liars)))
+
+
+def _fee(given: Given) -> int:
+    return -(-_bond(given) // (FEES_IN_BOND * given["rounds"]))
 
 
 class MarketConfig(_Strict):
     """Money and deadlines; amounts are per round where not said otherwise."""
 
     token: Address | None = Field(default=None, description="ERC-20 to pay in; absent means the chain's coin.")
-    reward: Amount = Field(gt=0, description="For the trainers of each round, e.g. '0.6 ether'.")
-    fee: Amount = Field(default=0, description="For the aggregator of each settled round.")
-    stake: Amount = Field(default=0, description="What a trainer deposits.")
-    bond: Amount = Field(default=0, description="What the aggregator deposits.")
-    aggregator: AggregatorConfig | None = Field(default=None, description="Absent means that anyone may aggregate.")
+    aggregator: Annotated[AggregatorConfig | None, BeforeValidator(_aggregator), PlainSerializer(_who)] = Field(
+        description="The one account that may aggregate, or `anyone`."
+    )
     rule: Literal["krum-cosine", "reference"] | None = Field(
         default=None, description="Pay rule; the default is reference with validation data, else krum-cosine."
     )
     rounds: int = Field(ge=1, le=1000, description="How many rounds.")
-    min_trainers: int = Field(default=3, ge=1, le=MAX_TRAINERS, description="Needed to start.")
-    max_trainers: int = Field(default=8, ge=1, le=MAX_TRAINERS, description="Seats.")
+    min_rounds: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="From this round on the owner may end the job; by default the last one.",
+    )
+    min_trainers: int = Field(default=3, ge=1, le=MAX_TRAINERS, description="Enough to start when enrolment ends.")
+    max_trainers: int = Field(default=3, ge=1, le=MAX_TRAINERS, description="Seats; once all are taken it starts.")
     max_faulty: int = Field(
-        default=2, ge=0, le=MAX_TRAINERS - 1, description="Trainers assumed faulty, and the most unopened a round."
+        default=0,
+        ge=0,
+        le=(MAX_TRAINERS - 3) // 2,
+        description="f: trainers assumed faulty; unless it is 0, min_trainers is at least 2f + 3.",
+    )
+    reward: Amount = Field(
+        gt=0,
+        description="For the trainers of each round, e.g. '0.6 ether'; with `token`, '5 tokens' or its smallest units.",
+    )
+    stake: Amount = Field(
+        default_factory=_equal_part,
+        description="What a trainer deposits; by default reward / min_trainers, an equal part of a round's reward.",
+    )
+    bond: Amount = Field(
+        default_factory=_bond,
+        description="What the aggregator deposits; by default rounds · reward · (f + 1) / (min_trainers − f − 1), with "
+        "f = max_faulty, or a round's reward where that is more: as much as a lie could bring to a league of it, owner "
+        "and f + 1 trainers.",
+    )
+    fee: Amount = Field(
+        default_factory=_fee,
+        description="For the aggregator of each settled round, paid when the job is over; by default so much that "
+        f"the default bond is {FEES_IN_BOND} times the fees of all rounds.",
     )
     enrol_for: Duration = Field(default=86400, description="How long trainers can join, from creation, e.g. '1 d'.")
+    start_delay: Wait = Field(
+        default=60,
+        description="How long after the last join anybody but the owner has to wait before starting it: time to see "
+        "who has taken the seats.",
+    )
     submit_window: Duration = Field(default=3600, description="Submitting phase of each round.")
-    settle_window: Duration = Field(default=3600, description="Settling phase of each round.")
+    settle_window: Duration = Field(
+        default=3600,
+        description="Settling phase of each round. What opens updates is delivered at its beginning, and waited for "
+        "during half of it.",
+    )
     takeover_window: Wait = Field(
         default=0,
         description="How long, after an aggregator has failed, another that posts the bond may take over; 0 means that "
         "the job is aborted. It then sees the updates, and the owner's node seals validation data to it.",
     )
-    max_missed: int = Field(default=3, ge=1, le=255, description="Missed submissions in a row that eject.")
-    max_strikes: int | None = Field(
+    confirm_window: Duration = Field(
+        default=3600,
+        description="How long, after the last round, trainers can dispute what the job has left them with. Under "
+        "reference, let it be enough to recompute two gradients of the validation loss for each round.",
+    )
+    reveal_window: Never | None = Field(
         default=None,
+        description="Under reference, the part of it in which the validation data are shown to all members, who then "
+        "recompute what points rest on; by default half. Every member can keep a copy. `never`: points rest on the "
+        "aggregator's word alone.",
+    )
+    max_missed: int = Field(default=3, ge=1, le=255, description="Missed submissions in a row that eject.")
+    max_strikes: int = Field(
+        default=3,
         ge=1,
         le=255,
-        description="Rounds as an outlier that eject; 3 by default under reference, and never under krum-cosine, which "
-        "leaves out honest trainers too.",
+        description="So many strikes in the whole job cost `slash_bps` of the stake at its end. A strike is an update "
+        "that is zero or, under reference, points clearly away from where the validation data say.",
+    )
+    max_voids: int = Field(
+        default=3,
+        ge=0,
+        le=255,
+        description="How often, in the whole job, updates that do not open are asked for again; the next time ends it.",
     )
     max_empty_rounds: int = Field(default=3, ge=1, le=255, description="Empty rounds in a row that abort the job.")
     slash_bps: int = Field(
-        default=2000, ge=0, le=10_000, description="Part of the stake that ejection costs, in 1/10,000."
+        default=2000,
+        ge=0,
+        le=10_000,
+        description="Part of the stake that ejection, or max_strikes strikes, cost, in 1/10,000.",
     )
+
+    def revealing(self, rule: Rule) -> int:
+        """The term `revealWindow` of a job that pays by `rule`, in seconds. Raises InputError where no time is left."""
+        if rule is not Rule.REFERENCE:
+            return 0
+        if self.reveal_window is not None:
+            return self.reveal_window
+        if self.confirm_window < 2:
+            raise InputError("A market.confirm_window of 1 s leaves no time to reveal: make it longer.")
+        return self.confirm_window // 2
 
     @property
     def escrow(self) -> int:
@@ -122,11 +250,32 @@ class MarketConfig(_Strict):
     def _consistent(self) -> "MarketConfig":
         if self.min_trainers > self.max_trainers:
             raise ValueError(f"min_trainers is {self.min_trainers}, more than max_trainers, {self.max_trainers}")
-        if self.max_faulty >= self.max_trainers:
-            raise ValueError(f"max_faulty is {self.max_faulty}; it must be less than max_trainers, {self.max_trainers}")
+        if self.reward < self.max_trainers:
+            raise ValueError(
+                f"reward is {self.reward} of the smallest unit, less than one for each of max_trainers, "
+                f"{self.max_trainers}: an equal part of it would be nothing"
+            )
+        if self.min_rounds is not None and self.min_rounds > self.rounds:
+            raise ValueError(f"min_rounds is {self.min_rounds}, more than rounds, {self.rounds}")
+        if self.max_faulty and self.min_trainers < (least := 2 * self.max_faulty + 3):
+            raise ValueError(
+                f"max_faulty is {self.max_faulty}, which takes min_trainers of {least} or more, not {self.min_trainers}"
+            )
+        if (self.reveal_window or 0) >= self.confirm_window:
+            raise ValueError(
+                f"reveal_window is {self.reveal_window} s, not less than confirm_window, {self.confirm_window} s"
+            )
+        if self.rule == "krum-cosine" and self.reveal_window:
+            raise ValueError("rule 'krum-cosine' has nothing to reveal: leave market.reveal_window out")
         if self.rule == "reference" and self.aggregator is None:
             raise ValueError("rule 'reference' needs market.aggregator: the validation data are sealed to its key")
         return self
+
+
+def _power_of_two(chunk: int | None) -> int | None:
+    if chunk is not None and chunk & (chunk - 1):
+        raise ValueError(f"chunk is {chunk}, which is not a power of two")
+    return chunk
 
 
 class ProofsConfig(_Strict):
@@ -135,7 +284,7 @@ class ProofsConfig(_Strict):
     chunk: int | None = Field(
         default=None,
         ge=MIN_CHUNK,
-        le=2**20,
+        le=MAX_CHUNK,
         description="Entries of an update that share a commitment, a power of two: larger ones cost the prover, "
         "smaller ones gas. By default the least one that holds the model, at most 131072.",
     )
@@ -148,11 +297,7 @@ class ProofsConfig(_Strict):
         description="Hash of the pay rule's key, from `merit setup list`; by default made here, for development.",
     )
 
-    @model_validator(mode="after")
-    def _consistent(self) -> "ProofsConfig":
-        if self.chunk is not None and self.chunk & (self.chunk - 1):
-            raise ValueError(f"chunk is {self.chunk}, which is no power of two")
-        return self
+    _power = field_validator("chunk")(_power_of_two)
 
     def chunk_for(self, d: int) -> int:
         """N for a model of d parameters."""
@@ -172,13 +317,18 @@ class JobFile(_Strict):
     market: MarketConfig = Field(description="Money, deadlines, pay rule.")
     proofs: ProofsConfig = Field(default=ProofsConfig(), description="The set-up of its proofs.")
 
+    def rule(self, *, validated: bool) -> Rule:
+        """By what it pays. validated: whether its owner has validation data."""
+        named = self.market.rule or ("reference" if validated else "krum-cosine")
+        return Rule.REFERENCE if named == "reference" else Rule.KRUM_COSINE
+
 
 class ValidationConfig(_Strict):
     """The owner's committed validation data."""
 
     commitment: Key = Field(description="keccak256 of the validation file (it holds its own salt).")
     sealed_cid: str = Field(max_length=100, description="The file, sealed to the aggregator.")
-    samples: int = Field(ge=1)
+    samples: int = Field(ge=1, le=MAX_VALIDATION_BYTES)
 
 
 class PinnedFile(_Strict):
@@ -191,23 +341,24 @@ class PinnedFile(_Strict):
 class ProofsSpec(_Strict):
     """What a job's rounds are proved with; the contracts that verify are in its terms."""
 
-    chunk: int = Field(ge=MIN_CHUNK, le=2**20, description="N, the entries of a chunk.")
+    chunk: int = Field(ge=MIN_CHUNK, le=MAX_CHUNK, description="N, the entries of a chunk, a power of two.")
     srs: PinnedFile = Field(description="Powers of τ, to commit.")
     key: PinnedFile = Field(description="The proving key of the pay rule's circuit.")
     development: bool = Field(description="One of them was made by a single party, who could forge proofs.")
 
+    _power = field_validator("chunk")(_power_of_two)
+
 
 class Spec(_Strict):
-    """What is published of a job."""
+    """What is published of a job beside its terms, which have the server's rate and the scale of updates too."""
 
-    format: Literal["merit/job/v1"] = "merit/job/v1"
+    format: Literal["merit/job/v2"] = "merit/job/v2"
     name: Text = Field(min_length=1, max_length=100)
     description: Text = Field(max_length=10_000)
     model: ModelConfig
     data: DataSchema
     training: TrainingConfig
-    update: UpdateConfig
-    server_rate: ServerRate
+    clip: float | None = Field(ge=MIN_STEP, le=MAX_CLIP, description="Largest L2 norm of an update.")
     base_cid: str = Field(max_length=100, description="Model file of round 1's base, public.")
     proofs: ProofsSpec
     validation: ValidationConfig | None
@@ -221,16 +372,15 @@ class Spec(_Strict):
             model=job.model,
             data=job.data,
             training=job.training,
-            update=job.update,
-            server_rate=job.server_rate,
+            clip=job.update.clip,
             base_cid=base_cid,
             proofs=proofs,
             validation=validation,
         )
 
     def to_bytes(self) -> bytes:
-        """Canonical JSON: sorted keys, no spaces, UTF-8."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()
+        """Canonical JSON."""
+        return canonical_json(self)
 
     @staticmethod
     def from_bytes(data: bytes, *, where: str) -> "Spec":
@@ -243,15 +393,18 @@ class Spec(_Strict):
             raise CorruptContent(f"The spec at {where} is not valid: {explain(error)}.") from error
 
 
-def read_job_file(path: Path) -> JobFile:
-    """Reads `job.yaml`. Raises InputError with one sentence that names its mistakes."""
+def read_job_file(path: Path, decimals: Decimals | None = None) -> JobFile:
+    """Reads `job.yaml`. Raises InputError with one sentence that names its mistakes.
+
+    decimals: reads amounts such as '5 tokens' of a job that pays in a token; without it they are refused.
+    """
     data = read_within(path, MAX_FILE_BYTES)
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not YAML: {error}.") from error
     try:
-        return JobFile.model_validate(parse_yaml(text, where=str(path)))
+        return JobFile.model_validate(parse_yaml(text, where=str(path)), context={"decimals": decimals})
     except ValidationError as error:
         raise InputError(f"{path}: {explain(error)}.") from error
 
@@ -269,6 +422,7 @@ class VerifierTerms:
 def terms_of(job: JobFile, *, rule: Rule, now: int, verifiers: VerifierTerms) -> Terms:
     """The on-chain terms of a job created at Unix time `now`."""
     market = job.market
+    rate, rate_decay = job.server_rate.fixed
     return Terms(
         token=market.token or ZERO_ADDRESS,
         reward=market.reward,
@@ -277,17 +431,25 @@ def terms_of(job: JobFile, *, rule: Rule, now: int, verifiers: VerifierTerms) ->
         bond=market.bond,
         aggregator=market.aggregator.address if market.aggregator else ZERO_ADDRESS,
         enrol_by=now + market.enrol_for,
+        start_delay=market.start_delay,
         submit_window=market.submit_window,
         settle_window=market.settle_window,
         takeover_window=market.takeover_window,
+        confirm_window=market.confirm_window,
+        reveal_window=market.revealing(rule),
         rule=rule,
         rounds=market.rounds,
+        min_rounds=market.min_rounds or market.rounds,
+        rate=rate,
+        rate_decay=rate_decay,
+        scale_exponent=job.update.exponent,
         min_trainers=market.min_trainers,
         max_trainers=market.max_trainers,
         max_faulty=market.max_faulty,
         max_missed=market.max_missed,
-        max_strikes=market.max_strikes or (3 if rule is Rule.REFERENCE else MOST_STRIKES),
+        max_strikes=market.max_strikes,
         max_empty_rounds=market.max_empty_rounds,
+        max_voids=market.max_voids,
         slash_bps=market.slash_bps,
         gram_verifier=verifiers.gram_verifier,
         gram_key=verifiers.gram_key,

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch.nn import functional
 
 from trainer.config import TrainingConfig
 from trainer.data.dataset import Dataset
+from trainer.models.effort import batch_within, effort
 from zk.encoding import Float32s
 
 _EVALUATION_BATCH = 1024
@@ -146,10 +148,13 @@ def train_round(
     return RoundResult(loss, accuracy, clock() - started, len(data), complete=True)
 
 
-def _batches(module: nn.Module, data: Dataset) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def _batches(module: nn.Module, data: Dataset, words: int = 1) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """words: how many times the size of a float32 a value takes in what is computed of a batch."""
     device = _device(module)
-    for start in range(0, len(data), _EVALUATION_BATCH):
-        yield _tensors(data[start : start + _EVALUATION_BATCH], device)
+    few, _ = _tensors(data[:2], device)
+    size = batch_within(_EVALUATION_BATCH, words * effort(module, few).values)
+    for start in range(0, len(data), size):
+        yield _tensors(data[start : start + size], device)
 
 
 def evaluate(module: nn.Module, data: Dataset) -> tuple[float, float]:
@@ -169,18 +174,40 @@ def evaluate(module: nn.Module, data: Dataset) -> tuple[float, float]:
 def loss_gradient(module: nn.Module, data: Dataset) -> Float32s:
     """∇L as float32[d], on the CPU, in the order of `flatten`: L is the mean cross-entropy over the data set.
 
-    The sign is that of L: it points to where the loss grows, and a step along its negative makes the model better. In
-    evaluation mode, on the module's device; gradients that the module holds are lost. ValueError without samples.
+    The sign is that of L: it points to where the loss grows, and a step along its negative makes the model better.
+    Computed in float64, so that every machine gets the same up to the last bit of a float32: in float32 a unit or pool
+    near its kink switches on one machine and not on another (docs/rules.md). In evaluation mode, on the module's
+    device, which has to know float64. ValueError without samples.
     """
+    return _gradient(module, data, torch.ones(len(data)))
+
+
+def gradient_noise(module: nn.Module, data: Dataset, rng: np.random.Generator, draws: int = 8) -> float:
+    """About √(Σ‖gᵢ‖²)/n over the gradients gᵢ of all n samples: the standard error of `loss_gradient`, where that is
+    small against single gradients.
+
+    The mean with random signs has this length on average, squared, so nobody can order the data to hide it. Takes
+    `draws` passes over the data. 0 if it is not finite. ValueError without samples.
+    """
+    squares = []
+    for _ in range(draws):
+        signs = torch.from_numpy(rng.choice(np.array([-1, 1], np.float32), len(data)))
+        squares.append(float(np.square(_gradient(module, data, signs), dtype=np.float64).sum()))
+    noise = math.sqrt(sum(squares) / draws)
+    return noise if math.isfinite(noise) else 0.0
+
+
+def _gradient(module: nn.Module, data: Dataset, weights: torch.Tensor) -> Float32s:
+    """The gradient of Σ weightᵢ · lossᵢ / n; weights: float32[n] on the CPU."""
     if len(data) == 0:
         raise ValueError("there are no samples to take a gradient on")
-    module.eval()
-    module.zero_grad(set_to_none=True)
-    for x, y in _batches(module, data):
-        loss = functional.cross_entropy(module(x), y, reduction="sum") / len(data)
+    wide, done = deepcopy(module).double().eval(), 0
+    wide.zero_grad(set_to_none=True)
+    for x, y in _batches(module, data, words=2):
+        losses = functional.cross_entropy(wide(x.double()), y, reduction="none")
+        loss = torch.dot(losses, weights[done : done + len(y)].to(losses)) / len(data)
+        done += len(y)
         loss.backward()  # type: ignore[no-untyped-call]
-    with torch.no_grad():
-        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in module.parameters()]
-        vector: Float32s = torch.cat([part.reshape(-1) for part in parts]).cpu().numpy()
-    module.zero_grad(set_to_none=True)
+    parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in wide.parameters()]
+    vector: Float32s = torch.cat([part.reshape(-1) for part in parts]).float().cpu().numpy()
     return vector

@@ -7,7 +7,7 @@ from marketplace.api import problems
 from marketplace.api.guard import Guard
 from marketplace.api.metrics import Metered
 from marketplace.api.node import NodeServices
-from marketplace.api.routes import actions, content, facts, node, own, streams
+from marketplace.api.routes import actions, content, facts, node, own, requests, streams
 from marketplace.api.routes.common import problems as documented
 
 MAX_BODY = 512 << 10  # bytes of a request; content has its own bound
@@ -38,7 +38,7 @@ def create_app(services: NodeServices | None) -> FastAPI:
         telemetry={"tracing": False, "metrics": False},
     )
     problems.install(app)
-    for routes in (node, facts, streams, actions, own, content):
+    for routes in (node, facts, streams, actions, own, requests, content):
         app.include_router(routes.router)
     if services is not None:
         app.state.services = services

@@ -80,7 +80,7 @@ class ContentDesk:
         try:
             account: str = Account.recover_message(encode_defunct(text=text), signature=signed.signature)
         except Exception as error:
-            raise Refusal(401, "The request's signature is none.") from error
+            raise Refusal(401, "The request has no usable signature.") from error
         if account not in self._admitted and not self._takes_part(account):
             raise Refusal(403, f"{account} takes part in no job of this market: it may not use this node's storage.")
         with self._lock:

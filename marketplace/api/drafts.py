@@ -9,52 +9,59 @@ from pydantic import ValidationError
 
 from marketplace.api.forms import JobPreview, UnsignedCall
 from marketplace.chain import abi
+from marketplace.chain.tokens import COIN, TokenFacts
 from marketplace.documents import explain, parse_yaml
 from marketplace.domain import ZERO_ADDRESS, Rule
 from marketplace.errors import InputError
 from marketplace.services.node import Node
+from marketplace.services.owner import aggregator_key
 from marketplace.services.proofs import JobSetups
-from marketplace.services.validation import publish_validation, read_data
-from marketplace.spec import JobFile, Spec, terms_of
+from marketplace.services.safety import check_new_job
+from marketplace.services.validation import Validation, publish_validation, read_data
+from marketplace.spec import Decimals, JobFile, Spec, terms_of
 from marketplace.storage import put_bytes
 from marketplace.units import format_amount
-from trainer.models import build, check_fits, count_parameters, flatten
+from trainer.data import normalise
+from trainer.models import build, count_parameters, flatten
 from zk.files import pack_model
 from zk.statements import circuit_id
 
+UNKNOWN = TokenFacts("the token", None)
 
-def read_job(document: dict[str, Any] | None, text: str | None) -> JobFile:
-    """A job file from a form's document or from YAML. Raises InputError with one sentence that names every mistake."""
+
+def read_job(document: dict[str, Any] | None, text: str | None, decimals: Decimals | None = None) -> JobFile:
+    """A job file from a form's document or from YAML. Raises InputError with one sentence that names every mistake.
+
+    decimals: as of `spec.read_job_file`.
+    """
     if (document is None) == (text is None):
         raise InputError("Give either the document or the YAML.")
     try:
-        return JobFile.model_validate(document if text is None else parse_yaml(text, where="The job"))
+        read = document if text is None else parse_yaml(text, where="The job")
+        return JobFile.model_validate(read, context={"decimals": decimals})
     except ValidationError as error:
         raise InputError(f"The job is not complete: {explain(error)}.") from error
 
 
-def preview(job: JobFile, *, with_validation: bool = False) -> JobPreview:
-    """What the job costs, and the same as a file. Raises InputError where model and data do not fit each other."""
-    try:
-        check_fits(job.model, job.data.shape, job.data.classes)
-        parameters = count_parameters(job.model)
-    except ValueError as error:
-        raise InputError(f"The model does not fit: {error}.") from error
-    rule = Rule.REFERENCE if _pays_by_reference(job, with_validation) else Rule.KRUM_COSINE
+def preview(job: JobFile, *, with_validation: bool = False, token: TokenFacts | None = None) -> JobPreview:
+    """What the job costs, and the same as a file. Raises InputError where model and data do not fit each other.
+
+    token: what it pays in; a token that is not given is shown in its smallest units.
+    """
+    rule = job.rule(validated=with_validation)
+    check_new_job(job, rule)
+    aggregator_key(job)
+    parameters = count_parameters(job.model)
     document = job.model_dump(mode="json", exclude_defaults=True)
-    token = job.market.token or ZERO_ADDRESS
+    paid_in = job.market.token or ZERO_ADDRESS
     return JobPreview(
         yaml=yaml.safe_dump(document, sort_keys=False, allow_unicode=True),
         parameters=parameters,
         escrow=str(job.market.escrow),
-        escrow_text=format_amount(job.market.escrow, "ether" if token == ZERO_ADDRESS else "tokens"),
-        token=token,
+        escrow_text=format_amount(job.market.escrow, *(token or (COIN if paid_in == ZERO_ADDRESS else UNKNOWN))),
+        token=paid_in,
         rule=rule.label,
     )
-
-
-def _pays_by_reference(job: JobFile, with_validation: bool) -> bool:
-    return job.market.rule == "reference" or (with_validation and job.market.rule is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +76,20 @@ def prepare(node: Node, job: JobFile, *, owner: str, encryption_key: bytes, vali
     owner: the wallet, whose address the validation data's seal names. validation: a confined data source.
     Raises as services.owner.create_job does, but for the owner's balance, which is its wallet's to look at.
     """
-    shown = preview(job, with_validation=validation is not None)
-    rule = Rule.REFERENCE if shown.rule == "reference" else Rule.KRUM_COSINE
+    preview(job, with_validation=validation is not None)  # what it refuses costs nothing yet
+    rule = job.rule(validated=validation is not None)
     if rule is Rule.REFERENCE and validation is None:
         raise InputError("Rule 'reference' needs the owner's validation data: name them in `validation`.")
-    sealed = None
+    sealed, module = None, build(job.model)
+    weights = flatten(module)
     if validation is not None:
-        if job.market.aggregator is None:
+        key = aggregator_key(job)
+        if not key:
             raise InputError("Validation data are sealed to the aggregator: name it in market.aggregator.")
-        key = bytes.fromhex(job.market.aggregator.encryption_key[2:])
-        sealed = publish_validation(node, read_data(validation, job.data), key, owner)
-    weights = flatten(build(job.model))
+        data = read_data(validation, job.data)
+        if rule is Rule.REFERENCE:
+            check_new_job(job, rule, weights.numpy(), Validation(normalise(data, job.data), module))
+        sealed = publish_validation(node, data, key, owner)
     setups = JobSetups.choose(node, job.proofs, circuit_id(rule, job.market.max_trainers), len(weights))
     base_cid = put_bytes(node.storage, pack_model(weights.numpy()))
     spec = Spec.of(job, base_cid=base_cid, proofs=setups.publish(node), validation=sealed)

@@ -20,7 +20,7 @@ class Folders:
         self.allowed = []
         for folder in allowed:
             if not folder.is_dir():
-                raise InputError(f"{folder} is no folder: only existing folders can be allowed for data.")
+                raise InputError(f"{folder} is not a folder: only existing folders can be allowed for data.")
             self.allowed.append(folder.resolve())
 
     def confined(self, source: str) -> str:

@@ -13,6 +13,7 @@ class LocalFacts(Model):
     folders: list[str] = Field(description="The folders whose data may be used.")
     devices: list[str] = Field(examples=[["cuda", "cpu"]])
     balance: Amount = Field(description="The node's own coin, wei.")
+    samples: int = Field(description="How many sample trainers it can let join: those of a local chain.")
 
 
 class DataEntry(Model):
@@ -22,11 +23,26 @@ class DataEntry(Model):
 
 
 class Done(Model):
-    """A mined transaction."""
+    """A mined transaction. gas: null where the chain's node does not say what it used."""
 
     transaction: str
     block: int
-    gas: int
+    gas: int | None
+
+
+class SentFacts(Model):
+    """Something that this node sends, or has sent, with its own key because its user asked for it."""
+
+    number: int = Field(description="Grows, over restarts too.")
+    text: str = Field(examples=["Create the job “Digits”"])
+    job_id: int | None = Field(description="The job that it is about, or has created.")
+    since: float = Field(description="When it was asked for, by the node's own clock.")
+    state: Literal["working", "unsure", "done", "failed"] = Field(
+        description="unsure: it was sent, and was not seen in a block in time; it may still come into one."
+    )
+    transaction: str | None
+    block: int | None
+    problem: str | None = Field(description="Why it failed, or what is not known of it.")
 
 
 class JoinRequest(Model):
@@ -63,6 +79,10 @@ class LocalTrainer(Model):
     problem: str | None
     losses: list[LossPoint] = Field(description="The latest 500.")
     results: list[RoundResult]
+
+
+class SampleRequest(Model):
+    data: str = Field(default="digits", min_length=1, max_length=4096)
 
 
 class DataCheckRequest(Model):
@@ -142,6 +162,7 @@ class CreateRequest(JobRequest):
 class CreatedJob(Model):
     job_id: int
     transaction: str
+    block: int
     spec_cid: str
     escrow: Amount
 
@@ -181,6 +202,7 @@ class OwnPart(Model):
     job_key: bool = Field(description="The node's key opens the job's models.")
     validation: bool = Field(description="The owner's validation data are kept on this machine.")
     can_reveal: bool = Field(description="They are, and the job is over.")
+    can_reveal_to_members: bool = Field(description="They are, and the job confirms and waits for them.")
     can_hand_over: bool = Field(
         description="An aggregator that has taken over waits for the owner, and what it waits for is on this machine."
     )
@@ -204,3 +226,36 @@ class Accuracy(Model):
 class PreparedAnnouncement(Model):
     cid: str = Field(description="What was put into storage, for the owner to announce.")
     calls: list[UnsignedCall]
+
+
+# ---------------------------------------------------------------- the node's aggregator, and what is in trouble
+
+
+class RequestEntry(Model):
+    """A job that names this node's aggregator."""
+
+    job_id: int = Field(examples=[7])
+    owner: str
+    name: str | None = Field(description="From the description; null until that could be read.")
+    bond: Amount
+    fee: Amount = Field(description="Of a round.")
+    reward: Amount = Field(description="Of a round.")
+    token: str = Field(description="The zero address means the chain's coin.")
+    rounds: int
+    decision: Literal["open", "accepted", "declined", "served"] = Field(
+        description="open: waits for the operator. accepted: by operator or policy. served: the bond is posted."
+    )
+    objections: list[str] = Field(description="What the policy has against it, in sentences.")
+    created: int = Field(description="Unix seconds.")
+
+
+class TroubleEntry(Model):
+    """A job that cannot be worked on at the moment. It is tried again by itself."""
+
+    job_id: int = Field(examples=[7])
+    role: Literal["aggregator", "trainer", "node"] = Field(
+        description="What this node is in the job; node: its owner's."
+    )
+    since: int = Field(description="Unix seconds.")
+    text: str
+    again_at: int | None = Field(description="When it is tried again, Unix seconds; null: not by itself.")

@@ -25,11 +25,11 @@ from marketplace.api.models import Problem
 from marketplace.api.problems import Refusal, response_of
 from marketplace.errors import InputError
 from marketplace.files import read_within
-from marketplace.storage.transfer import MIN_RATE
+from marketplace.overload import time_for
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _SAFE = ("GET", "HEAD")
-BODY_WITHIN = 60.0  # seconds that a request's body may take beyond what its bytes take at MIN_RATE
+BODY_WITHIN = 60.0  # seconds that a request's body may take beyond what its bytes take at overload.MIN_RATE
 # The audit page reads the chain through an RPC of the reader's choice, so it may connect to others.
 _CONNECT = "'self' https: http://127.0.0.1:* http://localhost:*"
 HEADERS = {
@@ -71,7 +71,7 @@ class Guard:
             nonlocal received
             if received < 0:  # the body is complete: what comes is the end of the connection, whenever it comes
                 return await receive()
-            left = BODY_WITHIN + received / MIN_RATE - (time.monotonic() - started)
+            left = time_for(received, BODY_WITHIN) - (time.monotonic() - started)
             with anyio.move_on_after(left):
                 message = await receive()
                 received += len(message.get("body", b""))

@@ -29,6 +29,5 @@ def log_to_stderr(level: int = logging.INFO) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    for name in ("merit", "uvicorn"):
-        logging.getLogger(name).setLevel(level)
+    logging.getLogger("merit").setLevel(level)
     logging.getLogger("uvicorn.access").disabled = True

@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -10,14 +11,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from marketplace.api.trainers import TrainerPool
 from marketplace.services.index import Index
+from marketplace.services.trouble import Trouble
 
 log = logging.getLogger("merit.access")
 
 
 class Metrics:
-    """index, trainers: what is counted when it is asked for."""
+    """index, trainers, troubles: what is counted when it is asked for."""
 
-    def __init__(self, index: Index, trainers: TrainerPool) -> None:
+    def __init__(
+        self, index: Index, trainers: TrainerPool, troubles: Callable[[], Iterable[tuple[str, Trouble]]]
+    ) -> None:
         self.registry = CollectorRegistry()
         self.seconds = Histogram(
             "merit_http_seconds",
@@ -27,6 +31,7 @@ class Metrics:
         )
         self._index = index
         self._trainers = trainers
+        self._troubles = troubles
         self.head: int | None = None
         self.registry.register(self)
 
@@ -40,6 +45,13 @@ class Metrics:
         for status in sorted(set(statuses)):
             running.add_metric([status], statuses.count(status))
         yield running
+        troubled = GaugeMetricFamily(
+            "merit_jobs_in_trouble", "Jobs that cannot be worked on, by role.", labels=["role"]
+        )
+        counted = Counter(role for role, _ in self._troubles())
+        for role in ("aggregator", "trainer", "node"):
+            troubled.add_metric([role], counted[role])
+        yield troubled
         yield GaugeMetricFamily("merit_indexed_block", "The last block in the index.", self._index.indexed or 0)
         yield GaugeMetricFamily("merit_chain_block", "The chain's last block, as last seen.", self.head or 0)
 

@@ -4,26 +4,20 @@ seconds by the chain's clock, addresses EIP-55, bytes 0x-hex. Field names are th
 
 from typing import Annotated, Any, Literal
 
-from eth_utils.address import is_checksum_address
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from marketplace.addresses import parse_address
 from marketplace.spec import Spec
 
 StateName = Literal["open", "running", "confirming", "completed", "cancelled", "aborted"]
 RuleName = Literal["krum-cosine", "reference"]
 ReasonName = Literal["pay", "fee", "stake", "bond", "compensation", "refund", "burnt"]
-CallName = Literal["start", "cancel", "abort", "skip", "complete"]
+CallName = Literal["start", "cancel", "abort", "skip", "complete", "end"]
 TrainerStatus = Literal["starting", "running", "paused", "finished", "failed"]
 
 
-def _checksummed(value: str) -> str:
-    if not is_checksum_address(value):
-        raise ValueError("not an address with a correct EIP-55 checksum")
-    return value
-
-
 Amount = Annotated[str, BeforeValidator(lambda v: str(v) if isinstance(v, int) else v), Field(pattern=r"^[0-9]{1,78}$")]
-Address = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$"), AfterValidator(_checksummed)]
+Address = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$"), AfterValidator(parse_address)]
 Hash = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
 
 
@@ -55,6 +49,9 @@ class Health(Model):
     block: int | None = Field(examples=[1234])
     indexed: int | None = Field(examples=[1234])
     problem: str = Field(default="", description="What is wrong, in a sentence; empty when all is well.")
+    jobs_in_trouble: int = Field(
+        default=0, description="Jobs that this node serves or takes part in, and cannot work on at the moment."
+    )
 
 
 class Party(Model):
@@ -92,7 +89,7 @@ class JobSummary(Model):
     rule: RuleName
     token: str = Field(description="The zero address means the chain's coin.")
     reward: Amount = Field(description="Of each round.", examples=["600000000000000000"])
-    fee: Amount = Field(description="Of each settled round, paid at the end of the next one, or of the job.")
+    fee: Amount = Field(description="Of each settled round, paid when the job is over.")
     stake: Amount
     bond: Amount
     rounds: int
@@ -104,11 +101,16 @@ class JobSummary(Model):
     max_faulty: int
     created_at: int
     enrol_by: int
+    startable_from: int | None = Field(
+        description="From when on anybody may start it, its owner at once; null unless it is open and somebody joined."
+    )
     submit_by: int | None = Field(description="Of the running round.")
     settle_by: int | None
     confirm_by: int | None = Field(description="Up to when trainers can dispute the last sum; null unless confirming.")
+    spec_cid: str = Field(description="Of the description.")
     model: ModelFacts | None
     setup: Literal["ceremony", "development"] | None
+    trust: str = Field(description="What the points rest on, in one sentence, for whoever decides to join.")
     problem: str | None = Field(description="Why the description cannot be read, where it cannot.")
 
 
@@ -127,18 +129,26 @@ class TermsFacts(Model):
     escrow: Amount = Field(description="rounds × (reward + fee).")
     aggregator: str | None = Field(description="The only account that may aggregate; null: anyone.")
     enrol_by: int
+    start_delay: int = Field(description="How long after the last join only the owner may start it.")
     submit_window: int
     settle_window: int
     takeover_window: int = Field(description="How long another may take a failed aggregator's place; 0: not at all.")
     rule: RuleName
+    confirm_window: int = Field(description="How long what a job leaves can be disputed before its pot is divided.")
+    reveal_window: int = Field(description="How much of it there is to show members the validation data; 0: never.")
     rounds: int
+    min_rounds: int = Field(description="From this round on the owner may end the job.")
+    rate: int = Field(description="The server's rate in round 1, in 2^-40.")
+    rate_decay: int = Field(description="Its factor from one round to the next, in 2^-32.")
+    scale_exponent: int = Field(description="One integer step of an update is 2^scale_exponent.")
     min_trainers: int
     max_trainers: int
     max_faulty: int
     max_missed: int
     max_strikes: int
     max_empty_rounds: int
-    slash_bps: int = Field(description="Part of the stake that ejection costs, in 1/10,000.")
+    max_voids: int = Field(description="So many times updates that do not open are delivered again; the next ends it.")
+    slash_bps: int = Field(description="Part of the stake that ejection, or max_strikes strikes, cost, in 1/10,000.")
     gram_verifier: str
     gram_key: str
     decision_verifier: str
@@ -172,7 +182,7 @@ class TakeoverWindow(Model):
 
 
 class Dispute(Model):
-    """A trainer said that the sum before `round`, or while confirming the last one, is not to be had or wrong."""
+    """A trainer said that the sum before `round`, or while confirming the last one, is missing or wrong."""
 
     round: int
     slot: int
@@ -181,6 +191,27 @@ class Dispute(Model):
     transaction: str
     confirming: bool = Field(description="It is about the sum of the last round.")
     stands: bool = Field(description="No phase has begun since.")
+
+
+class Reveal(Model):
+    """The owner or the aggregator says where the validation data are, sealed to the job key, for all members."""
+
+    sender: str
+    cid: str
+
+
+class RowsDispute(Model):
+    """A member said that a round's reference rows do not follow from the validation data."""
+
+    slot: int
+    round: int = Field(description="0: that nothing revealed is what the description commits to.")
+
+
+class FeesOwed(Model):
+    """Of rounds that an aggregator settled before another took the job over."""
+
+    payee: str
+    fees: Amount
 
 
 class JobDetail(Model):
@@ -192,9 +223,31 @@ class JobDetail(Model):
     key_published: bool
     revealed: str | None = Field(description="CID of the validation data that the owner has revealed.")
     escrow: Amount = Field(description="What is left of the owner's money in the job.")
-    fee_due: bool = Field(description="The fee of the last settled round is still to be paid, out of escrow.")
-    carry: Amount = Field(description="Slashed stakes waiting for the next pot.")
-    burnt: Amount = Field(description="Bond and fee of a disputed sum, which nobody can withdraw.")
+    settled: int = Field(description="Rounds that were settled.")
+    pot: Amount = Field(
+        description="What the members would divide if the job ended now: the reward of its settled rounds, and slashed "
+        "stakes. Once it is over, what they do divide."
+    )
+    fees: Amount = Field(description="Held for the aggregators until the job is over; 0 where they are burnt.")
+    owed: list[FeesOwed] = Field(description="Of these fees, what is claimed once the job is over.")
+    disputed_sum: bool = Field(description="Enough trainers disputed a sum: bond and fees are burnt.")
+    disputed_rows: bool = Field(
+        description="Enough members disputed reference rows, or nobody revealed in time: fees are burnt, and nobody is "
+        "paid more than by rounds opened."
+    )
+    rows_disputes: list[RowsDispute] = Field(description="By slot.")
+    rows_quorum: int = Field(description="So many are believed; 0 where no points rest on rows that are revealed.")
+    reveal_by: int | None = Field(
+        description="While confirming: until when the data are to be revealed to the members; null where nobody has to."
+    )
+    reveals: list[Reveal] = Field(description="In order.")
+    delivering: bool = Field(description="Updates did not open, and are delivered again up to `submit_by`.")
+    undelivered: list[int] = Field(description="Slots that have to deliver again, and have not yet or did not in time.")
+    voids: int = Field(description="How often updates that did not open were asked for again in this job.")
+    voided_out: bool = Field(description="The job ended because a round was void after `max_voids` of them.")
+    end_asked: bool = Field(description="The owner has asked that the job end with the next settlement.")
+    outcome: StateName | None = Field(description="While confirming: what the job will be.")
+    burnt: Amount = Field(description="What was burnt, which nobody can withdraw.")
     takeovers: list[Takeover] = Field(description="In order.")
     takeover: TakeoverWindow | None = Field(description="null where nobody can take over in this round.")
     disputes: list[Dispute] = Field(description="In order.")
@@ -208,33 +261,60 @@ class Submission(Model):
     slot: int
     operator: str
     commitment: str
+    cid: str = Field(description="Of the file that opens it, delivered once nobody can submit in the round any more.")
+    timestamp: int
+    transaction: str
+
+
+class Redelivery(Model):
+    """A trainer delivered again what it had submitted."""
+
+    slot: int
+    operator: str
     cid: str
     timestamp: int
     transaction: str
 
 
+class Void(Model):
+    """More updates than may be called unopened did not open: they are delivered again, or the job ends."""
+
+    unopened: list[int] = Field(description="Slots.")
+    deliver_by: int | None = Field(description="null: the job has ended, since there were `max_voids` before.")
+    settle_by: int | None
+    delivered: list[Redelivery] = Field(description="In order.")
+    timestamp: int
+    transaction: str
+
+
 class Judged(Model):
-    """A submission's judgement. weight, coefficient: as the pay rule gave them, 0 unless selected."""
+    """A submission's judgement. score, coefficient: as the pay rule gave them, 0 unless selected."""
 
     slot: int
     operator: str
     payee: str
-    verdict: Literal["selected", "outlier", "unopened", "missing"]
-    weight: Amount
+    verdict: Literal["selected", "left-out", "struck", "unopened", "undelivered", "missing"] = Field(
+        description="undelivered: the update did not open and was not delivered again, which is not missing."
+    )
+    score: str = Field(description="An integer; under rule reference negative where the update raised the loss.")
     coefficient: int | None = Field(description="Rule reference: part of the update in the sum, in 1/4096.")
-    pay: Amount
+    gain: str = Field(description="An integer: what the round added to the balance, docs/rules.md.")
+    loss: float | None = Field(description="Rule reference: the validation loss that it took away.")
 
 
 class RoundSummary(Model):
     round: int
-    status: Literal["open", "settling", "settled", "skipped", "ended"]
+    status: Literal["open", "delivering", "settling", "settled", "skipped", "ended"]
     aggregator: str = Field(description="Who judges it; after a takeover, the one that took over last.")
     submit_by: int
     settle_by: int
-    submitted: list[int] = Field(description="Slots.")
+    submitted: list[int] = Field(description="Slots; of those that have to deliver again the ones that did.")
+    undelivered: list[int] = Field(description="Slots that have to deliver again, and have not yet or did not in time.")
+    voids: list[Void] = Field(description="In order.")
     selected: list[int]
+    gains: list[str] = Field(description="By selected slot: integers, what the round added to the balance.")
+    struck: list[int]
     unopened: list[int]
-    pot: Amount | None = Field(description="What was divided; null unless settled.")
     transaction: str | None = Field(description="That settled or skipped it.")
 
 
@@ -267,6 +347,7 @@ class RoundDetail(Model):
     sum_cid: str | None
     sum_commitment: str | None
     reference_cid: str | None
+    row_exponent: int | None = Field(description="Rule reference: one step of the second row is 2^row_exponent.")
     gas: int | None = Field(description="Gas units of the settlement.")
     gas_price: Amount | None = Field(description="Wei for each.")
     proof: ProofFacts | None
@@ -278,20 +359,26 @@ class TrainerFacts(Model):
     operator: str
     payee: str
     status: Literal["active", "left", "ejected", "finished"]
+    member: bool = Field(description="It held its seat at the start (of a cancelled job: at the end).")
     missed: int = Field(description="Missed submissions in a row.")
     strikes: int
     joined_at: int
     submitted: list[int] = Field(description="Rounds.")
     selected: list[int]
-    pay: Amount
+    struck: list[int]
+    opened: int = Field(description="Settled rounds in which its submission opened.")
+    balance: str = Field(description="An integer: the sum of its gains.")
+    pay: Amount = Field(
+        description="Its part of the pot: what it would get if the job ended now; once over, what it gets."
+    )
+    staked: bool = Field(description="Its stake is still held.")
+    stake: Amount = Field(description="What a claim gives back of a stake that is held: less a slash for strikes.")
+    claimed: bool = Field(description="Its pay and stake were claimed.")
 
 
 class CreditFacts(Model):
     job_id: int
-    round: int = Field(
-        description="The round at the end of which it was credited; 0 before the start. A fee is that of the round "
-        "settled before; the last one comes at the end of the job."
-    )
+    round: int = Field(description="The job's round when it was credited; 0 before the start.")
     payee: str = Field(description="The zero address, which nobody has, for what is burnt.")
     token: str
     amount: Amount
@@ -308,10 +395,57 @@ class TokenCredit(Model):
     withdrawn: Amount
 
 
+class Unclaimed(Model):
+    """What waits for a claim in a job that is over: pay and stake of a seat, or fees from before a takeover."""
+
+    job_id: int
+    name: str | None = Field(description="From the description; null until that could be read.")
+    slot: int | None = Field(description="null: fees.")
+    payee: str
+    token: str
+    pay: Amount
+    stake: Amount
+    fees: Amount
+
+
 class PayeeCredits(Model):
     payee: str
     tokens: list[TokenCredit]
+    unclaimed: list[Unclaimed] = Field(
+        description="What waits for claims, where this is the payee or who holds the seat; of its latest 200 jobs."
+    )
     credits: list[CreditFacts] = Field(description="The latest 1,000, newest first.")
+
+
+class Holdings(Model):
+    """What an account has, as the chain says."""
+
+    account: str
+    coin: Amount = Field(description="Wei.")
+    token: str
+    held: Amount | None = Field(
+        description="Of the token, in its smallest unit (of the zero address: the coin); null where it is no token."
+    )
+
+
+class TokenText(Model):
+    """How people read amounts of a token. The token chooses this itself: nothing but what is shown follows from it."""
+
+    token: str
+    symbol: str
+    decimals: int | None = Field(description="null where the token does not say: amounts are in its smallest unit.")
+
+
+class TransactionFacts(Model):
+    """What the node's chain knows of a transaction. unknown: nothing, which it may still come to know."""
+
+    state: Literal["unknown", "waiting", "done", "failed", "replaced"]
+    nonce: int | None = Field(description="Of its sender, where it is known.")
+    block: int | None = Field(description="That it is in.")
+    gas: int | None
+    gas_price: Amount | None = Field(description="Wei for each.")
+    job_id: int | None = Field(description="The job that it created.")
+    reason: str | None = Field(description="Why it failed.", examples=["All 8 seats of job 7 are taken."])
 
 
 # ---------------------------------------------------------------- audit and events

@@ -3,61 +3,84 @@
 import logging
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from marketplace.api.content import ContentDesk
 from marketplace.api.folders import Folders
 from marketplace.api.hub import Hub
 from marketplace.api.metrics import Metrics
 from marketplace.api.problems import Refusal
+from marketplace.api.sent import SentLog
 from marketplace.api.trainers import TrainerPool
 from marketplace.domain import JobCreated
 from marketplace.errors import CorruptContent, MeritError
 from marketplace.keys.identity import Identity
 from marketplace.replay import JobHistory
 from marketplace.services.agent import Agent, Notice, Step, run
+from marketplace.services.crew import Crew
 from marketplace.services.index import Description, Index
 from marketplace.services.node import Node, fetch_spec
+from marketplace.services.trouble import Trouble, Troubles
 from marketplace.spec import Spec
 
 if TYPE_CHECKING:
+    from marketplace.services.dispatcher import Dispatcher
     from marketplace.services.scores import Scores
 
 log = logging.getLogger("merit.node")
 LOOKED_THROUGH = 1000  # jobs without a description at a time
+AT_A_TIME = 16  # descriptions that are fetched
+HOLD = 1.0  # seconds that a look waits for them
 SPECS = 256  # descriptions that are kept in memory
 CLOCK_AFTER = 30.0  # seconds after which the chain's clock is read even without a block
 SCORES = 64  # jobs whose models' accuracy is kept in memory
 AGAIN_AFTER = 60.0  # seconds until a description that could not be had is asked for again
+Role = Literal["aggregator", "trainer", "node"]
 
 
 class Slots:
-    """So many at a time, and nobody waits: who comes too much is refused."""
+    """So many at a time, and nobody waits: who comes too much is refused. each: of them for one party."""
 
-    def __init__(self, name: str, count: int) -> None:
+    def __init__(self, name: str, count: int, each: int | None = None) -> None:
         self._name = name
         self._free = threading.BoundedSemaphore(count)
+        self._each = each
+        self._lock = threading.Lock()
+        self._held: Counter[str] = Counter()
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
+    def taken(self, by: str = "") -> Iterator[None]:
         """Raises Refusal (429)."""
-        if not self._free.acquire(blocking=False):
-            raise Refusal(429, f"This node does no more {self._name} at a time: try again soon.", {"Retry-After": "5"})
+        refusal = Refusal(429, f"This node does no more {self._name} at a time: try again soon.", {"Retry-After": "5"})
+        with self._lock:
+            if (self._each is not None and self._held[by] >= self._each) or not self._free.acquire(blocking=False):
+                raise refusal
+            self._held[by] += 1
         try:
             yield
         finally:
-            self._free.release()
+            with self._lock:
+                self._held -= Counter({by: 1})
+                self._free.release()
+
+
+class Sample(NamedTuple):
+    """A trainer with a key of its own beside the node's, so that a newcomer sees a job run on one machine."""
+
+    address: str
+    trainers: TrainerPool
 
 
 @dataclass
 class NodeServices:
-    """node: for reading and short calls. aggregator: the one that runs in this process. local_rpc: the address of the
-    chain, where it is this process's own. dist: the built page."""
+    """node: for reading and short calls. aggregator, dispatcher: the one that runs in this process. local_rpc: the
+    address of the chain, where it is this process's own. dist: the built page."""
 
     node: Node
     index: Index
@@ -67,6 +90,7 @@ class NodeServices:
     folders: Folders
     version: str
     aggregator: Identity | None = None
+    dispatcher: "Dispatcher | None" = None
     local_rpc: str | None = None
     hosts: tuple[str, ...] = ()
     dist: Path | None = None
@@ -74,15 +98,19 @@ class NodeServices:
     audits: Slots = field(default_factory=lambda: Slots("audits", 2))
     heavy: Slots = field(default_factory=lambda: Slots("checks of data and preparing of jobs", 2))
     streams: Slots = field(default_factory=lambda: Slots("event streams", 64))
-    transfers: Slots = field(default_factory=lambda: Slots("transfers of participants' content", 8))
-    openly: Slots = field(default_factory=lambda: Slots("transfers of descriptions", 4))
+    transfers: Slots = field(default_factory=lambda: Slots("transfers of participants' content", 8, each=4))
+    openly: Slots = field(default_factory=lambda: Slots("transfers of descriptions", 8, each=4))
     admitted: frozenset[str] = frozenset()  # accounts that may use the storage without taking part in a job
 
+    samples: tuple[Sample, ...] = ()  # on a local chain only
+    sent: SentLog = field(default_factory=SentLog)
+    unread: dict[int, str] = field(default_factory=dict)  # jobs whose description could not be had yet, and why
     offset: float = 0.0  # the chain's clock less this machine's, in seconds
 
     def __post_init__(self) -> None:
         market = self.node.market
-        self.metrics = Metrics(self.index, self.trainers)
+        self.metrics = Metrics(self.index, self.trainers, self.troubles)
+        self.own_troubles = Troubles(lambda notice: log.warning(notice.text))  # of what the node does for its owner
         self.content = ContentDesk(self.index, market.connection.chain_id, market.address, self.admitted)
         self._specs: OrderedDict[str, Spec] = OrderedDict()
         self._scores: OrderedDict[tuple[object, ...], Scores] = OrderedDict()
@@ -90,6 +118,14 @@ class NodeServices:
     def now(self) -> int:
         """The chain's time as last seen, carried on by this machine's clock: also while the chain is out of reach."""
         return int(time.time() + self.offset)
+
+    def troubles(self) -> list[tuple[Role, Trouble]]:
+        """The jobs that this node cannot work on at the moment, by what it is in them."""
+        served = self.dispatcher.troubles() if self.dispatcher is not None else []
+        found: list[tuple[Role, Trouble]] = [("aggregator", trouble) for trouble in served]
+        for trainers in (self.trainers, *(sample.trainers for sample in self.samples)):
+            found += [("trainer", trouble) for trouble in trainers.troubles()]
+        return found + [("node", trouble) for trouble in self.own_troubles.all()]
 
     def spec(self, created: JobCreated) -> Spec:
         """A job's description, from memory where it was read before: a CID's content never changes.
@@ -130,7 +166,7 @@ class Follower:
 
     def step(self) -> Step:
         services, connection = self._services, self._node.market.connection
-        head = connection.ask(lambda eth: eth.block_number)
+        head = connection.head()
         if head != services.metrics.head or time.monotonic() > self._clock_read + CLOCK_AFTER:
             services.offset = connection.now() - time.time()
             self._clock_read = time.monotonic()
@@ -153,20 +189,29 @@ class Describer:
     def __init__(self, services: NodeServices, node: Node) -> None:
         self._services = services
         self._node = node
+        self._crew = Crew("description")
+        self._tries: Counter[int] = Counter()
         self._again: dict[int, float] = {}
 
     def step(self) -> Step:
+        """Those that were asked for least come first: what storage has not keeps no other from being read."""
+        busy, now = self._crew.busy, time.monotonic()
+        undescribed = self._services.index.undescribed(LOOKED_THROUGH)
+        due = [c for c in undescribed if c.job_id not in busy and self._again.get(c.job_id, 0.0) <= now]
+        for created in sorted(due, key=lambda c: self._tries[c.job_id])[: max(0, AT_A_TIME - len(busy))]:
+            self._crew.start(created.job_id, partial(self._describe, created))
         described = False
-        for created in self._services.index.undescribed(LOOKED_THROUGH):
-            if self._again.get(created.job_id, 0.0) > time.monotonic():
-                continue
-            if not self._describe(created):
-                self._again[created.job_id] = time.monotonic() + AGAIN_AFTER
-                continue
-            described = True
+        for job_id, outcome in self._crew.finished(HOLD):
+            if outcome is True:
+                self._services.unread.pop(job_id, None)
+                described = True
+            self._tries[job_id] += 1
+            self._again[job_id] = time.monotonic() + AGAIN_AFTER
+            if isinstance(outcome, BaseException):
+                log.error("the description of job %d", job_id, exc_info=outcome)
         if described:
             self._services.hub.stir()
-        return Step.WAITING
+        return Step.WORKED if described else Step.WAITING
 
     def report(self, notice: Notice) -> None:
         log.warning(notice.text)
@@ -181,7 +226,8 @@ class Describer:
             d = count_parameters(spec.model)
         except CorruptContent as error:
             describe(created.job_id, Description(problem=str(error)))
-        except MeritError:
+        except MeritError as error:
+            self._services.unread[created.job_id] = str(error)
             return False
         except ValueError as error:
             describe(created.job_id, Description(problem=f"The model does not fit: {error}."), named)

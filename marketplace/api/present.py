@@ -2,19 +2,23 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
+from aggregator.points import LOSS_BITS
 from marketplace.api.models import (
     CreditFacts,
     JobSummary,
     Judged,
     ModelFacts,
     ProofFacts,
+    Redelivery,
     RoundSummary,
     ShownOpening,
+    StateName,
     Submission,
     TermsFacts,
     TrainerFacts,
+    Void,
 )
 from marketplace.domain import (
     ZERO_ADDRESS,
@@ -34,13 +38,15 @@ from marketplace.replay import Enrolled, JobHistory
 from marketplace.replay.history import Round
 from marketplace.services.index import News
 from marketplace.services.index_tables import JobRow
+from marketplace.services.standing import trust
 
 
 def hexed(data: bytes) -> str:
     return "0x" + data.hex()
 
 
-def summary(row: JobRow) -> JobSummary:
+def summary(row: JobRow, unread: str | None = None) -> JobSummary:
+    """unread: why the description could not be had yet."""
     created: JobCreated = row.creation
     terms = created.terms
     model = None
@@ -71,14 +77,21 @@ def summary(row: JobRow) -> JobSummary:
             "max_faulty": terms.max_faulty,
             "created_at": created.timestamp,
             "enrol_by": row.enrol_by,
+            "startable_from": row.startable_from,
             "submit_by": row.submit_by,
             "settle_by": row.settle_by,
             "confirm_by": row.confirm_by,
+            "spec_cid": created.spec_cid,
             "model": model,
             "setup": setup,
-            "problem": row.problem,
+            "trust": trust(terms),
+            "problem": row.problem or unread,
         }
     )
+
+
+def state_name(state: State) -> StateName:
+    return cast(StateName, state.name.lower())
 
 
 def terms_facts(terms: Terms) -> TermsFacts:
@@ -90,28 +103,33 @@ def terms_facts(terms: Terms) -> TermsFacts:
 
 def round_summary(history: JobHistory, entry: Round, now: int) -> RoundSummary:
     settled, skipped = entry.settled, entry.skipped
-    status: Literal["open", "settling", "settled", "skipped", "ended"]
+    status: Literal["open", "delivering", "settling", "settled", "skipped", "ended"]
     if settled is not None:
         status = "settled"
     elif skipped is not None:
         status = "skipped"
     elif history.state is not State.RUNNING:
         status = "ended"
+    elif now > entry.submit_by or history.job().complete:
+        status = "settling"
     else:
-        everybody = set(entry.submissions) == set(history.holders)
-        status = "settling" if now > entry.submit_by or everybody else "open"
+        status = "delivering" if entry.delivering else "open"
     settlement = settled.settlement if settled else None
     ended_by = settled or skipped
+    selected = list(slots(settlement.selected)) if settlement else []
     return RoundSummary(
         round=entry.number,
         status=status,
         aggregator=entry.aggregator,
         submit_by=entry.submit_by,
         settle_by=entry.settle_by,
-        submitted=sorted(entry.submissions),
-        selected=list(slots(settlement.selected)) if settlement else [],
+        submitted=sorted(entry.delivered),
+        undelivered=sorted(entry.undelivered),
+        voids=voids(history, entry),
+        selected=selected,
+        gains=[str(entry.gains.get(slot, 0)) for slot in selected],
+        struck=list(slots(settlement.struck)) if settlement else [],
         unopened=list(slots(settlement.unopened)) if settlement else [],
-        pot=str(settled.pot) if settled else None,
         transaction=ended_by.transaction if ended_by else None,
     )
 
@@ -135,6 +153,29 @@ def submissions(history: JobHistory, events: Iterable[UpdateSubmitted]) -> list[
     ]
 
 
+def voids(history: JobHistory, entry: Round) -> list[Void]:
+    return [
+        Void(
+            unopened=list(slots(void.unopened)),
+            deliver_by=void.deliver_by or None,
+            settle_by=void.settle_by or None,
+            delivered=[
+                Redelivery(
+                    slot=event.slot,
+                    operator=operator_of(history, event.slot),
+                    cid=event.cid,
+                    timestamp=event.timestamp,
+                    transaction=event.transaction,
+                )
+                for event in delivered
+            ],
+            timestamp=void.timestamp,
+            transaction=void.transaction,
+        )
+        for void, delivered in entry.voids
+    ]
+
+
 def shown(history: JobHistory, number: int) -> list[ShownOpening]:
     return [
         ShownOpening(
@@ -144,8 +185,8 @@ def shown(history: JobHistory, number: int) -> list[ShownOpening]:
             timestamp=event.timestamp,
             transaction=event.transaction,
         )
-        for event in history.shown
-        if event.round == number
+        for (round, _), (event, *_) in history.showings.items()
+        if round == number
     ]
 
 
@@ -155,67 +196,71 @@ def judged(history: JobHistory, entry: Round) -> list[Judged]:
         return []
     settlement = entry.settled.settlement
     chosen = list(slots(settlement.selected))
-    weights = dict(zip(chosen, settlement.weights, strict=False))
+    scores = dict(zip(chosen, settlement.scores, strict=False))
     reference = history.terms.rule is Rule.REFERENCE
     parts = dict(zip(chosen, settlement.coefficients, strict=False))
     found = []
     for slot in slots(entry.active | entry.settled.submitted):
-        verdict: Literal["selected", "outlier", "unopened", "missing"] = "outlier"
+        verdict: Literal["selected", "left-out", "struck", "unopened", "undelivered", "missing"] = "left-out"
         if not entry.settled.submitted >> slot & 1:
-            verdict = "missing"
+            verdict = "undelivered" if slot in entry.undelivered else "missing"
         elif settlement.unopened >> slot & 1:
             verdict = "unopened"
-        elif slot in weights:
+        elif slot in scores:
             verdict = "selected"
-        who = history.participants.get(slot)
+        elif settlement.struck >> slot & 1:
+            verdict = "struck"
+        who, gain = history.participants.get(slot), entry.gains.get(slot, 0)
         found.append(
             Judged(
                 slot=slot,
                 operator=who.operator if who else ZERO_ADDRESS,
                 payee=who.payee if who else ZERO_ADDRESS,
                 verdict=verdict,
-                weight=str(weights.get(slot, 0)),
+                score=str(scores.get(slot, 0)),
                 coefficient=parts.get(slot, 0) if reference else None,
-                pay=str(entry.pays.get(slot, 0)),
+                gain=str(gain),
+                loss=gain / 2**LOSS_BITS if reference else None,
             )
         )
     return found
 
 
 def trainers(history: JobHistory, joined_at: dict[str, int]) -> list[TrainerFacts]:
-    return [_trainer(history, who, joined_at.get(who.operator, 0)) for who in history.enrolled]
+    parts = history.divided(history.pot_so_far)
+    return [_trainer(history, who, joined_at.get(who.operator, 0), parts) for who in history.enrolled]
 
 
-def _trainer(history: JobHistory, who: Enrolled, joined_at: int) -> TrainerFacts:
+def _trainer(history: JobHistory, who: Enrolled, joined_at: int, parts: dict[int, int]) -> TrainerFacts:
     status: Literal["active", "left", "ejected", "finished"]
     if isinstance(who.until, Left):
-        status = "finished" if _stayed(history, who.until) else "left"
+        status = "left"
     elif who.until is not None:
         status = "ejected"
     else:
         status = "finished" if history.state.over else "active"
     # A slot that was given up before the start can be another's later.
     own = history.participants.get(who.slot) is who
-    settled = [entry for entry in history.rounds if entry.settled is not None] if own else []
-    selected = [e for e in settled if e.settled and e.settled.settlement.selected >> who.slot & 1]
+    settled = [entry.settled for entry in history.rounds if entry.settled is not None] if own else []
     return TrainerFacts(
         slot=who.slot,
         operator=who.operator,
         payee=who.payee,
         status=status,
+        member=own and bool(history.members >> who.slot & 1),
         missed=who.missed,
         strikes=who.strikes,
         joined_at=joined_at,
         submitted=[entry.number for entry in history.rounds if own and who.slot in entry.submissions],
-        selected=[entry.number for entry in selected],
-        pay=str(sum(entry.pays.get(who.slot, 0) for entry in settled)),
+        selected=[event.round for event in settled if event.settlement.selected >> who.slot & 1],
+        struck=[event.round for event in settled if event.settlement.struck >> who.slot & 1],
+        opened=who.opened(history.settled_rounds) if own else 0,
+        balance=str(who.balance),
+        pay=str(parts.get(who.slot, 0) if own else 0),
+        staked=who.staked,
+        stake=str(history.stake_of(who)[0]),
+        claimed=own and who.slot in history.claimed,
     )
-
-
-def _stayed(history: JobHistory, left: Left) -> bool:
-    """Whether a trainer left when the last round was settled: nothing was left to do but to check its sum."""
-    last = history.settled.get(history.terms.rounds)
-    return last is not None and (left.block, left.log_index) > (last.block, last.log_index)
 
 
 def credits(news: Iterable[News]) -> list[CreditFacts]:
@@ -250,11 +295,11 @@ def _words(numbers: Sequence[int]) -> list[str]:
     return [f"0x{number:064x}" for number in numbers]
 
 
-_AMOUNTS = ("reward", "fee", "stake", "bond", "pot", "slashed", "amount", "weights")
+_AMOUNTS = ("reward", "fee", "stake", "bond", "pot", "slashed", "amount", "scores", "pay", "fees")
 
 
 def event_values(event: Event) -> dict[str, Any]:
-    """An event's own fields for JSON: bytes as hex, amounts and weights as decimal strings, enums in words."""
+    """An event's own fields for JSON: bytes as hex, amounts and scores as decimal strings, enums in words."""
     common = ("block", "log_index", "transaction", "timestamp", "job_id")
     return {name: _plain(name, value) for name, value in asdict(event).items() if name not in common}
 

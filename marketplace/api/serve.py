@@ -1,6 +1,7 @@
 """A node as a process: its threads, its server, and the order in which they end."""
 
 import asyncio
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -11,9 +12,9 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from marketplace.api.app import create_app
-from marketplace.api.handing import HandingOver
 from marketplace.api.hub import Hub
 from marketplace.api.node import Describer, Follower, NodeServices, Reporting, keep_running
+from marketplace.api.provider import Provider
 from marketplace.errors import InputError
 from marketplace.services.node import Node
 
@@ -41,7 +42,11 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        raise InputError(f"{host} port {port} cannot be listened on ({error.strerror}): choose another.") from error
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise InputError(
+            f"{host} port {port} cannot be listened on for the page ({reason}): choose another port with --port, or "
+            "--port 0 for any that is free."
+        ) from error
 
 
 def server_of(services: NodeServices) -> Server:
@@ -84,7 +89,8 @@ class Impatient(H11Protocol):
 def running(services: NodeServices, open_node: Callable[[], Node], *, poll: float) -> Iterator[None]:
     """Follows the chain and goes on with this node's trainers; at the end stops trainers first, the index last."""
     stop = threading.Event()
-    agents: list[Reporting] = [kind(services, open_node()) for kind in (Follower, Describer, HandingOver)]
+    pools = [services.trainers, *(sample.trainers for sample in services.samples)]
+    agents: list[Reporting] = [kind(services, open_node()) for kind in (Follower, Describer, Provider)]
     threads = [
         threading.Thread(
             target=keep_running, args=(agent, services, poll, stop), name=type(agent).__name__, daemon=True
@@ -94,11 +100,13 @@ def running(services: NodeServices, open_node: Callable[[], Node], *, poll: floa
     for thread in threads:
         thread.start()
     try:
-        services.trainers.resume_all()
+        for trainers in pools:
+            trainers.resume_all()
         yield
     finally:
         services.hub.close()
-        services.trainers.stop()
+        for trainers in pools:
+            trainers.stop()
         stop.set()
         for thread in threads:
             thread.join(JOINING)

@@ -1,10 +1,10 @@
 """The trainers that run in this node: one thread a job, and a record of what was asked, to go on after a restart."""
 
-import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -13,17 +13,17 @@ from marketplace.api.forms import LocalTrainer, LossPoint, RoundResult
 from marketplace.api.hub import Hub
 from marketplace.api.models import TrainerStatus
 from marketplace.chain.market import Receipt
-from marketplace.errors import InputError, MeritError, NotFound
+from marketplace.errors import InputError, JobOver, MeritError, NotFound
 from marketplace.files import exclusive, read_within, write_atomically
-from marketplace.services.agent import Notice
+from marketplace.services.agent import Agent, Notice, Step
 from marketplace.services.node import Node
+from marketplace.services.trouble import Trouble, Troubles
 
 MOST = 8  # trainers at a time
 LOSSES = 500
 MAX_RECORD_BYTES = 1 << 20
+LONGEST_PAUSE = 60.0  # seconds until a trainer that failed is tried again
 STOP_WITHIN = 60.0  # seconds that a round of training may take to end
-
-log = logging.getLogger("merit.trainers")
 
 
 class Wish(BaseModel):
@@ -55,6 +55,19 @@ class _Running:
     results: list[RoundResult] = field(default_factory=list)
 
 
+class _Watched:
+    """An agent that tells of each step that went well."""
+
+    def __init__(self, agent: Agent, went_well: Callable[[], None]) -> None:
+        self._agent = agent
+        self._went_well = went_well
+
+    def step(self) -> Step:
+        outcome = self._agent.step()
+        self._went_well()
+        return outcome
+
+
 class TrainerPool:
     """open_node: a node with the acting identity and connections of its own, for each thread. path: of the record."""
 
@@ -68,6 +81,9 @@ class TrainerPool:
         self._patience = patience
         self._lock = threading.RLock()
         self._all: dict[int, _Running] = {}
+        self._troubles = Troubles(
+            lambda notice: hub.say(int(str(notice.values["job"])), replace(notice, kind="failed"))
+        )
 
     # ---------------------------------------------------------------- what the user asks for
 
@@ -91,6 +107,8 @@ class TrainerPool:
             known = self._all.get(wish.job_id)
             if known is not None and known.status not in ("finished", "failed"):
                 raise InputError(f"This node already takes part in job {wish.job_id}.")
+            if known is not None:
+                known.stop.set()  # one that failed waits to try again
             if sum(entry.status in ("starting", "running") for entry in self._all.values()) >= MOST:
                 raise InputError(f"This node already runs {MOST} trainers: let one finish, or pause it.")
             self._all[wish.job_id] = running = _Running(wish)
@@ -105,6 +123,8 @@ class TrainerPool:
 
     def resume(self, job_id: int) -> LocalTrainer:
         running = self._found(job_id)
+        if running.status == "failed":  # it waits to try again: now
+            self._halt(running)
         with self._lock:
             if running.thread is None or not running.thread.is_alive():
                 self._start(running)
@@ -128,6 +148,9 @@ class TrainerPool:
     def all(self) -> list[LocalTrainer]:
         with self._lock:
             return [self._shown(running) for _, running in sorted(self._all.items())]
+
+    def troubles(self) -> list[Trouble]:
+        return self._troubles.all()
 
     def one(self, job_id: int) -> LocalTrainer:
         """Raises NotFound."""
@@ -160,26 +183,36 @@ class TrainerPool:
         from trainer.train import pick_device  # noqa: PLC0415
 
         wish = running.wish
-        try:
+
+        def take_part() -> None:
             node = self._open_node()
             device = torch.device(wish.device) if wish.device else pick_device()
             plan = Plan(wish.payee, device, wish.seed)
+            report = self._reporter(running)
             with exclusive(node.work(wish.job_id)):
-                agent = TrainerAgent(node, wish.job_id, data_loader(wish.data), plan, self._reporter(running))
+                agent = TrainerAgent(node, wish.job_id, data_loader(wish.data), plan, report)
                 running.status = "running"
-                run(agent, report=self._reporter(running), poll=self._poll, patience=self._patience, stop=stop)
-            if stop.is_set():
-                running.status = "paused"
+                watched = _Watched(agent, lambda: self._goes_on(running))
+                run(watched, report=report, poll=self._poll, patience=self._patience, stop=stop)
+
+        while not stop.is_set():
+            running.status = "starting"
+            try:
+                take_part()
+            except Exception as error:  # noqa: BLE001 (whatever it is, it is this job's: a stake waits for it)
+                if stop.is_set():  # it was in trouble when it was told to stop
+                    break
+                pause = self._fail(running, error)
+                if isinstance(error, JobOver):
+                    break
+                stop.wait(pause)
             else:
-                self._finish(running)
-        except MeritError as error:
-            if stop.is_set():  # it was in trouble when it was told to stop
-                running.status = "paused"
-            else:
-                self._fail(running, str(error))
-        except Exception:
-            log.exception("trainer of job %d", wish.job_id)
-            self._fail(running, "An unexpected error ended it: the node's log says more.")
+                if not stop.is_set():
+                    self._finish(running)
+                break
+        if stop.is_set():
+            running.status = "paused"
+        self._troubles.over(wish.job_id)
         self._hub.stir()
 
     def _finish(self, running: _Running) -> None:
@@ -188,9 +221,18 @@ class TrainerPool:
             running.status = "finished"
             self._keep()
 
-    def _fail(self, running: _Running, problem: str) -> None:
-        running.status, running.problem = "failed", problem
-        self._hub.say(running.wish.job_id, Notice("failed", problem))
+    def _fail(self, running: _Running, error: Exception) -> float:
+        """Seconds until it is tried again."""
+        trouble = self._troubles.met(running.wish.job_id, error, longest=LONGEST_PAUSE)
+        running.status, running.problem = "failed", trouble.text
+        self._hub.stir()
+        return (trouble.again_at or 0.0) - time.time()
+
+    def _goes_on(self, running: _Running) -> None:
+        if running.problem is not None:
+            running.problem = None
+            self._hub.stir()
+        self._troubles.over(running.wish.job_id)
 
     def _reporter(self, running: _Running) -> Callable[[Notice], None]:
         def report(notice: Notice) -> None:

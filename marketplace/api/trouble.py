@@ -13,33 +13,35 @@ def exits(history: JobHistory) -> list[Exit]:
     """The calls that anyone may send, and from when on; IJobMarket.sol says the conditions."""
     terms, job = history.terms, history.job()
     if history.state is State.OPEN:
-        after = terms.enrol_by + 1
+        after, startable = terms.enrol_by + 1, history.startable_from
         taken, aggregated = len(history.holders), history.accepted is not None
         if aggregated and taken == terms.max_trainers:
-            return [Exit(call="start", since=0, text="All seats are taken: round 1 can open.")]
+            return [Exit(call="start", since=startable, text="All seats are taken: round 1 can open.")]
         if aggregated and taken >= terms.min_trainers:
-            return [Exit(call="start", since=after, text="Enrolment is over: round 1 can open.")]
-        return [Exit(call="cancel", since=after, text="The job cannot start any more: all money goes back.")]
+            return [Exit(call="start", since=max(after, startable), text="Enrolment is over: round 1 can open.")]
+        text = "The job cannot start any more: all money goes back; trainers claim their stakes."
+        return [Exit(call="cancel", since=after, text=text)]
     if history.state is State.CONFIRMING:
-        text = "The last sum was not disputed in time: fee and bond go to the aggregator, stakes and escrow go back."
+        text = "The time to dispute is over: the pot can be divided; trainers claim their pay and stakes."
         return [Exit(call="complete", since=history.confirm_by + 1, text=text)]
     if history.state is not State.RUNNING:
         return []
-    if job.key_published and not job.submitted:
-        text = "Nobody has submitted: the round's money goes back to the owner, and the next one opens."
+    if job.key_published and not job.delivered:
+        what = "No update was delivered again" if job.delivering else "Nobody has submitted"
+        text = f"{what}: the round costs nothing, and the next one opens."
         return [Exit(call="skip", since=job.submit_by + 1, text=text)]
     if job.key_published:
-        text = "The aggregator missed its deadline: its bond goes to who submitted, stakes and escrow go back."
+        text = "The aggregator missed its deadline: its bond goes to who submitted, and the job ends."
     elif history.unready:
-        text = "The aggregator that took over was not ready in time: its bond, stakes and escrow go back."
+        text = "The aggregator that took over was not ready in time: it gets its bond back, and the job ends."
     else:
-        text = "The aggregator did not hand out the job key: its bond goes to the trainers, stakes and escrow go back."
+        text = "The aggregator did not hand out the job key: its bond goes to the trainers, and the job ends."
     return [Exit(call="abort", since=history.takeable_until + 1, text=text)]
 
 
 def takeover_window(history: JobHistory) -> TakeoverWindow | None:
     """When another may take the running round over unless it is settled first, as IJobMarket.sol has it."""
-    nothing_waits = history.key_published is not None and not history.submitted
+    nothing_waits = history.key_published is not None and not history.delivered
     if history.state is not State.RUNNING or nothing_waits or history.takeable_until == history.failed_after:
         return None
     return TakeoverWindow(since=history.failed_after + 1, until=history.takeable_until)

@@ -58,6 +58,18 @@ def artifact(name: str = "JobMarket") -> Entry:
     return json.loads(text)
 
 
+def filled(code: str, places: Mapping[str, Sequence[int]], values: Mapping[str, bytes]) -> bytes:
+    """An artifact's code (0x…) with what the compiler left open. places: by name, byte offsets. Raises KeyError.
+
+    Of immutables the values are words of 32 bytes, of libraries their addresses, 20 bytes.
+    """
+    whole = bytearray.fromhex(code.removeprefix("0x"))
+    for name, offsets in places.items():
+        for at in offsets:
+            whole[at : at + len(values[name])] = values[name]
+    return bytes(whole)
+
+
 def element(kind: str, name: str) -> Entry:
     """JobMarket's function, event or error of this name."""
     (found,) = (e for e in artifact()["abi"] if e["type"] == kind and e["name"] == name)

@@ -1,30 +1,44 @@
 """The embedded chain: an Anvil that Merit starts, waits for and stops.
 
+Its state is kept in a file, which is replaced as a whole soon after each block: Anvil's own --state-interval rewrites a
+file in place, and a power loss in the middle of that leaves neither the old state nor the new one. What Anvil writes
+itself, when it is told to stop, goes into a file beside, and is taken over once it is known to be whole.
+
 Anvil comes with the npm package @foundry-rs/anvil. Its accounts derive from the mnemonic that every development chain
 prints at start: they are public, and nothing of worth belongs on them.
 """
 
+import gzip
+import logging
 import os
 import re
 import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Self
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from pydantic_core import from_json
 
-from marketplace.errors import ChainError, NotFound
+from marketplace.chain.connection import Connection
+from marketplace.errors import ChainError, InputError, NotFound
+from marketplace.files import write_atomically
 
 MNEMONIC = "test test test test test test test test test test test junk"
 CHAIN_ID = 31337
 _GUARD = Path(__file__).with_name("guard.py")
 _LISTENING = re.compile(r"Listening on (?:127\.0\.0\.1|0\.0\.0\.0):(\d+)")
 _TAIL = 20
+KEPT_EVERY = 0.5  # seconds between two looks for a block that is not in the state file yet
+
+log = logging.getLogger("merit.chain")
 
 
 def find_tool(name: str) -> str:
@@ -51,9 +65,9 @@ class Anvil:
     """A chain of its own, for as long as the `with` block lasts; it stops with the process that started it.
 
     accounts: how many funded accounts, each with `balance` ether. port: 0 lets the system choose a free one.
-    state: a file that the chain starts from where it exists, and is written to at the end. block_time: seconds between
-    blocks; None mines a block for each transaction. start_within: seconds to wait for it.
-    Raises NotFound without an Anvil, ChainError when it does not come up.
+    state: a file that the chain starts from where it exists, and that it is kept in while it runs. block_time: seconds
+    between blocks; None mines a block for each transaction. start_within: seconds to wait for it.
+    Raises NotFound without an Anvil, ChainError when it does not come up, InputError for a state that is not whole.
     """
 
     def __init__(
@@ -71,17 +85,27 @@ class Anvil:
         self.accounts = dev_accounts(accounts)
         self.url = ""
         self._start_within = start_within
+        self._state = state
+        self._ending = threading.Event()
         self._tail: deque[str] = deque(maxlen=_TAIL)
         options = {"chain-id": chain_id, "accounts": accounts, "balance": balance, "port": port, "mnemonic": MNEMONIC}
-        optional = {"state": state, "block-time": block_time}
-        options |= {name: value for name, value in optional.items() if value is not None}
-        self._command = [find_tool("anvil"), "--host", "127.0.0.1", "--color", "never"]
+        if block_time is not None:
+            options["block-time"] = block_time
+        if state is not None:
+            options["dump-state"] = _at_exit(state)
+        # Its own default is to allow any gas: what works here has to work on Ethereum.
+        self._command = [find_tool("anvil"), "--host", "127.0.0.1", "--color", "never", "--enable-tx-gas-limit"]
         for name, value in options.items():
             self._command += [f"--{name}", str(value)]
 
     def __enter__(self) -> Self:
+        load: list[str] = []
+        if self._state is not None:
+            self._state.parent.mkdir(parents=True, exist_ok=True)
+            _take_over(self._state)
+            load = ["--load-state", str(self._state)] if _is_whole(self._state) else []
         self._process = subprocess.Popen(
-            [sys.executable, "-IS", str(_GUARD), *self._command],
+            [sys.executable, "-IS", str(_GUARD), *self._command, *load],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -103,10 +127,34 @@ class Anvil:
             said = " ".join(self._tail).strip() or "it said nothing"
             raise ChainError(f"Anvil did not start, or not within {self._start_within:g} s: {said}")
         self.url = f"http://127.0.0.1:{port}"
+        if self._state is not None:
+            self._keeper = threading.Thread(target=self._keep, args=(self._state,), daemon=True)
+            self._keeper.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._ending.set()
         self._stop()
+        if self._state is not None:
+            self._keeper.join(10)
+            _take_over(self._state)
+
+    def _keep(self, state: Path) -> None:
+        """Writes the state whenever there is another block, until the chain ends."""
+        connection, kept, wait = None, "", KEPT_EVERY
+        while not self._ending.wait(wait):
+            begun = time.monotonic()
+            try:
+                connection = connection or Connection(self.url)
+                latest = connection.latest().hash
+                if latest != kept:
+                    dumped = gzip.decompress(bytes.fromhex(connection.request("anvil_dumpState")[2:]))
+                    write_atomically(state, dumped)
+                    kept = latest
+            except (ChainError, InputError) as error:
+                if not self._ending.is_set():
+                    log.warning("The chain's state was not kept: %s", error)
+            wait = max(KEPT_EVERY, 10 * (time.monotonic() - begun))  # a large chain is busy a tenth of the time
 
     def _read(self, ports: "Queue[int | None]") -> None:
         """Empties Anvil's output, so that it never blocks on a full pipe; puts its port, or None at the end."""
@@ -128,3 +176,36 @@ class Anvil:
         self._reader.join(10)
         if self._process.stdout:
             self._process.stdout.close()
+
+
+def _at_exit(state: Path) -> Path:
+    """Where Anvil writes when it is told to stop."""
+    return state.with_name(f"{state.name}.exit")
+
+
+def _take_over(state: Path) -> None:
+    """Makes what Anvil wrote at its end the state, where that is whole and later than what was kept before it."""
+    written = _at_exit(state)
+    with suppress(FileNotFoundError):
+        late = not state.exists() or written.stat().st_mtime_ns >= state.stat().st_mtime_ns
+        try:
+            if late and _is_whole(written):
+                write_atomically(state, written.read_bytes())
+        except InputError:  # cut short, as by a power loss: what was kept is there
+            pass
+        written.unlink()
+
+
+def _is_whole(state: Path) -> bool:
+    """Whether there is a state; raises InputError where there is a part of one."""
+    if not state.exists():
+        return False
+    try:
+        found = from_json(state.read_bytes())
+    except ValueError:
+        found = None
+    except OSError as error:
+        raise InputError(f"{state} cannot be read: {error.strerror}.") from error
+    if not isinstance(found, dict) or "blocks" not in found:
+        raise InputError(f"{state} is not a chain's whole state: move it away, and a new chain starts without it.")
+    return True

@@ -10,6 +10,7 @@ the compiler's version and the settings below: metadata hashes are left out of t
 import argparse
 import hashlib
 import json
+import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,12 @@ SETTINGS: Mapping[str, object] = {
 }
 PRODUCTS = (
     "contracts/JobMarket.sol",
+    "contracts/libraries/Claims.sol",
+    "contracts/libraries/Creation.sol",
+    "contracts/libraries/Delivery.sol",
+    "contracts/libraries/Disputes.sol",
+    "contracts/libraries/Failures.sol",
+    "contracts/libraries/RoundCheck.sol",
     "contracts/verifiers/GramVerifier.sol",
     "contracts/verifiers/DecisionVerifier.sol",
 )
@@ -45,7 +52,8 @@ def compile_sources(paths: Sequence[str]) -> dict[str, dict[str, Any]]:
     paths: sources relative to the repository root, such as "contracts/JobMarket.sol"; imports are found in the
     repository and node_modules. An artifact has abi (list), bytecode and deployedBytecode (0x-hex), compiler,
     evmVersion, immutables (by variable: the byte offsets in deployedBytecode of the 32-byte words that construction
-    fills in) and sources: the SHA-256 of the Keccak-256 hashes of all sources that went in, by path.
+    fills in), links and deployedLinks (by library: the byte offsets in bytecode and deployedBytecode of its address,
+    zeros here) and sources: the SHA-256 of the Keccak-256 hashes of all sources that went in, by path.
 
     Raises InputError where the compiler is not installed, a source is missing, or a source does not compile.
     """
@@ -54,8 +62,9 @@ def compile_sources(paths: Sequence[str]) -> dict[str, dict[str, Any]]:
     missing = [path for path in paths if not (ROOT / path).is_file()]
     if missing:
         raise InputError(f"No such contract source in {ROOT}: {', '.join(missing)}.")
-    deployed = ("object", "immutableReferences")
-    outputs = ["abi", "evm.bytecode.object", *(f"evm.deployedBytecode.{part}" for part in deployed), "metadata"]
+    created, deployed = ("object", "linkReferences"), ("object", "linkReferences", "immutableReferences")
+    codes = [*(f"evm.bytecode.{part}" for part in created), *(f"evm.deployedBytecode.{part}" for part in deployed)]
+    outputs = ["abi", *codes, "metadata"]
     selection = {path: {Path(path).stem: outputs} for path in paths}
     request = {
         "language": "Solidity",
@@ -83,13 +92,27 @@ def _artifact(contract: Mapping[str, Any], variables: Mapping[str, str]) -> dict
     hashes = {path: source["keccak256"] for path, source in metadata["sources"].items()}
     return {
         "abi": contract["abi"],
-        "bytecode": "0x" + contract["evm"]["bytecode"]["object"],
-        "deployedBytecode": "0x" + contract["evm"]["deployedBytecode"]["object"],
+        "bytecode": _unlinked(contract["evm"]["bytecode"]),
+        "deployedBytecode": _unlinked(contract["evm"]["deployedBytecode"]),
+        "links": _links(contract["evm"]["bytecode"]),
+        "deployedLinks": _links(contract["evm"]["deployedBytecode"]),
         "compiler": metadata["compiler"]["version"],
         "evmVersion": metadata["settings"]["evmVersion"],
-        "immutables": {variables[key]: [place["start"] for place in places] for key, places in references.items()},
+        "immutables": {  # a library's own address, by which it tells its own calls from others, is no variable
+            variables.get(key, key): [place["start"] for place in places] for key, places in references.items()
+        },
         "sources": "0x" + hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest(),
     }
+
+
+def _unlinked(code: Mapping[str, Any]) -> str:
+    """0x-hex, zeros where the compiler names a library."""
+    return "0x" + re.sub(r"__\$[0-9a-f]{34}\$__", "0" * 40, code["object"])
+
+
+def _links(code: Mapping[str, Any]) -> dict[str, list[int]]:
+    found = [entry for libraries in code["linkReferences"].values() for entry in libraries.items()]
+    return {name: [place["start"] for place in places] for name, places in found}
 
 
 def main(arguments: Sequence[str] | None = None) -> str | None:

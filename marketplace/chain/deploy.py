@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Annotated
 
 from eth_account.signers.local import LocalAccount
-from eth_utils.address import is_checksum_address
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-from web3.types import TxReceipt
 
-from marketplace.chain import abi
+from marketplace.addresses import parse_address
+from marketplace.chain.answers import Mined
 from marketplace.chain.connection import Connection
+from marketplace.chain.linking import creation_code, libraries
 from marketplace.chain.market import RECEIPT_WITHIN
 from marketplace.chain.transactions import transact
 from marketplace.errors import ChainError, InputError
@@ -18,45 +18,56 @@ from marketplace.files import read_within, write_atomically
 MAX_BOOK = 2**20  # bytes
 
 
-def _is_an_address(value: str) -> str:
-    if not is_checksum_address(value):
-        raise ValueError("not an EIP-55 address")
-    return value
-
-
-_Address = Annotated[str, AfterValidator(_is_an_address)]
+_Address = Annotated[str, AfterValidator(parse_address)]
 _Word = Annotated[str, Field(pattern="^0x[0-9a-f]{64}$")]
 
 
 class Deployment(BaseModel):
-    """Where a market is: its address (EIP-55), the block that brought it, and the transaction (0x…)."""
+    """Where a market is: its address (EIP-55), the block that brought it, and the transaction (0x…).
+
+    chain: the hash of the chain's first block, which tells a chain that was started afresh; None where it is not known.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     market: _Address
     block: int = Field(ge=0)
     transaction: _Word
+    chain: _Word | None = None
+
+
+def is_lost(connection: Connection, deployment: Deployment) -> bool:
+    """Whether a chain that has the id of the market's chain is another one, or has gone back to before it.
+
+    So it is with local chains whose state was lost. Raises ChainError where the node does not answer.
+    """
+    known = deployment.chain is not None and connection.identity
+    return bool(known and deployment.chain != connection.identity) or not connection.code(deployment.market)
 
 
 def create(
     connection: Connection, signer: LocalAccount, contract: str, arguments: bytes = b"", *, receipt_within: float
-) -> tuple[str, TxReceipt]:
-    """Deploys one of Merit's contracts and waits for it; returns its address. Raises ChainError.
+) -> tuple[str, Mined]:
+    """Deploys one of Merit's contracts, its libraries first, and waits for it; returns its address. Raises ChainError.
 
     arguments: the constructor's, encoded.
     """
-    code = bytes.fromhex(abi.artifact(contract)["bytecode"].removeprefix("0x"))
+    linked = {name: create(connection, signer, name, receipt_within=receipt_within)[0] for name in libraries(contract)}
+    code = creation_code(contract, linked)
     mined = transact(connection, signer, None, code + arguments, wait=receipt_within)
-    address = mined["contractAddress"]
-    if address is None:
-        raise ChainError(f"Transaction {mined['transactionHash'].to_0x_hex()} was mined without making a contract.")
-    return address, mined
+    if mined.contract is None:
+        raise ChainError(
+            f"Transaction {mined.transaction} was mined, and the node does not say which contract it made: use another "
+            "node to see it."
+        )
+    return mined.contract, mined
 
 
 def deploy(connection: Connection, signer: LocalAccount, *, receipt_within: float = RECEIPT_WITHIN) -> Deployment:
     """Deploys a JobMarket, which nobody owns, and waits for it. Raises ChainError."""
     address, mined = create(connection, signer, "JobMarket", receipt_within=receipt_within)
-    return Deployment(market=address, block=mined["blockNumber"], transaction=mined["transactionHash"].to_0x_hex())
+    chain = connection.identity or None
+    return Deployment(market=address, block=mined.block, transaction=mined.transaction, chain=chain)
 
 
 class _Known(BaseModel):
@@ -86,12 +97,25 @@ class AddressBook:
         return self._known(chain_id).deployment
 
     def put(self, chain_id: int, deployment: Deployment) -> None:
-        """Replaces the chain's market; at any moment the file is whole, as it was or as it will be."""
-        self._write(chain_id, self._known(chain_id).model_copy(update={"deployment": deployment}))
+        """Replaces the chain's market; at any moment the file is whole, as it was or as it will be.
+
+        What is known of another chain with this id goes.
+        """
+        known = self._known(chain_id)
+        same = known.deployment is None or known.deployment.chain == deployment.chain
+        self._write(chain_id, _Known(deployment=deployment, verifiers=known.verifiers if same else {}))
 
     def verifier(self, chain_id: int, key_hash: bytes) -> str | None:
         """The address of the verifier with this key hash, if one is known. Raises InputError as `find` does."""
         return self._known(chain_id).verifiers.get(_hex(key_hash))
+
+    def chains(self) -> set[int]:
+        """The ids of the chains that a market is known on. Raises InputError as `find` does."""
+        return {chain_id for chain_id, known in self._read().items() if known.deployment is not None}
+
+    def knows_verifiers(self, chain_id: int) -> bool:
+        """Whether any verifier is known there. Raises InputError as `find` does."""
+        return bool(self._known(chain_id).verifiers)
 
     def put_verifier(self, chain_id: int, key_hash: bytes, address: str) -> None:
         """Replaces the entry of this key hash, as `put` does."""

@@ -7,16 +7,13 @@ that still matches: services/node.py does so for one job, services/index.py for 
 
 from collections.abc import Mapping
 from functools import lru_cache
-from operator import index
-from typing import NamedTuple, cast
 
 from eth_utils.abi import get_abi_input_types
 from eth_utils.address import to_checksum_address
-from hexbytes import HexBytes
-from web3.types import FilterParams, LogReceipt
 
 from marketplace.chain import abi
-from marketplace.chain.connection import Connection, Refused
+from marketplace.chain.answers import Log
+from marketplace.chain.connection import Connection, Pruned, Refused, Unanswered
 from marketplace.domain import Event
 from marketplace.errors import ChainError
 
@@ -25,39 +22,14 @@ BLOCKS = 10_000  # of one request, until a node wants fewer
 _TYPES: Mapping[str, type[Event]] = {kind.__name__: kind for kind in Event.__subclasses__()}
 
 
-class Log(NamedTuple):
-    """The parts of a log that are used, checked to be there."""
-
-    block: int
-    log_index: int
-    address: str
-    transaction: str
-    topics: list[bytes]
-    data: bytes
-    removed: bool
-    block_hash: str
-
-
-def taken(log: LogReceipt) -> Log:
-    """Within `Connection.ask`: raises KeyError and TypeError for what is no log."""
-    return Log(
-        block=index(log["blockNumber"]),
-        log_index=index(log["logIndex"]),
-        address=log["address"],
-        transaction=HexBytes(log["transactionHash"]).to_0x_hex(),
-        topics=[bytes(topic) for topic in log["topics"]],
-        data=bytes(HexBytes(log["data"])),
-        removed=bool(log.get("removed")),
-        block_hash=HexBytes(log["blockHash"]).to_0x_hex(),
-    )
-
-
 def decode(log: Log, timestamp: int) -> Event:
     """One log of a JobMarket as the event that it is. Raises ChainError for any other log."""
     where = f"Log {log.log_index} of block {log.block}"
     entry = abi.events_by_topic().get(log.topics[0]) if log.topics else None
     if entry is None:
-        raise ChainError(f"{where} is no event that this Merit knows: use the version that fits the contract.")
+        raise ChainError(
+            f"{where} is not an event that this version of Merit knows: use the version that fits the contract."
+        )
     indexed = [i for i in entry["inputs"] if i["indexed"]]
     others = [i for i in entry["inputs"] if not i["indexed"]]
     if len(log.topics) != 1 + len(indexed):
@@ -92,18 +64,22 @@ class EventReader:
         """The events from one block to another, both inclusive, and the block to go on from.
 
         from_block: None for the deployment. to_block: None for the latest. job_id: only the events of this job.
-        Raises ChainError when the node refuses even single blocks, or sends what is no log of this contract.
+        Raises ChainError when the node refuses even single blocks, keeps none so old, or sends what is no log of this
+        contract.
         """
         start = max(self._first, from_block or 0)
-        end = self._connection.ask(lambda eth: eth.block_number) if to_block is None else to_block
+        end = self._connection.head() if to_block is None else to_block
         events: list[Event] = []
         while start <= end:
             last = min(end, start + self._blocks - 1)
             try:
                 logs = self._logs(start, last, job_id)
-            except Refused:
+            except Pruned:
+                raise
+            except (Refused, Unanswered):
                 if last == start:
                     raise
+                self._connection.head()  # raises where it is not the width that the node has trouble with
                 self._blocks = (last - start + 1) // 2
                 continue
             events += self._decoded(logs, start, last)
@@ -112,10 +88,8 @@ class EventReader:
         return [e for e in events if job_id in (None, e.job_id)], start
 
     def _logs(self, start: int, last: int, job_id: int | None) -> list[Log]:
-        wanted: dict[str, object] = {"address": self._market, "fromBlock": start, "toBlock": last}
-        if job_id is not None:
-            wanted["topics"] = [None, "0x" + job_id.to_bytes(32, "big").hex()]
-        return self._connection.ask(lambda eth: [taken(log) for log in eth.get_logs(cast(FilterParams, wanted))])
+        topics = None if job_id is None else [None, "0x" + job_id.to_bytes(32, "big").hex()]
+        return self._connection.logs(self._market, start, last, topics)
 
     def _decoded(self, logs: list[Log], start: int, last: int) -> list[Event]:
         for log in logs:
@@ -131,4 +105,7 @@ class EventReader:
 
     def _timestamp(self, block_hash: str) -> int:
         """By its hash, which is the same block's for ever: its number is another's after a reorganization."""
-        return self._connection.ask(lambda eth: index(eth.get_block(HexBytes(block_hash))["timestamp"]))
+        block = self._connection.block(block_hash)
+        if block is None:
+            raise ChainError(f"The node gave logs of block {block_hash}, and has no such block: read again.")
+        return block.timestamp

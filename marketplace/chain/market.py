@@ -12,12 +12,17 @@ from typing import Any, TypeVar, cast
 from eth_account.signers.local import LocalAccount
 from eth_utils.abi import function_signature_to_4byte_selector
 from eth_utils.address import to_checksum_address
+from eth_utils.crypto import keccak
 from eth_utils.hexadecimal import decode_hex
-from web3.types import TxReceipt
 
 from marketplace.chain import abi, events
+from marketplace.chain.answers import Mined
 from marketplace.chain.connection import Connection, Refused
-from marketplace.chain.transactions import lock_of, transact
+from marketplace.chain.journal import Journal
+from marketplace.chain.linking import is_genuine
+from marketplace.chain.nonces import lock_of
+from marketplace.chain.tokens import TokenFacts, token_facts
+from marketplace.chain.transactions import Purpose, finish, sent_before, transact
 from marketplace.domain import (
     ZERO_ADDRESS,
     Event,
@@ -34,6 +39,7 @@ from marketplace.domain import (
 from marketplace.errors import ChainError, InputError, NotFound, Reverted
 
 RECEIPT_WITHIN = 180.0  # seconds
+APPROVAL_GAS, DEPOSIT_GAS = 500_000, 1_500_000  # that calls may use in which a stranger's token runs; many times enough
 E = TypeVar("E", bound=Event)
 _Call = tuple[str, bytes]
 """Whom a call went to, and its data."""
@@ -41,32 +47,44 @@ _Call = tuple[str, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A mined transaction. gas_used: gas units; gas_price: wei for each. events: the market's, in order."""
+    """A mined transaction. gas_used: gas units; gas_price: wei for each; None where the node does not say.
+
+    events: the market's, in order.
+    """
 
     transaction: str
     block: int
-    gas_used: int
-    gas_price: int
+    gas_used: int | None
+    gas_price: int | None
     events: tuple[Event, ...]
 
 
 class Market:
     """The JobMarket at an address. receipt_within: seconds to wait for each transaction to be mined.
 
+    journal: where what is sent is written down first, so that a repeat in a later process goes on with it.
     Raises ChainError unless the code there is the JobMarket that this version of Merit was built with: a contract that
     only looks like it could keep the money.
     """
 
-    def __init__(self, connection: Connection, address: str, *, receipt_within: float = RECEIPT_WITHIN) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        address: str,
+        *,
+        receipt_within: float = RECEIPT_WITHIN,
+        journal: Journal | None = None,
+    ) -> None:
         try:
             self.address = to_checksum_address(address)
         except ValueError as error:
             raise InputError(f"{address!r} is not an address: it needs 0x and 40 hexadecimal digits.") from error
         self.connection = connection
         self._receipt_within = receipt_within
-        code = connection.ask(lambda eth: eth.get_code(self.address)).to_0x_hex()
-        if code != abi.artifact()["deployedBytecode"]:
-            what = "another contract, or another version" if len(code) > len("0x") else "no contract"
+        self._journal = journal
+        self._tokens: dict[str, TokenFacts] = {}
+        if not is_market(connection, self.address):
+            what = "another contract, or another version" if connection.code(self.address) else "no contract"
             raise ChainError(
                 f"At {self.address} on chain {connection.chain_id} there is {what}: "
                 "give the address of a market that this version of Merit deployed."
@@ -81,7 +99,9 @@ class Market:
         """Raises NotFound."""
         found: Job = self._read("job", job_id)[0]
         if found.state is State.NONE:
-            raise NotFound(f"There is no job {job_id} in the market at {self.address}.")
+            raise NotFound(
+                f"There is no job {job_id} in the market at {self.address}; `merit job list` shows what there is."
+            )
         return found
 
     def terms(self, job_id: int) -> Terms:
@@ -91,7 +111,7 @@ class Market:
         return terms
 
     def trainer(self, job_id: int, slot: int) -> Trainer | None:
-        """Who holds a slot; None where it is free."""
+        """Who holds a slot, or held it since the start; None where nobody does."""
         found: Trainer = self._read("trainer", job_id, slot)[0]
         return None if found.operator == ZERO_ADDRESS else found
 
@@ -107,16 +127,22 @@ class Market:
         """What a holder (None: the market itself) has of a token, or of the chain's coin, after a block; in units."""
         who = to_checksum_address(holder or self.address)
         if token == ZERO_ADDRESS:
-            return self.connection.ask(lambda eth: eth.get_balance(who, block))  # type: ignore[arg-type]
+            return self.connection.balance(who, block)
         return self._token_read(token, "balanceOf(address)", who, block=block)
+
+    def token(self, address: str) -> TokenFacts:
+        """The symbol and decimals of a token, or of the chain's coin; asked for once. Raises ChainError."""
+        if address not in self._tokens:
+            self._tokens[address] = token_facts(self.connection, address)
+        return self._tokens[address]
 
     def round_proof(self, event: RoundSettled) -> RoundProof:
         """The proof with which a round was settled: the contract does not keep it, the transaction's call data do.
 
         Where another contract called the market, the node must be one that traces (debug_traceTransaction).
-        Raises ChainError when the call that the event is of is not to be had.
+        Raises ChainError when the call that the event is of cannot be fetched.
         """
-        called = _called(self.connection.request("eth_getTransactionByHash", event.transaction))
+        called = _called(self.connection.transaction(event.transaction))
         if called is None:
             raise ChainError(f"The node has no transaction {event.transaction}, in which a round was settled.")
         # Else another contract called the market, or the market called one that called it back.
@@ -138,11 +164,43 @@ class Market:
     # ------------------------------------------------------------ enrolling
 
     def create_job(
-        self, signer: LocalAccount, terms: Terms, encryption_key: bytes, spec_cid: str
+        self, signer: LocalAccount, terms: Terms, encryption_key: bytes, spec_cid: str, *, intent: str = ""
     ) -> tuple[int, Receipt]:
-        """Escrows `terms.escrow` from the signer; returns the job's id too."""
-        receipt = self._pay(signer, terms.token, terms.escrow, "createJob", terms, encryption_key, spec_cid)
+        """Escrows `terms.escrow` from the signer; returns the job's id too.
+
+        intent: what is asked for, where terms differ in each repeat of it: with a journal, what an earlier process sent
+        for it and did not see mined is gone on with in place of sending this.
+        """
+        receipt = self._pay(
+            signer, terms.token, terms.escrow, "createJob", terms, encryption_key, spec_cid, intent=intent
+        )
         return _one(receipt, JobCreated).job_id, receipt
+
+    def created_before(self, signer: LocalAccount, intent: str) -> tuple[int, Receipt, bool] | None:
+        """The job that an earlier `create_job` of this intent made, its receipt, and whether that was given before.
+
+        Waits for a transaction that is still on its way. None where none took effect. Raises ChainError, naming the
+        transaction, where it cannot be seen what became of it.
+        """
+        if self._journal is None:
+            return None
+        purpose = self._purpose(self._journal, intent)
+        entry = sent_before(self.connection, signer.address, purpose)
+        if entry is None:
+            return None
+        if not entry.closed:
+            mined = finish(self.connection, signer, purpose, self._receipt_within)
+        else:
+            mined = next((found for each in entry.hashes if (found := self.connection.receipt(each))), None)
+            if mined is None:
+                raise ChainError(
+                    f"Transaction {entry.hashes[-1]} created this job, and the node does not show it: it may be "
+                    "behind, or the chain has lost it. Look for the job before it is created again."
+                )
+        if mined is None or mined.succeeded is False:
+            return None
+        receipt = self._receipt(mined)
+        return _one(receipt, JobCreated).job_id, receipt, entry.closed
 
     def accept_aggregation(self, signer: LocalAccount, job_id: int, payee: str, encryption_key: bytes) -> Receipt:
         """Deposits the bond from the signer."""
@@ -177,8 +235,18 @@ class Market:
     ) -> Receipt:
         return self._send(signer, "settleRound", job_id, round_, settlement, proof)
 
+    def void_round(self, signer: LocalAccount, job_id: int, round_: int, unopened: int) -> Receipt:
+        """unopened: mask of the slots whose submissions do not open."""
+        return self._send(signer, "voidRound", job_id, round_, unopened)
+
+    def redeliver(self, signer: LocalAccount, job_id: int, round_: int, cid: str) -> Receipt:
+        return self._send(signer, "redeliver", job_id, round_, cid)
+
     def skip_round(self, signer: LocalAccount, job_id: int) -> Receipt:
         return self._send(signer, "skipRound", job_id)
+
+    def ask_end(self, signer: LocalAccount, job_id: int) -> Receipt:
+        return self._send(signer, "askEnd", job_id)
 
     def complete(self, signer: LocalAccount, job_id: int) -> Receipt:
         return self._send(signer, "complete", job_id)
@@ -199,10 +267,25 @@ class Market:
     def dispute(self, signer: LocalAccount, job_id: int) -> Receipt:
         return self._send(signer, "dispute", job_id)
 
+    def reveal(self, signer: LocalAccount, job_id: int, cid: str) -> Receipt:
+        """States where the validation data, sealed to the job key, are, as the owner or the aggregator."""
+        return self._send(signer, "reveal", job_id, cid)
+
+    def dispute_rows(self, signer: LocalAccount, job_id: int, round: int) -> Receipt:
+        """Says that the reference rows of a round are wrong; 0: that nothing revealed is what was committed to."""
+        return self._send(signer, "disputeRows", job_id, round)
+
     def show_opening(self, signer: LocalAccount, job_id: int, round_: int, cid: str) -> Receipt:
         return self._send(signer, "showOpening", job_id, round_, cid)
 
     # ------------------------------------------------------------ over
+
+    def claim(self, signer: LocalAccount, job_id: int, slot: int) -> Receipt:
+        """Credits a member's pay and stake to its payee, whoever asks for it."""
+        return self._send(signer, "claim", job_id, slot)
+
+    def claim_fees(self, signer: LocalAccount, job_id: int, payee: str) -> Receipt:
+        return self._send(signer, "claimFees", job_id, payee)
 
     def withdraw(self, signer: LocalAccount, token: str) -> Receipt:
         return self._send(signer, "withdraw", token)
@@ -231,29 +314,66 @@ class Market:
             ) from refusal
         return list(_calls(trace))
 
-    def _send(self, signer: LocalAccount, function: str, *arguments: object, value: int = 0) -> Receipt:
+    def _send(
+        self,
+        signer: LocalAccount,
+        function: str,
+        *arguments: object,
+        value: int = 0,
+        intent: str = "",
+        most_gas: int | None = None,
+    ) -> Receipt:
         data = abi.encode_call(function, arguments)
-        mined = transact(self.connection, signer, self.address, data, value=value, wait=self._receipt_within)
+        purpose = None
+        if self._journal is not None:
+            purpose = (
+                self._purpose(self._journal, intent)
+                if intent
+                else Purpose(self._journal, f"{self.address} {function} {keccak(data + value.to_bytes(32)).hex()}")
+            )
+        mined = transact(
+            self.connection,
+            signer,
+            self.address,
+            data,
+            value=value,
+            wait=self._receipt_within,
+            purpose=purpose,
+            most_gas=most_gas,
+        )
         return self._receipt(mined)
 
-    def _receipt(self, mined: TxReceipt) -> Receipt:
-        time = self.connection.ask(lambda eth: eth.get_block(mined["blockNumber"])["timestamp"])
-        logs = self.connection.ask(lambda _: [events.taken(log) for log in mined["logs"]])
-        return Receipt(
-            transaction=mined["transactionHash"].to_0x_hex(),
-            block=mined["blockNumber"],
-            gas_used=mined["gasUsed"],
-            gas_price=mined["effectiveGasPrice"],
-            events=tuple(events.decode(log, time) for log in logs if log.address == self.address),
-        )
+    def _purpose(self, journal: Journal, intent: str) -> Purpose:
+        """Of what the contract would do twice."""
+        return Purpose(journal, f"{self.address} {intent}", decisive=True)
 
-    def _pay(self, signer: LocalAccount, token: str, amount: int, function: str, *arguments: object) -> Receipt:
+    def _receipt(self, mined: Mined) -> Receipt:
+        """Raises ChainError, naming the transaction, where the node does not show what it did."""
+        try:
+            logs = mined.logs
+            if logs is None:
+                found = self.connection.logs(self.address, mined.block, mined.block)
+                logs = tuple(log for log in found if log.transaction == mined.transaction)
+            block = self.connection.block(mined.block)
+            own = [log for log in logs if log.address == self.address]
+            time = block.timestamp if block is not None else self.connection.now()
+            decoded = tuple(events.decode(log, time) for log in own)
+        except ChainError as error:
+            raise ChainError(
+                f"Transaction {mined.transaction} was mined in block {mined.block}, and the node does not show what it "
+                f"did: see before doing this again. {error}"
+            ) from error
+        return Receipt(mined.transaction, mined.block, mined.gas_used, mined.gas_price, decoded)
+
+    def _pay(
+        self, signer: LocalAccount, token: str, amount: int, function: str, *arguments: object, intent: str = ""
+    ) -> Receipt:
         """Sends a call that takes `amount` from the signer: as the call's value, or by an allowance of just that.
 
         Threads that pay with one key take turns, so that an allowance is used by the call that it was given for.
         """
         if token == ZERO_ADDRESS:
-            return self._send(signer, function, *arguments, value=amount)
+            return self._send(signer, function, *arguments, value=amount, intent=intent)
         with lock_of("allowance", self.connection.chain_id, signer.address, token):
             held = self.balance(token, signer.address)
             if held < amount:
@@ -264,7 +384,7 @@ class Market:
             allowed = self._token_read(token, "allowance(address,address)", signer.address, self.address)
             if allowed < amount:
                 self._approve(signer, token, amount, had=allowed)
-            return self._send(signer, function, *arguments)
+            return self._send(signer, function, *arguments, intent=intent, most_gas=DEPOSIT_GAS)
 
     def _approve(self, signer: LocalAccount, token: str, amount: int, *, had: int) -> None:
         signature = "approve(address,uint256)"
@@ -278,12 +398,18 @@ class Market:
             self._token_send(signer, token, signature, self.address, amount)
 
     def _token_send(self, signer: LocalAccount, token: str, signature: str, *arguments: object) -> None:
-        transact(self.connection, signer, token, _token_call(signature, *arguments), wait=self._receipt_within)
+        data = _token_call(signature, *arguments)
+        transact(self.connection, signer, token, data, wait=self._receipt_within, most_gas=APPROVAL_GAS)
 
     def _token_read(self, token: str, signature: str, *arguments: object, block: int | str = "latest") -> int:
         data = "0x" + _token_call(signature, *arguments).hex()
         result = self.connection.call({"to": token, "data": data}, block)
         return int(abi.decode(["uint256"], result, f"The answer of {token} as an ERC-20 token")[0])
+
+
+def is_market(connection: Connection, address: str) -> bool:
+    """Whether the code there is the JobMarket of this version. Raises ChainError where the node does not answer."""
+    return is_genuine(connection, address, "JobMarket")
 
 
 def _token_call(signature: str, *arguments: object) -> bytes:
@@ -315,5 +441,10 @@ def _calls(trace: object) -> Iterator[_Call]:
 
 
 def _one(receipt: Receipt, kind: type[E]) -> E:
-    (event,) = (e for e in receipt.events if isinstance(e, kind))
-    return event
+    found = [event for event in receipt.events if isinstance(event, kind)]
+    if len(found) != 1:
+        raise ChainError(
+            f"Transaction {receipt.transaction} was mined, and the node shows {len(found)} events {kind.__name__} of "
+            "it where there is one: use another node to see what it did."
+        )
+    return found[0]

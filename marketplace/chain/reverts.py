@@ -43,7 +43,7 @@ SENTENCES: Mapping[str, str] = {
     "SubmittingClosed": "The submitting phase of job {jobId} closed at {submitBy}.",
     "SubmittingOpen": "The submitting phase of job {jobId} is open until {submitBy}.",
     "SettlingClosed": "The settling phase of job {jobId} closed at {settleBy}.",
-    "AlreadySubmitted": "Slot {slot} has already submitted its update of round {round} of job {jobId}.",
+    "AlreadySubmitted": "Seat {slot} has already submitted its update of round {round} of job {jobId}.",
     "NothingSubmitted": "Nobody has submitted in round {round} of job {jobId}: it can only be skipped.",
     "SomethingSubmitted": "Round {round} of job {jobId} has submissions: it must be settled, not skipped.",
     "NotAbortable": (
@@ -52,19 +52,32 @@ SENTENCES: Mapping[str, str] = {
     ),
     "NotTakeable": "Job {jobId} can be taken over only after {takeableAfter} and up to {takeableUntil}.",
     "NothingToHandOver": "No aggregator that has taken job {jobId} over waits for anything.",
-    "AlreadyDisputed": "Slot {slot} has already disputed what round {round} of job {jobId} is about.",
-    "NotCompletable": "The last sum of job {jobId} can be disputed until {completableAfter}; then the job completes.",
+    "StartDelayed": "Somebody joined job {jobId} a moment ago: only its owner can start it before {startableFrom}.",
+    "NothingToReveal": "Job {jobId} waits for nothing to be revealed: its points do not rest on rows that are shown.",
+    "RevealingClosed": "The time to reveal the validation data of job {jobId} ended at {revealBy}.",
+    "RevealingOpen": "The data of job {jobId} can be revealed until {revealBy}: one can say that none were after it.",
+    "NotRevealer": "{caller} is neither owner nor aggregator of job {jobId}: only these reveal its data.",
+    "OpenedNothing": "No submission of seat {slot} of job {jobId} was opened: it has no part in what rows decide.",
+    "AlreadyDisputed": "Seat {slot} has already disputed what round {round} of job {jobId} is about.",
+    "NotCompletable": "The last sum of job {jobId} can be disputed until {completableAfter}; then it can be completed.",
+    "EndAlreadyAsked": "The owner has already asked for the end of job {jobId}.",
+    "AlreadyBurnt": "Bond and fees of job {jobId} are burnt already: there is nothing left to dispute.",
+    "NotMember": "Nobody held seat {slot} of job {jobId} when it started.",
+    "AlreadyClaimed": "Pay and stake of seat {slot} of job {jobId} were claimed before.",
+    "NothingToClaim": "In job {jobId} no fees wait for {payee}.",
     "NotSubmitted": "The settlement of job {jobId} judges {mask}, but only {submitted} have submitted.",
     "SelectedUnopened": "The settlement of job {jobId} selects {selected} while it calls {unopened} unopened.",
-    "TooManyUnopened": "The settlement of job {jobId} calls {unopened} submissions unopened, and {maxFaulty} may be.",
-    "WeightCount": "The settlement of job {jobId} has {given} weights for {required} selected slots.",
+    "TooManyUnopened": "The settlement of job {jobId} calls {unopened} submissions unopened, and {most} may be.",
+    "NotVoidable": "{unopened} unopened submissions do not make a round of job {jobId} void: {most} may be left out.",
+    "NothingToDeliver": "Nobody asks seat {slot} of job {jobId} to deliver its submission again.",
+    "ScoreCount": "The settlement of job {jobId} has {given} scores for {required} selected seats.",
+    "WrongStrikes": "The settlement of job {jobId} strikes {struck}, of which some are selected or did not open.",
     "ReferenceRows": "Reference rows are given exactly with the rule reference; job {jobId} has rule {rule}.",
     "CoefficientCount": "The settlement of job {jobId} has {given} coefficients, and {required} are required.",
     "InvalidCoefficient": "The settlement of job {jobId} has the coefficient {coefficient}, and 4096 is the largest.",
     "PointCount": "The settlement of job {jobId} has {given} words of points where {required} are required.",
-    "NotItsCommitment": "The points given for slot {slot} hash to {hash}, which it did not submit in this round.",
+    "NotItsCommitment": "The points given for seat {slot} hash to {hash}, which it did not submit in this round.",
     "WrongPoints": "The points given for the {what} of job {jobId} hash to {hash}, which is not what is stated.",
-    "NothingOpened": "In job {jobId} nothing is opened in this round, so nothing but the unopened may be stated.",
     "GramProofRefused": "The Gram proof of round {round} of job {jobId} does not hold.",
     "DecisionProofRefused": "The decision proof of round {round} of job {jobId} does not hold.",
     "WrongLength": "The verifier was given {given} words of {what}, and {required} are required.",
@@ -95,7 +108,17 @@ SENTENCES: Mapping[str, str] = {
 }
 
 
-_CONTRACTS = ("JobMarket", "GramVerifier", "DecisionVerifier")
+_CONTRACTS = (
+    "JobMarket",
+    "Claims",
+    "Creation",
+    "Delivery",
+    "Disputes",
+    "Failures",
+    "RoundCheck",
+    "GramVerifier",
+    "DecisionVerifier",
+)
 _LAST_SECOND = int(datetime.max.replace(tzinfo=UTC).timestamp()) - 1
 _ROLES = ("Approver", "Receiver", "Sender", "Spender")
 
@@ -146,13 +169,15 @@ def _shown(component: abi.Entry, value: Any) -> Any:
         case "uint40":
             return _time(value)
         case "uint32":
-            return "slots " + (", ".join(map(str, domain.slots(value))) or "(none)")
+            return "seats " + (", ".join(map(str, domain.slots(value))) or "(none)")
         case "bool":
             return "an" if value else "no"
         case "bytes32" if component["name"] in ("term", "what"):
             return value.rstrip(b"\0").decode("ascii", "backslashreplace")
         case "bytes32":
             return "0x" + value.hex()
+        case "string":  # what a stranger's contract says
+            return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value[:200])
         case "address" if component["name"] == "token" and value == domain.ZERO_ADDRESS:
             return "the chain's coin"
     return value.name.lower() if isinstance(value, domain.State) else value

@@ -159,7 +159,7 @@ def _decision(connection: Connection, address: str) -> tuple[int, bytes] | None:
 
 
 def _code(connection: Connection, address: str) -> bytes:
-    return connection.ask(lambda eth: bytes(eth.get_code(to_checksum_address(address))))
+    return connection.code(address)
 
 
 def _immutable(contract: str, code: bytes, name: str) -> bytes:
@@ -171,11 +171,8 @@ def _immutable(contract: str, code: bytes, name: str) -> bytes:
 def _filled(contract: str, values: Mapping[str, bytes]) -> bytes:
     """A contract's code with its immutables. Raises KeyError for one that is not given: a fault of this module."""
     built = abi.artifact(contract)
-    code = bytearray.fromhex(built["deployedBytecode"].removeprefix("0x"))
-    for name, places in built["immutables"].items():
-        for at in places:
-            code[at : at + WORD] = values[name].rjust(WORD, b"\0")
-    return bytes(code)
+    words = {name: value.rjust(WORD, b"\0") for name, value in values.items()}
+    return abi.filled(built["deployedBytecode"], built["immutables"], words)
 
 
 def _is_key_size(size: int) -> bool:

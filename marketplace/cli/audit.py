@@ -7,9 +7,12 @@ import typer
 from rich.console import Group
 from rich.table import Table
 
+from aggregator.points import LOSS_BITS, ROUND
 from marketplace.cli.session import session
+from marketplace.domain import Rule
 from marketplace.errors import InputError
 from marketplace.files import read_within
+from marketplace.units import format_amount
 
 
 def audit(
@@ -34,16 +37,24 @@ def audit(
             raise InputError(f"{job_key_file} holds no job key: 64 hexadecimal digits are expected.") from error
         if len(key) != 32:
             raise InputError(f"{job_key_file} holds {len(key)} bytes; a job key has 32.")
-    report = audit_job(here.reader(), job, job_key=key, validation=validation)
+    reader = here.reader()
+    report = audit_job(reader, job, job_key=key, validation=validation)
     checks = Table("check", "result", "what was checked", title=f"Audit of job {job}", title_justify="left")
     for check in report.checks:
         mark = {True: "[green]ok[/]", False: "[bold red]WRONG[/]", None: "[yellow]not checked[/]"}[check.ok]
         checks.add_row(check.name, mark, check.detail)
+    unit, brought = (1 << LOSS_BITS, "less loss") if report.rule == Rule.REFERENCE.label else (ROUND, "rounds' worth")
+    pay = Table("seat", "operator", brought, "opened", "strikes", "pay", title_justify="left")
+    pay.title = "Pay by seat" if report.over else "Pay by seat, if the job ended now"
+    token = reader.market.token(report.token)
+    for seat, paid in report.pay.items():
+        amount = format_amount(paid.pay, *token) + ("" if paid.claimed or not report.over else ", to be claimed")
+        pay.add_row(str(seat), paid.operator, f"{paid.balance / unit:.4f}", str(paid.opened), str(paid.strikes), amount)
     findings = [f"[red]{finding}[/]" for finding in report.findings]
     verdict = "[bold green]audit: OK[/]" if report.ok else "[bold red]audit: FAILED[/]"
     verdict += f" ({report.proofs} proofs checked)"
     if json:
         here = here.as_json()
-    here.show(report_document(report), Group(checks, *findings, verdict))
+    here.show(report_document(report), Group(checks, *([pay] if report.pay else []), *findings, verdict))
     if not report.ok:
         raise typer.Exit(1)

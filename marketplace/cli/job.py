@@ -1,21 +1,27 @@
 """`merit job`: an owner's commands, and what anyone can see."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from eth_account.signers.local import LocalAccount
 from rich.table import Table
+from rich.text import Text
 
 from marketplace.chain.market import Market, Receipt
-from marketplace.cli.session import existing, session, stop_on_signals
-from marketplace.cli.tables import symbol
-from marketplace.domain import ZERO_ADDRESS
-from marketplace.errors import InputError
+from marketplace.cli.session import Session, address, amount, clock_time, existing, session, stop_on_signals
+from marketplace.domain import State
+from marketplace.errors import InputError, Reverted
 from marketplace.files import read_within, write_atomically
-from marketplace.spec import MAX_VALIDATION_BYTES, read_job_file
-from marketplace.units import format_amount
+from marketplace.spec import MAX_VALIDATION_BYTES, JobFile, read_job_file
+from marketplace.units import format_ago
+
+if TYPE_CHECKING:
+    from marketplace.services.money import Cost
+    from marketplace.services.node import Node
+    from marketplace.services.owner import Created
 
 app = typer.Typer(no_args_is_help=True, help="Create jobs and follow them.")
 Job = Annotated[int, typer.Argument(min=1, help="The job's number.")]
@@ -30,17 +36,36 @@ def create(
     base: Annotated[
         Path | None, typer.Option(help="Start from this model (safetensors, as `merit job model` writes).")
     ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the money is sent.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Create it even where this file's job runs already.")] = False,
 ) -> None:
-    """Create a job and put its money in escrow."""
-    from marketplace.services.owner import create_job
+    """Create a job and put its money in escrow, after showing what it costs."""
+    from marketplace.services.money import check_funds, creation_cost
+    from marketplace.services.owner import create_job, created_before, rule_of
+    from marketplace.services.safety import check_new_job
+    from marketplace.services.standing import what_it_waits_for
     from marketplace.services.validation import read_data
 
     here = session(context)
-    job = read_job_file(existing(file))
+    node, job = _read(here, existing(file))
     data = read_data(validation, job.data) if validation is not None else None
     weights = read_within(base, MAX_VALIDATION_BYTES) if base is not None else None
-    created = create_job(here.node(), job, data, weights)
-    escrow = format_amount(created.escrow, symbol(job.market.token or ZERO_ADDRESS))
+    check_new_job(job, rule_of(job, data))
+    cost, market = creation_cost(node, job), node.market
+    with here.patience("looking whether this job was created before"):
+        created = created_before(node, job, data, weights, again=again)
+    if created is None:
+        check_funds(market, node.me.address, cost)
+        if not here.json:
+            here.err.print(_cost_table(market, job, cost))
+        here.agree(f"Put {amount(market, cost.token, cost.deposit)} in escrow?", yes=yes)
+        with here.patience("creating the job") as progress:
+            created = create_job(node, job, data, weights, again=again, progress=progress)
+    elif not here.json:
+        here.err.print(Text(_told_before(market, created)), soft_wrap=True)
+    terms, now = market.terms(created.job_id), market.connection.now()
+    found = market.job(created.job_id)
+    waits_for, state = what_it_waits_for(terms, found, now), found.state.name.lower()
     here.show(
         {
             "job": created.job_id,
@@ -48,9 +73,53 @@ def create(
             "escrow": created.escrow,
             "transaction": created.receipt.transaction,
             "gas": created.receipt.gas_used,
+            "waits_for": waits_for,
+            "before": created.before,
         },
-        f"Job {created.job_id} is open: {escrow} are in escrow. Its description is {created.spec_cid}.",
+        f"Job {created.job_id} is {state}, with {amount(market, cost.token, found.escrow)} in escrow.\n{waits_for}\n"
+        f"Its description is {created.spec_cid}.",
     )
+
+
+def _told_before(market: Market, created: "Created") -> str:
+    """That a job was there before this command, which therefore sent nothing."""
+    moment = next(event.timestamp for event in created.receipt.events)
+    ago = format_ago(market.connection.now() - moment)
+    text = (
+        f"Job {created.job_id} was created by transaction {created.receipt.transaction} ({ago}). Nothing was sent now."
+    )
+    return text + (" --again creates another one." if created.before else "")
+
+
+def _read(here: Session, file: Path) -> "tuple[Node, JobFile]":
+    """A job file before a password is asked for; the chain is asked only for the decimals of a token."""
+    node: list[Node] = []
+
+    def decimals(token: str) -> int | None:
+        node[:] = node or [here.node(acting=False)]
+        return node[0].market.token(token).decimals
+
+    job = read_job_file(file, decimals)
+    return here.node(), job
+
+
+def _cost_table(market: Market, job: JobFile, cost: "Cost") -> Table:
+    from marketplace.services.money import about
+
+    def shown(units: int) -> str:
+        return amount(market, cost.token, units)
+
+    terms = job.market
+    table = Table.grid(padding=(0, 2))
+    table.add_row(
+        "escrow",
+        shown(cost.deposit),
+        f"{terms.rounds} rounds × (reward {shown(terms.reward)} + fee {shown(terms.fee)})",
+    )
+    table.add_row("gas", f"about {about(cost.gas)}", "at most, at the price of this moment")
+    table.add_row("others deposit", shown(terms.stake), "stake of each trainer, which comes back to who takes part")
+    table.add_row("", shown(terms.bond), "bond of the aggregator, which comes back when the job is over")
+    return table
 
 
 @app.command("list")
@@ -58,7 +127,7 @@ def list_jobs(context: typer.Context) -> None:
     """All jobs of the market."""
     here = session(context)
     market = here.market()
-    table = Table("job", "state", "round", "trainers", "reward a round", "rule", "owner")
+    table = Table("job", "state", "round", "seats", "reward a round", "rule", "owner")
     rows = []
     for number in range(1, market.job_count() + 1):
         job, terms = market.job(number), market.terms(number)
@@ -69,6 +138,7 @@ def list_jobs(context: typer.Context) -> None:
                 "round": job.round,
                 "rounds": terms.rounds,
                 "trainers": job.active.bit_count(),
+                "seats": terms.max_trainers,
                 "reward": terms.reward,
                 "token": terms.token,
                 "rule": terms.rule.label,
@@ -79,8 +149,9 @@ def list_jobs(context: typer.Context) -> None:
             str(number),
             job.state.name.lower(),
             f"{job.round}/{terms.rounds}",
-            f"{job.active.bit_count()}/{terms.max_trainers}",
-            format_amount(terms.reward, symbol(terms.token)),
+            # Trainers leave an ended job with their stakes: that its seats are free then says nothing.
+            str(terms.max_trainers) if job.state.over else f"{job.active.bit_count()}/{terms.max_trainers}",
+            amount(market, terms.token, terms.reward),
             terms.rule.label,
             job.owner,
         )
@@ -89,13 +160,17 @@ def list_jobs(context: typer.Context) -> None:
 
 @app.command("show")
 def show(context: typer.Context, job: Job) -> None:
-    """A job's terms, state and trainers, rebuilt from its events."""
+    """A job's terms, state and trainers, rebuilt from its events, and what it waits for."""
     from marketplace.cli.tables import job_document, job_tables
     from marketplace.services.node import JobFeed
+    from marketplace.services.standing import what_it_waits_for
 
     here = session(context)
-    history = JobFeed(here.node(acting=False), job).refresh()
-    here.show(job_document(history), job_tables(history))
+    node = here.node(acting=False)
+    history = JobFeed(node, job).refresh()
+    terms, market = history.terms, node.market
+    waits_for = what_it_waits_for(terms, history.job(), market.connection.now())
+    here.show(job_document(history, waits_for), job_tables(history, waits_for, market.token(terms.token)))
 
 
 @app.command("start")
@@ -112,25 +187,88 @@ def skip(context: typer.Context, job: Job) -> None:
 
 @app.command("complete")
 def complete(context: typer.Context, job: Job) -> None:
-    """End a job whose last sum was not disputed in time. Anyone may."""
-    _send(context, job, Market.complete, f"Job {job} is completed; `merit withdraw` takes the money.")
+    """End a job past the time to dispute its last sum. Anyone may."""
+    _send(context, job, Market.complete, f"Job {job} is over; trainers claim their pay and stakes.")
+
+
+@app.command("end")
+def end(context: typer.Context, job: Job) -> None:
+    """Ask that a running job end with its next settlement, from round `min_rounds` on. The owner may."""
+    _send(context, job, Market.ask_end, f"Job {job} ends with its next settlement.")
+
+
+@app.command("claim")
+def claim(
+    context: typer.Context,
+    job: Job,
+    seat: Annotated[int | None, typer.Option(min=0, max=31, help="Of this seat; by default that of --key.")] = None,
+) -> None:
+    """Credit a trainer's pay and stake to its payee, once the job is over. Anyone may, and more than once."""
+    from marketplace.services.node import JobFeed
+
+    here = session(context)
+    node = here.node()
+    market, account = node.market, node.me.account
+    if seat is None:
+        seat = JobFeed(node, job).refresh().slot_of(account.address)
+        if seat is None:
+            raise InputError(f"{account.address} has no seat in job {job}: name one with --seat.")
+    receipt = None
+    try:
+        with here.patience("waiting for the transaction to be mined"):
+            receipt = market.claim(account, job, seat)
+    except Reverted as refusal:
+        if refusal.name != "AlreadyClaimed":  # a trainer's node claims by itself
+            raise
+    done = "are credited" if receipt else "were claimed before"
+    here.show(
+        {"seat": seat, "before": receipt is None, "transaction": receipt.transaction if receipt else None},
+        f"Pay and stake of seat {seat} {done}; `merit withdraw` takes them.",
+    )
+
+
+@app.command("claim-fees")
+def claim_fees(
+    context: typer.Context,
+    job: Job,
+    payee: Annotated[str, typer.Option(help="Where the fees were to go; the key's own address by default.")] = "",
+) -> None:
+    """Credit an aggregator's fees of rounds before another took the job over, once the job is over. Anyone may."""
+    here = session(context)
+    account = address(payee, "--payee") if payee else here.identity().address
+    _send(
+        context,
+        job,
+        lambda market, sender, job_id: market.claim_fees(sender, job_id, account),
+        f"The fees are credited to {account}; `merit withdraw` takes them.",
+    )
 
 
 @app.command("cancel")
 def cancel(context: typer.Context, job: Job) -> None:
     """End an open job and give all money back. The owner may; anyone, when it cannot start any more."""
-    _send(context, job, Market.cancel, f"Job {job} is cancelled; `merit withdraw` takes the money.")
+    done = f"Job {job} is cancelled; `merit withdraw` takes the money, and `merit job claim {job}` a stake."
+    _send(context, job, Market.cancel, done)
 
 
 @app.command("abort")
 def abort(context: typer.Context, job: Job) -> None:
     """End a job whose aggregator missed a deadline. Anyone may."""
-    _send(context, job, Market.abort, f"Job {job} is aborted; `merit withdraw` takes the money.")
+    here = session(context)
+    market, account = here.market(), here.identity().account
+    with here.patience("waiting for the transaction to be mined"):
+        receipt = market.abort(account, job)
+    state = market.job(job).state
+    then = "it can be completed" if state is State.CONFIRMING else "`merit withdraw` takes the money"
+    done = f"No round of job {job} follows, and it is {state.name.lower()}; {then}."
+    here.show({"transaction": receipt.transaction, "gas": receipt.gas_used}, done)
 
 
 def _send(context: typer.Context, job: int, call: Callable[[Market, LocalAccount, int], Receipt], done: str) -> None:
     here = session(context)
-    receipt = call(here.market(), here.identity().account, job)
+    market, account = here.market(), here.identity().account
+    with here.patience("waiting for the transaction to be mined"):
+        receipt = call(market, account, job)
     here.show({"transaction": receipt.transaction, "gas": receipt.gas_used}, done)
 
 
@@ -147,7 +285,9 @@ def model(
     here = session(context)
     if output.exists() and not force:
         raise InputError(f"{output} exists; give --force to replace it.")
-    final = export_model(here.node(), job)
+    node = here.node()
+    with here.patience("rebuilding the model from the rounds' sums"):
+        final = export_model(node, job)
     write_atomically(output, final.content, mode=0o644)
     here.show(
         {"file": str(output), "rounds": final.rounds, "parameters": final.parameters},
@@ -182,6 +322,7 @@ def watch(
 
     To an aggregator that takes the job over it seals the job key and the committed validation data.
     """
+    from marketplace.services.agent import Notice, Patience
     from marketplace.services.node import JobFeed, fetch_spec
     from marketplace.services.owner import Watcher
     from marketplace.services.validation import read_data
@@ -192,13 +333,17 @@ def watch(
     if validation is not None:
         spec = fetch_spec(node.storage, JobFeed(node, job).refresh().created)
         data = read_data(validation, spec.data)
-    watcher = Watcher(node, job, data)
+    with here.patience(f"reading job {job}"):
+        watcher = Watcher(node, job, data)
     stop = stop_on_signals()
+    told = Patience(here.tell)
     wrong = 0
     while not stop.is_set():
-        over = watcher.over()
+        state = watcher.state()
         if aggregator := watcher.hand_over():
-            here.show({"handed_over": aggregator}, f"Handed job {job} over to {aggregator}, which has taken over.")
+            here.show({"handed_over": aggregator}, f"{clock_time()} Handed job {job} over to {aggregator}.")
+        if watcher.reveal():
+            here.show({"revealed": job}, f"{clock_time()} Revealed the validation data of job {job} to its members.")
         for check in watcher.news():
             wrong += bool(check.problem)
             here.show(
@@ -209,21 +354,50 @@ def watch(
                     "selected": check.selected,
                     "problem": check.problem,
                 },
-                f"Round {check.round}: accuracy {check.accuracy:.1%}, loss {check.loss:.4f}, selected {check.selected}"
-                + (f" - [bold red]{check.problem}[/]" if check.problem else ""),
+                Text.assemble(
+                    f"{clock_time()} Round {check.round}: accuracy {check.accuracy:.1%}, loss {check.loss:.4f}, "
+                    f"selected {check.selected}",
+                    (f" - {check.problem}" if check.problem else "", "bold red"),
+                ),
             )
-        if over:
+        if state.over:
+            said = state.name.lower()
+            here.tell(Notice("over", f"Job {job} is {said}.", values={"state": said}))
             break
+        told.look(watcher)
         stop.wait(here.settings.poll)
     if wrong:
         raise typer.Exit(1)
 
 
 @app.command("reveal")
-def reveal(context: typer.Context, job: Job) -> None:
-    """Publish the validation data and reference rows of a job that is over, so that auditors can repeat them."""
+def reveal(
+    context: typer.Context,
+    job: Job,
+    members: Annotated[
+        bool, typer.Option("--members", help="Sealed, to the members alone, while the job is confirming.")
+    ] = False,
+) -> None:
+    """Make the validation data of a job that is over public: auditors can then repeat its pay.
+
+    With --members they are shown to the job's members alone, before it is over. Its owner may.
+    """
     from marketplace.services.owner import reveal_validation
+    from marketplace.services.rows import reveal_to_members
 
     here = session(context)
-    receipt = reveal_validation(here.node(), job)
-    here.show({"transaction": receipt.transaction}, f"The validation data of job {job} are public.")
+    node = here.node()
+    with here.patience("publishing the data and the rounds' reference rows"):
+        receipt = (reveal_to_members if members else reveal_validation)(node, job)
+    whom = "shown to its members" if members else "public"
+    here.show({"transaction": receipt.transaction}, f"The validation data of job {job} are {whom}.")
+
+
+@app.command("dispute-rows")
+def dispute_rows(
+    context: typer.Context,
+    job: Job,
+    round: Annotated[int, typer.Argument(min=0, help="Round whose rows are wrong; 0: what was revealed is.")],
+) -> None:
+    """Say, as a member of a job that confirms, that its points rest on wrong rows. Trainers' nodes do it themselves."""
+    _send(context, job, partial(Market.dispute_rows, round=round), f"Disputed the rows of round {round} of job {job}.")

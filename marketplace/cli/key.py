@@ -7,6 +7,7 @@ import typer
 from rich.table import Table
 
 from marketplace.cli.session import session
+from marketplace.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, help="Encrypted keys in the home folder.")
 
@@ -14,22 +15,28 @@ app = typer.Typer(no_args_is_help=True, help="Encrypted keys in the home folder.
 @app.command("new")
 def new(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(help="Its name; --key's by default.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Its name, or several; --key's by default.")] = None,
     from_stdin: Annotated[
         bool, typer.Option("--import", help="Read an existing private key (hex) from standard input.")
     ] = False,
 ) -> None:
     """Make a key, or import one, encrypted with a password."""
     here = session(context)
-    name = name or here.settings.key
+    chosen = names or [here.settings.key]
+    if from_stdin and len(chosen) > 1:
+        raise InputError("--import reads one key: give one name.")
+    keystore, password = here.keystore(), here.password(confirm=True)
     if from_stdin:
-        identity = here.keystore().import_key(name, sys.stdin.buffer.read(128), here.password(confirm=True))
+        made = [keystore.import_key(chosen[0], sys.stdin.buffer.read(128), password)]
     else:
-        identity = here.keystore().create(name, here.password(confirm=True))
-    here.show(
-        {"name": name, "address": identity.address, "encryption_key": "0x" + identity.encryption_key.hex()},
-        f"Key {name!r} is {identity.address}. Keep its file and password: whoever loses them loses its money.",
-    )
+        made = [keystore.create(name, password) for name in chosen]
+    documents = [
+        {"name": name, "address": identity.address, "encryption_key": "0x" + identity.encryption_key.hex()}
+        for name, identity in zip(chosen, made, strict=True)
+    ]
+    lines = [f"Key {each['name']!r} is {each['address']}." for each in documents]
+    lines.append("Keep file and password: whoever loses them loses the money of the key.")
+    here.show(documents[0] if len(documents) == 1 else documents, "\n".join(lines))
 
 
 @app.command("list")
@@ -45,7 +52,7 @@ def list_keys(context: typer.Context) -> None:
 
 @app.command("show")
 def show(context: typer.Context) -> None:
-    """The public address and encryption key of --key; an aggregator gives them to owners."""
+    """The public address and encryption key of --key; an aggregator gives them to owners, as they are printed."""
     here = session(context)
     identity = here.identity()
     document = {"address": identity.address, "encryption_key": "0x" + identity.encryption_key.hex()}

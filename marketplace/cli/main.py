@@ -3,14 +3,16 @@
 import resource
 import sys
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.text import Text
 
-from marketplace.cli import aggregator, audit, chain, demo, job, key, pay, setup, trainer, up
+from marketplace.cli import aggregator, audit, chain, demo, doctor, job, key, pay, setup, trainer, up
 from marketplace.cli.session import Session
 from marketplace.documents import explain
 from marketplace.errors import InputError, MeritError
@@ -29,16 +31,26 @@ app.add_typer(setup.app, name="setup")
 app.command("deploy")(chain.deploy)
 app.command("chain")(chain.chain)
 app.command("up")(up.up)
+app.command("page")(up.page)
+app.command("doctor")(doctor.doctor)
 app.command("fund")(chain.fund)
 app.command("withdraw")(pay.withdraw)
 app.command("audit")(audit.audit)
 app.command("demo")(demo.demo)
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"merit {version('merit')}\n")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     context: typer.Context,
-    rpc: Annotated[str | None, typer.Option(help="The chain's JSON-RPC address.")] = None,
+    rpc: Annotated[
+        str | None, typer.Option(help="The chain's JSON-RPC address; by default that of the `merit up` that runs here.")
+    ] = None,
     storage: Annotated[str | None, typer.Option(help="folder:PATH, an IPFS RPC address, or node+https://HOST.")] = None,
     market: Annotated[str | None, typer.Option(help="The market contract's address.")] = None,
     home: Annotated[Path | None, typer.Option(help="Folder for keys, address book and work.")] = None,
@@ -46,9 +58,16 @@ def options(
     password_file: Annotated[Path | None, typer.Option(help="File whose first line is the key's password.")] = None,
     poll: Annotated[float | None, typer.Option(help="Seconds between two looks at the chain.")] = None,
     allow_development_setup: Annotated[
-        bool | None, typer.Option("--allow-development-setup", help="Even where the chain is public.")
+        bool | None,
+        typer.Option(
+            "--allow-development-setup",
+            help="Accept a development set-up, whose proofs can be forged, on a public chain too.",
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version.")
+    ] = False,
 ) -> None:
     """Options here stand before the command; each is also an environment variable, e.g. MERIT_RPC."""
     given: dict[str, Any] = {
@@ -72,15 +91,12 @@ def main() -> None:
     """Runs the command line and exits."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash leaves no picture of the keys in memory
     try:
-        app()
+        app(prog_name="merit")
     except MeritError as error:
         with suppress(OSError):  # where it cannot be said, as on a full disk, the exit code still says it
-            Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]error:[/] {_plain(str(error))}")
+            line = Text.assemble(("error:", "bold red"), " ", str(error))
+            Console(stderr=True, highlight=False).print(line, soft_wrap=True)
         sys.exit(error.exit_code)
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
 
 
 if __name__ == "__main__":

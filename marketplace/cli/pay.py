@@ -4,10 +4,8 @@ from typing import Annotated
 
 import typer
 
-from marketplace.cli.session import session
-from marketplace.cli.tables import symbol
+from marketplace.cli.session import address, amount, session
 from marketplace.domain import ZERO_ADDRESS
-from marketplace.units import format_amount
 
 
 def withdraw(
@@ -16,10 +14,12 @@ def withdraw(
 ) -> None:
     """Withdraw all that --key was credited in a token."""
     here = session(context)
+    token = address(token, "--token")
     market, identity = here.market(), here.identity()
-    amount = market.credit(identity.address, token)
-    receipt = market.withdraw(identity.account, token)
+    credited = market.credit(identity.address, token)
+    with here.patience("waiting for the transaction to be mined"):
+        receipt = market.withdraw(identity.account, token)
     here.show(
-        {"payee": identity.address, "token": token, "amount": amount, "transaction": receipt.transaction},
-        f"Withdrew {format_amount(amount, symbol(token))} to {identity.address}.",
+        {"payee": identity.address, "token": token, "amount": credited, "transaction": receipt.transaction},
+        f"Withdrew {amount(market, token, credited)} to {identity.address}.",
     )

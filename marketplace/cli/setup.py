@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -74,7 +73,7 @@ def describe(context: typer.Context, named: Named) -> None:
     facts = _facts(_setups(here).find(named))
     lines = [f"{name}: {value}" for name, value in _document(facts).items() if name != "contributions"]
     lines += [f"contribution: 0x{state.hex()} {name}" for name, state in facts.contributions]
-    here.show(_document(facts), escape("\n".join(lines)))
+    here.show(_document(facts), "\n".join(lines))
 
 
 @app.command("import")
@@ -183,14 +182,14 @@ def _bar(here: Session) -> Iterator[Callable[[str, int, int], None] | None]:
 
 def _say(here: Session, made: "Srs | DecisionKey", more: str = "") -> None:
     facts = _facts(made)
-    here.show(_document(facts), _sentence(facts) + escape(f"\n{more}" if more else ""))
+    here.show(_document(facts), _sentence(facts) + (f"\n{more}" if more else ""))
 
 
 def _size(facts: "SetupFacts") -> str:
     if facts.what == "srs":
         return f"chunks of {facts.size:,}"
     rule, slots = circuit_shape(facts.size)
-    return f"{Rule(rule).label}, {slots} slots"
+    return f"{Rule(rule).label}, {slots} seats"
 
 
 def _document(facts: "SetupFacts") -> dict[str, Any]:

@@ -1,13 +1,17 @@
 """`merit trainer`: take part in a job."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from eth_utils.address import is_checksum_address
 
-from marketplace.cli.session import session, stop_on_signals
+from marketplace.cli.session import Session, address, amount, session, stop_on_signals
+from marketplace.domain import Credited, Reason
 from marketplace.errors import InputError
 from marketplace.files import exclusive
+
+if TYPE_CHECKING:
+    from marketplace.services.agent import Report
+    from marketplace.services.node import Node
 
 app = typer.Typer(no_args_is_help=True, help="Train for a job with your own data.")
 
@@ -21,6 +25,9 @@ def join(
     device: Annotated[str, typer.Option(help="cuda, mps or cpu; the best there is by default.")] = "",
     seed: Annotated[int, typer.Option(help="Seed of the training's randomness.")] = 0,
     patience: Annotated[float, typer.Option(help="Seconds that an outage of chain or storage is borne.")] = 3600.0,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Join also where a round seems not to be feasible in its time.")
+    ] = False,
 ) -> None:
     """Join a job and take part in every round until it is over. Start it again after a crash: it goes on."""
     import torch
@@ -30,8 +37,7 @@ def join(
     from trainer.train import pick_device
 
     here = session(context)
-    if payee and not is_checksum_address(payee):
-        raise InputError(f"--payee {payee} is not an address with a correct checksum.")
+    payee = address(payee, "--payee") if payee else ""
     try:
         chosen = torch.device(device) if device else pick_device()
         torch.empty(1, device=chosen)
@@ -39,18 +45,48 @@ def join(
         raise InputError(f"--device {device} cannot be used here: {str(error).splitlines()[0]}.") from error
     stop = stop_on_signals()
     node = here.node()
-    plan = Plan(payee or node.me.address, chosen, seed)
+    plan = Plan(payee or node.me.address, chosen, seed, anyway=anyway)
     with exclusive(node.work(job)), here.narrator() as report:
-        agent = TrainerAgent(node, job, data_loader(data), plan, report)
+        _say_the_deal(here, node, job, report)
+        with here.patience("reading the job, its set-up and the data, and measuring a round"):
+            agent = TrainerAgent(node, job, data_loader(data), plan, report)
         run(agent, report=report, poll=here.settings.poll, patience=patience, stop=stop)
+
+
+def _say_the_deal(here: Session, node: "Node", job: int, report: "Report") -> None:
+    """What joining takes and what pay rests on, before anything is sent. Raises InputError where funds lack."""
+    from marketplace.domain import State
+    from marketplace.services.agent import Notice
+    from marketplace.services.money import about, check_funds, joining_cost
+    from marketplace.services.node import JobFeed
+    from marketplace.services.standing import trust
+
+    history = JobFeed(node, job).refresh()
+    if history.state is not State.OPEN or history.slot_of(node.me.address) is not None:
+        return  # it is in already, or too late: the agent knows what to say
+    cost = joining_cost(node, history.terms)
+    check_funds(node.market, node.me.address, cost)
+    stake = amount(node.market, cost.token, cost.deposit)
+    text = f"Joining job {job} deposits a stake of {stake}; gas costs about {about(cost.gas)}"
+    text += f" at most, and up to {about(cost.later)} for {history.terms.rounds} rounds."
+    report(Notice("cost", text, values={"stake": cost.deposit, "gas": cost.gas, "later": cost.later}))
+    report(Notice("trust", trust(history.terms)))
 
 
 @app.command("leave")
 def leave(context: typer.Context, job: Annotated[int, typer.Argument(min=1, help="The job's number.")]) -> None:
-    """Give up the slot and take the stake back; possible until this round's update is submitted."""
+    """Give up the seat and take the stake back; possible until this round's update is submitted.
+
+    Pay for the rounds before, and the stake of who has `max_strikes` strikes, are claimed when the job is over.
+    """
     here = session(context)
-    receipt = here.market().leave(here.identity().account, job)
-    here.show({"transaction": receipt.transaction}, f"Left job {job}; the stake was credited to the payee.")
+    market, account = here.market(), here.identity().account
+    with here.patience("waiting for the transaction to be mined"):
+        receipt = market.leave(account, job)
+    back = any(isinstance(event, Credited) and event.reason is Reason.STAKE for event in receipt.events)
+    stake = "the stake was credited to the payee" if back else "no stake was credited"
+    text = f"Left job {job}; {stake}. What else it brings, `merit job claim {job}` takes once the job is over."
+    here.show({"transaction": receipt.transaction}, text)
 
 
 @app.command("dispute")
@@ -59,14 +95,16 @@ def dispute(
     job: Annotated[int, typer.Argument(min=1, help="The job's number.")],
     yes: Annotated[bool, typer.Option("--yes", help="A dispute cannot be taken back; say that it is meant.")] = False,
 ) -> None:
-    """Say that the last round's sum is not to be had or wrong. A joined trainer does so by itself.
+    """Say that the last round's sum is missing or wrong. A joined trainer does so by itself.
 
-    When more trainers than the terms take to be faulty say so, the job ends, and bond and fee are burnt.
+    When more trainers than the terms take to be faulty say so, no round follows, and bond and fees are burnt.
     """
     if not yes:
         raise InputError("A dispute is final: give --yes if it is meant.")
     here = session(context)
-    receipt = here.market().dispute(here.identity().account, job)
+    market, account = here.market(), here.identity().account
+    with here.patience("waiting for the transaction to be mined"):
+        receipt = market.dispute(account, job)
     here.show({"transaction": receipt.transaction}, f"Disputed the last sum of job {job}.")
 
 
@@ -86,7 +124,9 @@ def show_opening_of(
     if not publish:
         raise InputError("It makes your update public: give --publish-my-update if it is meant.")
     here = session(context)
-    receipt = show_opening(here.node(), job, round_)
+    node = here.node()
+    with here.patience("waiting for the transaction to be mined"):
+        receipt = show_opening(node, job, round_)
     here.show({"transaction": receipt.transaction}, f"Showed how the update of round {round_} opens.")
 
 

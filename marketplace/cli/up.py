@@ -1,25 +1,32 @@
 """`merit up`: a node with its page; without --rpc, a whole market on this machine to try."""
 
 import logging
+import os
+import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from eth_utils.address import is_checksum_address
 
 from marketplace.chain.anvil import Anvil
 from marketplace.chain.connection import Connection
-from marketplace.chain.deploy import AddressBook, Deployment, deploy
+from marketplace.chain.deploy import AddressBook, Deployment, deploy, is_lost
 from marketplace.chain.events import EventReader
 from marketplace.chain.fund import fund
-from marketplace.chain.market import Market
-from marketplace.cli.session import Session, session, stop_on_signals
-from marketplace.errors import ChainError, InputError, NotFound
+from marketplace.chain.journal import Journal
+from marketplace.chain.market import Market, is_market
+from marketplace.cli.chain import free_port
+from marketplace.cli.running import RunningNode, announced, any_node, local_node, place_of
+from marketplace.cli.session import Session, address, session, stop_on_signals
+from marketplace.errors import NotFound
 from marketplace.files import exclusive
 from marketplace.keys.identity import Identity
 from marketplace.keys.keystore import Keystore
@@ -28,10 +35,12 @@ from marketplace.storage import Caller, open_storage
 
 if TYPE_CHECKING:
     from marketplace.services.agent import Notice
+    from marketplace.services.dispatcher import Dispatcher
 
 DIST = Path(__file__).resolve().parents[2] / "frontend" / "dist"
 LOCAL_PASSWORD = "local"  # noqa: S105 - keys of a throwaway chain
 LOCAL_SCRYPT = 4096
+SAMPLES = ("sample-1", "sample-2")  # with the node's own key as many as a first job asks for
 POCKET = 10 * 10**18  # wei below which a key of the local chain is filled up
 
 log = logging.getLogger("merit.up")
@@ -39,7 +48,9 @@ log = logging.getLogger("merit.up")
 
 def up(
     context: typer.Context,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")] = 8080,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, envvar="MERIT_PORT", help="Port of the page; 0 takes a free one.")
+    ] = 8080,
     data: Annotated[
         list[Path] | None, typer.Option(help="A folder whose data the page may use; can be given again.")
     ] = None,
@@ -57,28 +68,46 @@ def up(
         list[str] | None,
         typer.Option(help="An account that may use this node's storage before it is in a job; can be given again."),
     ] = None,
-    chain_port: Annotated[int, typer.Option(help="Without --rpc: port of the local chain; 0 takes a free one.")] = 8545,
+    chain_port: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=65535,
+            envvar="MERIT_CHAIN_PORT",
+            help="Without --rpc: port of the local chain; 0 takes a free one.",
+        ),
+    ] = 8545,
 ) -> None:
-    """Run a node and its page until Ctrl-C; without --rpc, with a chain, storage, market and aggregator of its own."""
+    """Run a node and its page until Ctrl-C; without --rpc, with a chain, storage, market and aggregator of its own.
+
+    Commands that are given no --rpc, --storage and --market then use this market, from the same home folder.
+    """
     from marketplace.api.folders import Folders
     from marketplace.api.guard import token_of
     from marketplace.api.hub import Hub
     from marketplace.api.logs import log_to_stderr
-    from marketplace.api.node import NodeServices
+    from marketplace.api.node import NodeServices, Sample
     from marketplace.api.serve import listen as bind
     from marketplace.api.serve import running, server_of
     from marketplace.api.trainers import TrainerPool
     from marketplace.services.index import Index
 
     here = session(context)
+    alone = _alone(here)
+    admitted = frozenset(address(account, "--admit") for account in admit or ())
+    folders = Folders(data or [])
+    if alone and (running_node := local_node(here.settings.home_folder)):
+        _say_it_runs(here, running_node)
+        return
     log_to_stderr()
     stop_on_signals()  # for what comes before and after the server, which has handlers of its own
     with ExitStack() as stack:
-        place = stack.enter_context(_local(here, chain_port)) if _alone(here) else _shared(here)
-        node = place.open_node()
+        socket = stack.enter_context(bind(listen, port))
+        with here.patience("starting the node"):
+            place = stack.enter_context(_local(here, chain_port)) if alone else _shared(here)
+            node = place.open_node()
         market, home = node.market, node.home
         token = token_of(home)
-        socket = stack.enter_context(bind(listen, port))
         chosen = f"{market.connection.chain_id}-{market.address}"
         (home / "index").mkdir(parents=True, exist_ok=True)
         index_url = index or f"sqlite:///{home / 'index' / f'{chosen}-{place.first_block}.sqlite'}"
@@ -93,37 +122,78 @@ def up(
             ),
             hub=hub,
             trainers=TrainerPool(place.open_node, home / "trainers" / f"{chosen}.json", hub, poll=here.settings.poll),
+            samples=tuple(
+                Sample(
+                    sample.me.address, TrainerPool(again, sample.home / f"{chosen}.json", hub, poll=here.settings.poll)
+                )
+                for sample, again in ((again(), again) for again in place.samples)
+            ),
             token=token,
-            folders=Folders(data or []),
+            folders=folders,
             version=version("merit"),
             aggregator=place.aggregator,
+            dispatcher=place.dispatcher,
             local_rpc=place.rpc,
             hosts=tuple(name or ()),
-            admitted=frozenset(_account(address) for address in admit or ()),
+            admitted=admitted,
             dist=DIST,
         )
         stack.enter_context(running(services, place.open_node, poll=here.settings.poll))
         shown = f"[{listen}]" if ":" in listen else listen
         url = f"http://{shown}:{socket.getsockname()[1]}/#token={token}"
         facts = {"url": url, "market": market.address, "rpc": place.rpc or "", "home": str(home)}
-        here.show(facts, f"The page is {url}\nCtrl-C stops it.")
+        runs = RunningNode(
+            rpc=place.rpc or here.settings.rpc,
+            market=market.address,
+            block=place.first_block,
+            storage=place.storage,
+            home=home,
+            page=url,
+            pid=os.getpid(),
+        )
+        stack.enter_context(announced(place_of(here.settings.home_folder, local=alone), runs))
+        beside = "Beside it, commands such as `merit job list` use this market without options.\n" if alone else ""
+        here.show(facts, f"The page is {url}\n{beside}`merit page` says its address again. Ctrl-C stops it.")
         server_of(services).run(sockets=[socket])
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a node works. rpc: the chain's address, where it is this node's own."""
+    """Where a node works. storage: its address. rpc: the chain's, where it is this node's own. samples: trainers to see
+    a job run."""
 
     open_node: Callable[[], Node]
     first_block: int
+    storage: str
     aggregator: Identity | None = None
+    dispatcher: "Dispatcher | None" = None
     rpc: str | None = None
+    samples: tuple[Callable[[], Node], ...] = ()
 
 
-def _account(address: str) -> str:
-    if not is_checksum_address(address):
-        raise InputError(f"--admit {address!r} is no address with a correct EIP-55 checksum.")
-    return address
+def page(
+    context: typer.Context,
+    open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for a node that is being started.")] = 0.0,
+) -> None:
+    """The address of the page of the node that runs from this home folder, with its token."""
+    import webbrowser
+
+    here = session(context)
+    home, end = here.settings.home_folder, time.monotonic() + wait
+    with here.patience("waiting for a node to start"):
+        while (node := any_node(home)) is None and time.monotonic() < end:
+            time.sleep(0.2)
+    if node is None:
+        raise NotFound(f"No node runs from {home}: `merit up` starts one.")
+    here.show({"url": node.page, "pid": node.pid}, node.page)
+    if open_it:
+        webbrowser.open(node.page)
+
+
+def _say_it_runs(here: Session, node: RunningNode) -> None:
+    facts = {"url": node.page, "market": node.market, "rpc": node.rpc, "home": str(node.home), "running": node.pid}
+    here.show(facts, f"It runs already, as process {node.pid}. The page is {node.page}")
 
 
 def _alone(here: Session) -> bool:
@@ -142,7 +212,7 @@ def _shared(here: Session) -> Place:
     first = here.node_of(identity)
     entry = here.address_book().find(first.market.connection.chain_id)
     first_block = entry.block if entry is not None and entry.market == first.market.address else 0
-    return Place(lambda: here.node_of(identity), first_block)
+    return Place(lambda: here.node_of(identity), first_block, settings.storage_address)
 
 
 @contextmanager
@@ -156,23 +226,26 @@ def _local(here: Session, chain_port: int) -> Iterator[Place]:
     storage = settings.storage or f"folder:{home / 'storage'}"
     with ExitStack() as stack:
         stack.enter_context(exclusive(home))
+        free_port(chain_port, "--chain-port")
         anvil = stack.enter_context(Anvil(port=chain_port, state=home / "chain.json"))
         connection = Connection(anvil.url, timeout=settings.rpc_timeout)
         for identity in (me, aggregator):
-            if connection.ask(lambda eth, who=identity.account.address: eth.get_balance(who)) < POCKET:  # type: ignore[misc]
+            if connection.balance(identity.address) < POCKET:
                 fund(connection, identity.address)
-        entry = _market(AddressBook(home / "markets.json"), connection, me)
+        entry = _market(here, home, connection, me)
 
-        def opened(identity: Identity) -> Node:
+        def opened(identity: Identity, home: Path = home) -> Node:
             reached = Connection(anvil.url, timeout=settings.rpc_timeout)
-            market = Market(reached, entry.market, receipt_within=settings.receipt_timeout)
+            journal = Journal(home / "sent")
+            market = Market(reached, entry.market, receipt_within=settings.receipt_timeout, journal=journal)
             events = EventReader(reached, entry.market, entry.block)
             caller = Caller(identity.account, reached.chain_id, market.address)
             kept = open_storage(storage, timeout=settings.storage_timeout, caller=caller)
             return Node(market, events, kept, home, identity)
 
-        with _aggregating(opened(aggregator), settings.poll):
-            yield Place(lambda: opened(me), entry.block, aggregator, anvil.url)
+        samples = tuple(partial(opened, _local_key(keys, name), home / name) for name in SAMPLES)
+        with _aggregating(opened(aggregator), settings.poll) as dispatcher:
+            yield Place(lambda: opened(me), entry.block, storage, aggregator, dispatcher, anvil.url, samples)
 
 
 def _local_key(keys: Keystore, name: str) -> Identity:
@@ -182,23 +255,44 @@ def _local_key(keys: Keystore, name: str) -> Identity:
         return keys.create(name, LOCAL_PASSWORD)
 
 
-def _market(book: AddressBook, connection: Connection, me: Identity) -> Deployment:
-    """The local market; deployed where the chain does not have it (any more)."""
+def _market(here: Session, home: Path, connection: Connection, me: Identity) -> Deployment:
+    """The local market; a new one where the chain has none, and where it has lost it, which is said."""
+    book = AddressBook(home / "markets.json")
     entry = book.find(connection.chain_id)
-    if entry is not None:
-        try:
-            Market(connection, entry.market)
-        except ChainError:
-            entry = None
+    if entry is not None and is_lost(connection, entry):
+        aside = _set_aside(home)
+        here.err.print(
+            f"The state of the local chain was lost: the market {entry.market}, its jobs and their money are gone. "
+            f"A new market starts on a new chain. What this node had noted of the old one is in {aside}.",
+            style="yellow",
+            soft_wrap=True,
+        )
+        entry = None
+    elif entry is not None and not is_market(connection, entry.market):
+        here.err.print(
+            f"The market {entry.market} is of another version of Merit: a new one is deployed.", style="yellow"
+        )
+        entry = None
     if entry is None:
         entry = deploy(connection, me.account)
         book.put(connection.chain_id, entry)
     return entry
 
 
+def _set_aside(home: Path) -> Path:
+    """Moves what is known of a chain that is lost out of the way: its jobs' numbers will be those of other jobs."""
+    lost = home / "lost"
+    lost.mkdir(exist_ok=True)
+    aside = Path(tempfile.mkdtemp(dir=lost, prefix=datetime.now(UTC).strftime("%Y-%m-%d-")))
+    for name in ("index", "trainers", "work", "sent", "markets.json", *SAMPLES):
+        if (home / name).exists():
+            (home / name).rename(aside / name)
+    return aside
+
+
 @contextmanager
-def _aggregating(node: Node, poll: float) -> Iterator[None]:
-    """Serves every job that names the local aggregator."""
+def _aggregating(node: Node, poll: float) -> Iterator["Dispatcher"]:
+    """Serves the jobs that name the local aggregator, as its policy and its user accept them."""
     from marketplace.services.agent import run
     from marketplace.services.dispatcher import Dispatcher
 
@@ -208,20 +302,22 @@ def _aggregating(node: Node, poll: float) -> Iterator[None]:
         facts = {"kind": notice.kind, "round": notice.round, **notice.values}
         log.info(notice.text, extra={"facts": facts})
 
+    dispatcher = Dispatcher(node, node.me.address, tell)
+
     def serve() -> None:
         while not stop.is_set():
             try:
-                dispatcher = Dispatcher(node, node.me.address, tell)
                 run(dispatcher, report=tell, poll=poll, patience=float("inf"), stop=stop)
             except Exception:
                 if not stop.is_set():
                     log.exception("the aggregator")
                 stop.wait(5.0)
+        dispatcher.close()
 
     thread = threading.Thread(target=serve, name="aggregator", daemon=True)
     thread.start()
     try:
-        yield
+        yield dispatcher
     finally:
         stop.set()
         thread.join(60)

@@ -93,12 +93,15 @@ class Keystore:
             path = self._path(name_or_address)
             if path.is_file():
                 return path
-        raise NotFound(f"There is no key {name_or_address!r} in {self._folder}; create or import it first.")
+        raise NotFound(
+            f"There is no key {name_or_address!r} in {self._folder}; `merit key list` shows those there are, "
+            "`merit key new` makes one."
+        )
 
     def _path(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
             raise InputError(
-                f"{name[:80]!r} is no name for a key; use up to 63 of a-z, 0-9, - and _, not beginning with 0x."
+                f"{name[:80]!r} is not a name for a key; use up to 63 of a-z, 0-9, - and _, not beginning with 0x."
             )
         return self._folder / f"{name}.json"
 

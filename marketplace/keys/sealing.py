@@ -67,13 +67,14 @@ MAX_JOB_KEY_BYTES = len(_JOB_KEY) + KEY + MAX_RECIPIENTS * (_ADDRESS + _WRAPPED)
 class Purpose(IntEnum):
     """What sealed bytes are for."""
 
-    UPDATE = 1  # a trainer's update, to the aggregator
+    UPDATE = 1  # a trainer's update, with a key of its own
     MODEL = 2  # a round's base model, with the job key
     SUM = 3  # a round's sum of updates, with the job key
     JOB_KEY = 4  # the job key, to each trainer and the owner
     REFERENCE = 5  # a round's reference rows, to the owner
     VALIDATION = 6  # validation data
     HANDOVER = 7  # what an aggregator needs that has taken over
+    DELIVERY = 8  # the key to a trainer's update, to the aggregator
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,8 +44,8 @@ def replay(events: Iterable[Event]) -> JobHistory:
         run = log[start:stop]
         if called:
             position = start + _compare(history, event, rules.take(event), run)
-        elif _alike(ending := rules.ending(), run):
-            position = start + _compare(history, event, rules.take_ending(event, ending), run)
+        elif _alike(rules.ending(event), run):
+            position = start + _compare(history, event, rules.take_ending(event), run)
         else:
             rules.take_stray(event)
             position += 1

@@ -5,10 +5,12 @@ killed at any point and started again.
 """
 
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tenacity import (
     RetryCallState,
@@ -20,7 +22,7 @@ from tenacity import (
 )
 from tenacity.nap import sleep_using_event
 
-from marketplace.errors import ChainError, CorruptContent, InputError, StorageError
+from marketplace.errors import ChainError, CorruptContent, InputError, MeritError, StorageError
 from marketplace.files import no_room
 
 
@@ -47,13 +49,62 @@ class Agent(Protocol):
     def step(self) -> Step: ...
 
 
+@runtime_checkable
+class Waiting(Protocol):
+    """An agent that can say what it waits for."""
+
+    def waiting(self) -> dict[int, str]:
+        """By job, a sentence; job 0 stands for none of them."""
+
+
+TOLD_AFTER = 10.0  # seconds that the same thing is waited for before it is said
+LOOKED_AFTER = 3.0  # seconds between two looks at what is waited for
+
+
+class Patience:
+    """Says what is waited for once that has taken TOLD_AFTER seconds, and again where it changes; else nothing.
+
+    clock: seconds that only grow.
+    """
+
+    def __init__(self, report: Report, clock: Callable[[], float] = time.monotonic) -> None:
+        self._report = report
+        self._clock = clock
+        self._since: dict[int, tuple[str, float]] = {}
+        self._told: dict[int, str] = {}
+        self._looked: float | None = None
+
+    def look(self, agent: Waiting) -> None:
+        now = self._clock()
+        if self._looked is not None and now - self._looked < LOOKED_AFTER:
+            return
+        self._looked = now
+        found: dict[int, str] = {}
+        with suppress(MeritError):  # the agent's next step meets it too, and says it
+            found = agent.waiting()
+        for job_id, text in found.items():
+            said, since = self._since.get(job_id, ("", now))
+            if said != text:
+                self._since[job_id] = (text, now)
+            elif text and self._told.get(job_id) != text and now - since >= TOLD_AFTER:
+                self._told[job_id] = text
+                self._report(Notice("waiting", text, values={"job": job_id}))
+
+
+@runtime_checkable
+class Retiring(Protocol):
+    """An agent that would lose something if it simply ended."""
+
+    def retire(self, error: BaseException) -> None: ...
+
+
 def run(agent: Agent, *, report: Report, poll: float, patience: float, stop: threading.Event) -> None:
     """Steps the agent until it is finished or `stop` is set.
 
     poll: seconds between two looks when there is nothing to do.
     patience: seconds that an outage of chain or storage, or a full disk, is borne, with growing pauses, before its
     error is raised.
-    Corrupt content is never retried.
+    Corrupt content is never retried. An agent that ends with an error, whichever it is, may save what it can before.
     """
 
     def complain(state: RetryCallState) -> None:
@@ -68,12 +119,27 @@ def run(agent: Agent, *, report: Report, poll: float, patience: float, stop: thr
         before_sleep=complain,
         reraise=True,
     )
-    while not stop.is_set():
-        outcome = borne(agent.step)
-        if outcome is Step.FINISHED:
-            return
-        if outcome is Step.WAITING:
-            stop.wait(poll)
+    waits = Patience(report)
+    try:
+        while not stop.is_set():
+            outcome = borne(agent.step)
+            if outcome is Step.FINISHED:
+                return
+            if isinstance(agent, Waiting):
+                waits.look(agent)
+            if outcome is Step.WAITING:
+                stop.wait(poll)
+    except Exception as error:
+        if isinstance(agent, Retiring) and not stop.is_set():
+            _retire(agent, error, report)
+        raise
+
+
+def _retire(agent: Retiring, error: Exception, report: Report) -> None:
+    try:
+        agent.retire(error)
+    except Exception as another:  # noqa: BLE001 (the first error is the one that is raised)
+        report(Notice("trouble", f"This process ends, and could not leave its job: {another}"))
 
 
 def passing(error: BaseException) -> bool:

@@ -6,15 +6,20 @@ second proof of the same commitments would show more of the updates (zk.gram.pro
 chain changes what a round's settlement follows from, another is made, a few times at most.
 """
 
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from shutil import copyfileobj
+from threading import Lock
 from time import perf_counter
 
 from marketplace.chain import abi
+from marketplace.documents import MAX_FILE_BYTES
 from marketplace.domain import (
     ZERO_ADDRESS,
     Job,
     RoundProof,
+    RoundSettled,
     Rule,
     Settlement,
     State,
@@ -39,20 +44,26 @@ from marketplace.keys.sealing import (
 )
 from marketplace.replay import JobHistory
 from marketplace.services.agent import Notice, Report, Step
-from marketplace.services.handover import received_key, received_validation
+from marketplace.services.handover import Inbox
 from marketplace.services.judgement import judge
 from marketplace.services.models import Models
-from marketplace.services.node import JobFeed, Node, fetch_spec, job_key
+from marketplace.services.node import JobFeed, Node, fetch_opened, fetch_spec, job_key
 from marketplace.services.proofs import open_key, open_setup
-from marketplace.services.settlements import prove_settlement
+from marketplace.services.rows import prepare_showing
+from marketplace.services.safety import check_computable
+from marketplace.services.settlements import ROWS, prove_settlement
+from marketplace.services.standing import what_it_waits_for
 from marketplace.services.submissions import Submissions, submitted
 from marketplace.services.validation import Validation, open_validation
 from marketplace.storage import put_bytes
 from zk.encoding import Float32s
+from zk.files import max_rows_file_bytes
 
 MAX_KEPT_BYTES = 1 << 22
 MAX_SETTLEMENTS = 3  # of one round, for the submissions that reorganizations leave: each proof shows more of them
-MISSING_PATIENCE = 2  # bytes that are not to be had are waited for during 1/MISSING_PATIENCE of the settling phase
+_PROVING = Lock()  # one proof at a time, of all jobs of the process: each takes memory, and all the cores
+FETCHED_WITHIN = 20.0  # seconds that a step waits for updates, before it looks at the job again
+MISSING_PATIENCE = 2  # bytes that storage lacks are waited for during 1/MISSING_PATIENCE of the settling phase
 
 
 class AggregatorAgent:
@@ -65,6 +76,7 @@ class AggregatorAgent:
         self._report = report
         self._feed = JobFeed(node, job_id)
         history = self._feed.refresh()
+        self.created = history.created
         self._terms = history.created.terms
         self.spec = fetch_spec(node.storage, history.created)
         self._setup = open_setup(node, history.created, self.spec)
@@ -72,15 +84,20 @@ class AggregatorAgent:
         self._folder = node.work(job_id)
         self._models = Models(node, history.created, self.spec, self._setup.srs, cache=self._folder)
         self._validation: Validation | None = None
+        self._inbox = Inbox(node)
         self._submissions = Submissions(node, job_id, self._setup, self._models.parameters, report)
         self._told: set[object] = set()
+        self._awaited: tuple[int, list[int]] = 0, []  # a round, and whose updates were missing at the last look
+        self.seen: Job | None = None  # the job as of the last step
         if history.state.over and self._feed.stands(self._feed.last):
-            raise JobOver(f"Job {job_id} is over; `merit job list` shows jobs that are open.")
+            raise JobOver(f"Job {job_id} is over; `merit job list` shows which are open.")
         if not usable_public_key(history.created.encryption_key):
             raise JobOver(f"Job {job_id} is not served: nothing can be sealed to its owner's encryption key.")
         first = not history.takeovers and (history.accepted is None or history.accepted.aggregator == node.me.address)
         if self._terms.rule is Rule.REFERENCE and first and not take_over:
             self._validation = open_validation(node, history.created, self.spec)
+        if history.accepted is None:  # before the bond is posted
+            check_computable(self._terms, self.spec, self._models.base(), self._validation)
         if take_over and not self._terms.takeover_window:
             raise JobOver(f"Job {job_id} cannot be taken over: its terms have no takeover window.")
 
@@ -88,6 +105,7 @@ class AggregatorAgent:
 
     def step(self) -> Step:
         history, job = self._feed.look()
+        self.seen = job
         if job.state.over:
             if job.state not in self._told:
                 self._told.add(job.state)
@@ -96,17 +114,39 @@ class AggregatorAgent:
         me = self._node.me.address
         if self._take_over and job.state is State.OPEN:
             return Step.WAITING
+        if job.aggregator == ZERO_ADDRESS and self._terms.aggregator not in (me, ZERO_ADDRESS) and not self._take_over:
+            raise JobOver(f"Job {self._job_id} names {self._terms.aggregator} as its aggregator, not {me}.")
         if job.aggregator == ZERO_ADDRESS and self._node.market.connection.now() <= self._terms.enrol_by:
             return self._accept()
         if job.aggregator not in (me, ZERO_ADDRESS):
             if not self._take_over:
-                raise JobOver(f"Job {self._job_id} is aggregated by {job.aggregator}, not by {me}.")
+                raise JobOver(
+                    f"Job {self._job_id} is aggregated by {job.aggregator}, not by {me}.{self._fees(history)}"
+                )
             return self._try_to_take_over(job, history)
         if job.state is State.OPEN:
             return self._start_or_cancel(job)
         if job.state is State.CONFIRMING:
             return self._confirm(job, history)
         return self._conduct(job, history)
+
+    def waiting(self) -> dict[int, str]:
+        """What the job waits for, as last seen. Raises ChainError."""
+        if self._feed.seen is None:
+            return {}
+        _, job = self._feed.seen
+        text = what_it_waits_for(self._terms, job, self._node.market.connection.now())
+        round, awaited = self._awaited
+        if awaited and job.state is State.RUNNING and job.round == round:
+            text += f" Not delivered yet: the updates of seats {', '.join(map(str, awaited))}."
+        stands_by = self._take_over and job.aggregator != self._node.me.address
+        return {self._job_id: f"Stands by for the aggregator to fail. {text}" if stands_by else text}
+
+    def _fees(self, history: JobHistory) -> str:
+        """What becomes of its fees, where it has lost the job to another, as a sentence."""
+        if not self._terms.fee or not history.owed[self._payee]:
+            return ""
+        return f" Once it is over, `merit job claim-fees {self._job_id}` takes the fees of the rounds before."
 
     def _accept(self) -> Step:
         me = self._node.me
@@ -116,7 +156,7 @@ class AggregatorAgent:
 
     def _try_to_take_over(self, job: Job, history: JobHistory) -> Step:
         now = self._node.market.connection.now()
-        failed = job.state is State.RUNNING and (bool(job.submitted) or not job.key_published)
+        failed = job.state is State.RUNNING and (bool(job.delivered) or not job.key_published)
         if not failed or not history.failed_after < now <= history.takeable_until:
             return Step.WAITING
         me = self._node.me
@@ -129,9 +169,12 @@ class AggregatorAgent:
         return Step.WORKED
 
     def _confirm(self, job: Job, history: JobHistory) -> Step:
-        """Keeps the last sum available while trainers check it."""
+        """Keeps the sums available while trainers check them, and shows what points rest on."""
         self._serve(job, history)
-        if self._node.market.connection.now() <= job.submit_by:
+        now = self._node.market.connection.now()
+        if now <= history.reveal_by and not any(event.sender == self._node.me.address for event in history.reveals):
+            return self._show(history)
+        if now <= job.submit_by:
             return Step.WAITING
         try:
             receipt = self._node.market.complete(self._node.me.account, self._job_id)
@@ -139,6 +182,42 @@ class AggregatorAgent:
             return Step.WAITING
         self._say("complete", f"Completed job {self._job_id}.", gas=receipt.gas_used)
         return Step.WORKED
+
+    def _show(self, history: JobHistory) -> Step:
+        """Reveals the validation data and its rounds' rows, sealed to the job key: else bond and fees are burnt."""
+        if not self._has_validation(history) or self._validation is None:
+            self._say_once("unshown", f"Job {self._job_id}: cannot reveal validation data that were not handed over.")
+            return Step.WAITING
+        self._put_sums("*")  # of all rounds, since all are recomputed
+        rows: list[int] = []
+
+        def kept() -> Iterator[tuple[int, bytes]]:
+            for event in history.settled.values():
+                file = self._kept_rows(event)
+                own = history.rounds[event.round - 1].aggregator == self._node.me.address
+                if file is not None:
+                    rows.append(event.round)
+                    yield event.round, file
+                elif event.settlement.reference_cid and own:
+                    lost = f"The rows of round {event.round} of job {self._job_id} are not on this machine"
+                    self._say_once(("no rows", event.round), f"{lost}: they may be disputed.")
+
+        key = self._job_key(history)
+        cid = prepare_showing(self._node, history, key, self._validation.content, kept(), self._node.me.address)
+        receipt = self._node.market.reveal(self._node.me.account, self._job_id, cid)
+        text = (
+            f"Revealed the validation data of job {self._job_id} to its members, with the rows of {len(rows)} rounds."
+        )
+        self._say("revealed", text, gas=receipt.gas_used, cid=cid)
+        return Step.WORKED
+
+    def _kept_rows(self, event: RoundSettled) -> bytes | None:
+        """The rows file of a round that this aggregator settled."""
+        bound = max_rows_file_bytes(self._models.parameters, self._models.chunks)
+        for work in self._folder.glob(f"settlement-{event.round}-*"):
+            if (work / ROWS).exists() and self._prepared(event.round, work)[0] == event.settlement:
+                return read_within(work / ROWS, bound)
+        return None
 
     def _serve(self, job: Job, history: JobHistory) -> None:
         """Puts the last sum into storage again, once a phase and at each dispute of it: storage may have lost it."""
@@ -153,9 +232,12 @@ class AggregatorAgent:
                 self._node.storage.put(sealed)
 
     def _start_or_cancel(self, job: Job) -> Step:
-        taken, enrolled = job.active.bit_count(), self._node.market.connection.now() > self._terms.enrol_by
+        now = self._node.market.connection.now()
+        taken, enrolled = job.active.bit_count(), now > self._terms.enrol_by
         account = self._node.me.account
         served = job.aggregator != ZERO_ADDRESS
+        if served and now < job.submit_by:
+            return Step.WAITING  # the delay after the last join
         if served and (taken == self._terms.max_trainers or (enrolled and taken >= self._terms.min_trainers)):
             name, call = "start", self._node.market.start
         elif enrolled:
@@ -175,15 +257,17 @@ class AggregatorAgent:
         if not job.key_published:
             return self._publish_key(history) if now <= job.submit_by else Step.WAITING
         self._serve(job, history)
-        if now > job.submit_by and not job.submitted:
+        if now > job.submit_by and not job.delivered:
             try:
                 receipt = market.skip_round(account, self._job_id)
             except Reverted:
                 return Step.WAITING
             self._say("skip", f"Skipped round {job.round}: nobody submitted.", round=job.round, gas=receipt.gas_used)
             return Step.WORKED
-        if not job.submitted or (job.submitted != job.active and now <= job.submit_by) or now > job.settle_by:
+        if not job.delivered or (not job.complete and now <= job.submit_by) or now > job.settle_by:
             return Step.WAITING
+        if not self._feed.closed():
+            return Step.WAITING  # nobody delivers before
         return self._settle(job, now, history)
 
     # ---------------------------------------------------------------- the job key
@@ -205,18 +289,16 @@ class AggregatorAgent:
 
         To publish the key is to answer for the round with the bond, and for the sums of the rounds before.
         """
-        key = received_key(self._node, history) if history.keys else self._first_key()
+        key = self._inbox.key(history) if history.keys else self._first_key()
         if key is not None and self._has_validation(history):
             self._models.after(max(history.settled, default=0), history, key)
             return key
-        if "waits" not in self._told:
-            self._told.add("waits")
-            self._say("waits", f"Job {self._job_id}: waits for the job key or the owner's data to be handed over.")
+        self._say_once("waits", f"Job {self._job_id}: waits for the job key or the owner's data to be handed over.")
         return None
 
     def _has_validation(self, history: JobHistory) -> bool:
         if self._terms.rule is Rule.REFERENCE and self._validation is None:
-            self._validation = received_validation(self._node, history, self.spec)
+            self._validation = self._inbox.validation(history, self.spec)
         return self._terms.rule is not Rule.REFERENCE or self._validation is not None
 
     def _first_key(self) -> bytes:
@@ -236,8 +318,10 @@ class AggregatorAgent:
         started = perf_counter()
         # A settlement fits the submissions that it judges: where a reorganization changes them, another is made.
         work = self._folder / f"settlement-{job.round}-{self._judged(job, history)}"
-        if not (work / "call").exists() and not self._prepare(job, now, work, history):
-            return Step.WAITING
+        if not (work / "call").exists():
+            instead = self._prepare(job, now, work, history)
+            if instead is not None:
+                return instead
         prepared = perf_counter()
         settlement, proof = self._prepared(job.round, work)
         for name, cid in (("sum", settlement.sum_cid), ("reference", settlement.reference_cid)):
@@ -253,7 +337,7 @@ class AggregatorAgent:
         self._submissions.forget()
         self._say(
             "settled",
-            f"Settled round {job.round}: selected slots {list(slots(settlement.selected))}.",
+            f"Settled round {job.round}: selected seats {list(slots(settlement.selected))}.",
             round=job.round,
             selected=list(slots(settlement.selected)),
             unopened=list(slots(settlement.unopened)),
@@ -264,56 +348,59 @@ class AggregatorAgent:
 
     def _judged(self, job: Job, history: JobHistory) -> str:
         """A name for all that a settlement of the round follows from."""
-        of = [(slot, *submitted(history, job.round, slot)) for slot in slots(job.submitted)]
+        of = [(slot, *submitted(history, job.round, slot)) for slot in slots(job.delivered)]
         # Reference rows also follow from the model before, which the rounds before have made.
         base = self._models.path(job.round - 1, history) if self._terms.rule is Rule.REFERENCE else []
         return sha256(repr((of, base)).encode()).hexdigest()[:32]
 
-    def _prepare(self, job: Job, now: int, work: Path, history: JobHistory) -> bool:
-        """Opens, judges, proves and keeps the round's settlement; False where it cannot be settled, or not yet."""
+    def _prepare(self, job: Job, now: int, work: Path, history: JobHistory) -> Step | None:
+        """Opens, judges, proves and keeps the round's settlement, for None; else what came of the attempt."""
         started = perf_counter()
         if not self._has_validation(history):
-            raise StorageError(f"The validation data that were handed over for job {self._job_id} are not to be had.")
+            raise StorageError(f"The validation data that were handed over for job {self._job_id} cannot be fetched.")
         made = len(list(self._folder.glob(f"settlement-{job.round}-*/call")))
         if made >= MAX_SETTLEMENTS:
-            self._say("stuck", f"Round {job.round} was proved {made} times: no more of its updates is shown.")
-            return False
-        rows, unopened, missing = self._submissions.open_all(job, history)
-        late = (job.settle_by - now) * MISSING_PATIENCE < self._terms.settle_window
-        if missing and not late:
-            return False
-        unopened = unopened + missing
-        if len(unopened) > self._terms.max_faulty:
             self._say(
                 "stuck",
-                f"Round {job.round} cannot be settled: {len(unopened)} submissions cannot be opened and the job allows "
-                f"{self._terms.max_faulty}.",
-                round=job.round,
+                f"Round {job.round} was proved {made} times; one proof more would show more of its updates.",
             )
-            return False
+            return Step.WAITING
+        late = (job.settle_by - now) * MISSING_PATIENCE < self._terms.settle_window
+        within = (job.settle_by - now) / MISSING_PATIENCE if late else FETCHED_WITHIN
+        rows, unopened, missing = self._submissions.open_all(job, history, within=within, last=late)
+        self._awaited = job.round, missing
+        if missing and not late:
+            return Step.WAITING
+        if len(unopened) + len(missing) > job.most_unopened(self._terms.max_faulty):
+            if missing and not self._storage_answers(job):
+                return Step.WAITING
+            return self._void(job, mask_of(unopened + missing))
+        unopened = unopened + missing
         opened = perf_counter()
         base = self._base(job.round - 1, history)
         judgement = judge(
             [row.row if row else None for row in rows],
             base,
             job.round,
-            terms=self._terms,
+            rule=self._terms.rule,
+            max_faulty=self._terms.max_faulty,
             models=self._models,
             validation=self._validation,
         )
         judged = perf_counter()
-        settlement, proof = prove_settlement(
-            self._node,
-            history,
-            job,
-            setup=self._setup,
-            key=self._key,
-            rows=rows,
-            judgement=judgement,
-            unopened=mask_of(unopened),
-            job_key=self._job_key(history),
-            work=work,
-        )
+        with _PROVING:
+            settlement, proof = prove_settlement(
+                self._node,
+                history,
+                job,
+                setup=self._setup,
+                key=self._key,
+                rows=rows,
+                judgement=judgement,
+                unopened=mask_of(unopened),
+                job_key=self._job_key(history),
+                work=work,
+            )
         write_atomically(work / "call", abi.encode_call("settleRound", [self._job_id, job.round, settlement, proof]))
         self._say(
             "proved",
@@ -321,7 +408,35 @@ class AggregatorAgent:
             round=job.round,
             seconds={"open": opened - started, "judge": judged - opened, "prove": perf_counter() - judged},
         )
+        return None
+
+    def _storage_answers(self, job: Job) -> bool:
+        """Whether it is the updates that are missing, and not the storage: what is known to be there comes."""
+        try:  # as updates are
+            fetch_opened(self._node.storage, self.created.spec_cid, copyfileobj, max_bytes=MAX_FILE_BYTES)
+        except (NotFound, StorageError) as error:
+            text = f"Round {job.round}: storage gives nothing, so nothing is said of its updates: {error}"
+            self._say_once(("no storage", job.round, job.voids), text)
+            return False
         return True
+
+    def _void(self, job: Job, unopened: int) -> Step:
+        """Asks for what does not open again: so much of it may not be left out."""
+        names = ", ".join(map(str, slots(unopened)))
+        try:
+            receipt = self._node.market.void_round(self._node.me.account, self._job_id, job.round, unopened)
+        except Reverted:
+            return Step.WAITING  # the chain has moved on
+        last = job.voids >= self._terms.max_voids
+        then = "the job ends" if last else "they are delivered again"
+        self._say(
+            "void",
+            f"Round {job.round}: the updates of seats {names} do not open, more than may be left out: {then}.",
+            round=job.round,
+            unopened=list(slots(unopened)),
+            gas=receipt.gas_used,
+        )
+        return Step.WORKED
 
     def _base(self, round: int, history: JobHistory) -> Float32s:
         """The model after a round. Sums that storage has lost or spoiled are put there again, from the work folder.
@@ -351,6 +466,11 @@ class AggregatorAgent:
                 f"{path} settles round {number} of job {job_id}: it was moved there; restore the right one."
             )
         return settlement, proof
+
+    def _say_once(self, key: object, text: str) -> None:
+        if key not in self._told:
+            self._told.add(key)
+            self._say(key if isinstance(key, str) else "trouble", text)
 
     def _say(self, kind: str, text: str, *, round: int = 0, **values: object) -> None:
         self._report(Notice(kind, text, round, values))

@@ -13,21 +13,22 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from marketplace.chain.verifiers import read_verifiers
-from marketplace.domain import Credited, Event, Rule, Settlement, Withdrawn
+from marketplace.domain import ZERO_ADDRESS, Credited, Event, Rule, Settlement, Withdrawn, mask_of, slots
 from marketplace.errors import CorruptContent, MeritError, StorageError
 from marketplace.keys.sealing import MAX_JOB_KEY_BYTES, sealed_size
 from marketplace.replay import JobHistory, conservation, replay, tokens
+from marketplace.services.deliveries import DELIVERY
 from marketplace.services.models import Models
 from marketplace.services.node import Node, fetch_spec
 from marketplace.services.openings import check_opening
-from marketplace.services.rounds import opened_slots, proof_context, proof_problem
-from marketplace.services.validation import Validation, read_data, revealed, revealed_validation
+from marketplace.services.rounds import proof_context, proof_problem
+from marketplace.services.validation import Revealed, Validation, read_data, revealed
 from marketplace.spec import Spec
 from marketplace.storage import get_bytes
 from trainer.data import normalise
 from trainer.models import build, count_parameters
 from zk.encoding import chunks
-from zk.files import max_model_file_bytes, max_rows_file_bytes, max_sum_file_bytes, max_update_file_bytes
+from zk.files import max_model_file_bytes, max_rows_file_bytes, max_sum_file_bytes
 
 if TYPE_CHECKING:
     from zk.setup import Srs
@@ -48,6 +49,23 @@ class Check:
 OnCheck = Callable[[Check], object]
 
 
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """What a member is paid, and why: `pay` follows from all members' balances and rounds opened (docs/rules.md).
+
+    balance: under reference 2^-60 of validation loss, else 2^-64 of a round's weights. opened, strikes: rounds.
+    pay: units of the token; what it would be now, where the job goes on. claimed: whether it was credited.
+    """
+
+    operator: str
+    payee: str
+    balance: int
+    opened: int
+    strikes: int
+    pay: int
+    claimed: bool
+
+
 @dataclass(slots=True)
 class AuditReport:
     """findings: one sentence for each mismatch. accuracy: before round 1 and after each, where data were at hand."""
@@ -59,6 +77,14 @@ class AuditReport:
     """How many proofs were checked and hold."""
     accuracy: list[float] = field(default_factory=list)
     credits: dict[str, int] = field(default_factory=dict)
+    pot: int = 0
+    """Of all settled rounds, in units of `token`."""
+    token: str = ZERO_ADDRESS
+    rule: str = ""
+    over: bool = False
+    """Whether the pot was divided: the job is over."""
+    pay: dict[int, Paid] = field(default_factory=dict)
+    """By seat of each member."""
     on_check: OnCheck | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -97,12 +123,25 @@ def audit_job(
     on_check: told of each check as it is done.
     """
     node.market.job(job_id)
-    block = node.market.connection.ask(lambda eth: eth.block_number)
+    block = node.market.connection.head()
     everything, _ = node.events.read(to_block=block)
     own = [event for event in everything if event.job_id == job_id]
     history = replay(own)
-    report = AuditReport(job_id, credits=dict(history.credits), on_check=on_check)
-    report.add("events", f"{len(own)} events obey the rules of the market", [str(f) for f in history.findings])
+    report = AuditReport(
+        job_id,
+        credits=dict(history.credits),
+        pot=history.pot_so_far,
+        token=history.terms.token,
+        rule=history.terms.rule.label,
+        over=history.state.over,
+        pay=_pay(history),
+        on_check=on_check,
+    )
+    report.add(
+        "events",
+        f"{len(own)} {'event obeys' if len(own) == 1 else 'events obey'} the rules of the market",
+        [str(f) for f in history.findings],
+    )
     report.add("state", "the contract's state is what the events make it", list(_state_problems(node, history)))
     report.add(
         "credits",
@@ -123,16 +162,28 @@ def audit_job(
         return report
     report.add("description", f"{spec.name}: {spec.model.architecture} of {d:,} parameters", [])
     _check_content(report, node, history, spec, d)
+    _tell_voids(report, history)
     _check_proofs(report, node, history, spec)
     srs = _set_up(report, node, history, spec, d)
     _check_openings(report, node, history, spec, srs)
     opened = _check_revealed(report, node, history, spec)
-    data = opened
+    data = opened.validation if opened else None
     if data is None and validation is not None:
         data = Validation(normalise(read_data(validation, spec.data), spec.data), build(spec.model))
     _check_models(report, node, history, spec, srs, job_key, data)
     _check_rows(report, node, history, spec, srs, job_key, opened)
     return report
+
+
+def _pay(history: JobHistory) -> dict[int, Paid]:
+    settled, people = history.settled_rounds, history.participants
+    return {
+        slot: Paid(
+            who.operator, who.payee, who.balance, who.opened(settled), who.strikes, part, slot in history.claimed
+        )
+        for slot, part in history.divided(history.pot_so_far).items()
+        for who in (people[slot],)
+    }
 
 
 # ---------------------------------------------------------------- chain
@@ -148,7 +199,7 @@ def _state_problems(node: Node, history: JobHistory) -> Iterator[str]:
         yield "the contract's terms are not those of the job's creation"
     for slot in range(history.terms.max_trainers):
         if node.market.trainer(job_id, slot) != history.trainer(slot):
-            yield f"the trainer in slot {slot} is not the one that the events make"
+            yield f"the trainer in seat {slot} is not the one that the events make"
 
 
 def _credit_problems(node: Node, events: list[Event], block: int) -> list[str]:
@@ -170,7 +221,7 @@ def _credit_problems(node: Node, events: list[Event], block: int) -> list[str]:
 
 
 def _check_content(report: AuditReport, node: Node, history: JobHistory, spec: Spec, d: int) -> None:
-    """Fetches every file that the events name and holds it against its CID. What was called unopened may be missing."""
+    """Fetches every file that the events name and holds it against its CID. What opened for nobody may be missing."""
     problems, files = [], 0
     for what, cid, bound, excused in _named_files(history, spec, d):
         files += 1
@@ -193,10 +244,11 @@ def _named_files(history: JobHistory, spec: Spec, d: int) -> Iterator[tuple[str,
     for entry in history.rounds:
         number = entry.number
         settlement: Settlement | None = entry.settled.settlement if entry.settled else None
+        opened = entry.settled.submitted & ~settlement.unopened if entry.settled and settlement else 0
         for slot, submission in sorted(entry.submissions.items()):
-            unopened = settlement is not None and bool(settlement.unopened >> slot & 1)
-            what = f"the update of slot {slot} in round {number}"
-            yield what, submission.cid, sealed_size(max_update_file_bytes(d, c)), unopened
+            # What did not open, and what nobody has judged, may never have been delivered.
+            what = f"what opens the update of seat {slot} in round {number}"
+            yield what, submission.cid, sealed_size(DELIVERY), not opened >> slot & 1
         if settlement is not None and settlement.sum_cid:
             yield f"the sum of round {number}", settlement.sum_cid, sealed_size(max_sum_file_bytes(d, c)), False
         if settlement is not None and settlement.reference_cid:
@@ -211,11 +263,30 @@ class _Nowhere(BytesIO):
         return len(data)
 
 
+def _tell_voids(report: AuditReport, history: JobHistory) -> None:
+    """Says what aggregators asked for again. That it did not open is their word: a trainer can show the contrary."""
+    said = []
+    for entry in history.rounds:
+        for event, _ in entry.voids:
+            then = "" if event.deliver_by else ", and the job ended"
+            said.append(
+                f"round {event.round}: the updates of seats {_seats(event.unopened)} were said not to open{then}"
+            )
+        if entry.undelivered:
+            said.append(f"round {entry.number}: seats {_seats(mask_of(entry.undelivered))} did not deliver again")
+    if said:
+        report.add("voids", "; ".join(said), [])
+
+
+def _seats(mask: int) -> str:
+    return ", ".join(map(str, slots(mask)))
+
+
 # ---------------------------------------------------------------- proofs
 
 
 def _check_proofs(report: AuditReport, node: Node, history: JobHistory, spec: Spec) -> None:
-    """Both proofs of every round in which something was opened, with the verifiers that its terms name."""
+    """Both proofs of every settled round, with the verifiers that its terms name."""
     connection, terms, job_id = node.market.connection, history.terms, history.created.job_id
     try:
         verifiers = read_verifiers(connection, terms)
@@ -226,8 +297,7 @@ def _check_proofs(report: AuditReport, node: Node, history: JobHistory, spec: Sp
     if verifiers.setup.chunk != spec.proofs.chunk:
         problems.append(f"the contract's chunks have {verifiers.setup.chunk} entries, the spec's {spec.proofs.chunk}")
     terms_hash = node.market.job(job_id).terms_hash
-    proved = [event for _, event in sorted(history.settled.items()) if opened_slots(event)]
-    for event in proved:
+    for _, event in sorted(history.settled.items()):
         context = proof_context(
             chain_id=connection.chain_id,
             market=node.market.address,
@@ -250,13 +320,11 @@ def _check_proofs(report: AuditReport, node: Node, history: JobHistory, spec: Sp
             problems.append(f"round {event.round}: {problem}")
         else:
             report.proofs += PROOFS_A_ROUND
-    empty = len(history.settled) - len(proved)
-    detail = f"{report.proofs} proofs of {len(proved)} rounds hold"
-    report.add("proofs", detail + (f"; in {empty} rounds nothing was opened" if empty else ""), problems)
+    report.add("proofs", f"{report.proofs} proofs of {len(history.settled)} rounds hold", problems)
 
 
 def _set_up(report: AuditReport, node: Node, history: JobHistory, spec: Spec, d: int) -> "Srs | None":
-    """The job's set-up, to open sums with; None, and said so, where it or the compiled core is not to be had."""
+    """The job's set-up, to open sums with; None, and said so, where it or the compiled core is missing."""
     development = " (for development only: whoever made it could forge proofs)" if spec.proofs.development else ""
     try:
         from marketplace.services.proofs import open_setup  # noqa: PLC0415 (needs the compiled core)
@@ -289,16 +357,23 @@ def _check_openings(report: AuditReport, node: Node, history: JobHistory, spec: 
     if srs is None:
         report.skip("openings", "whether what trainers showed opens their submissions needs the compiled core")
         return
-    said = []
-    for shown in history.shown:
-        entry = history.rounds[shown.round - 1] if 0 < shown.round <= len(history.rounds) else None
-        trainer = history.participants[shown.slot].operator if shown.slot in history.participants else "nobody"
-        what = f"the submission of {trainer} in round {shown.round}"
-        try:
-            check_opening(node, history, spec, srs, shown)
-            said.append(f"{what} opens, which {entry.aggregator if entry else ''} called unopened")
-        except MeritError as error:
-            said.append(f"what was shown of {what} does not hold: {error}")
+    said, looked = [], 0
+    for (round, slot), showings in history.showings.items():
+        judge, trainer = history.rounds[round - 1].aggregator, history.participants[slot].operator
+        what, why = f"the submission of {trainer} in round {round}", ""
+        for shown in showings:
+            looked += 1
+            try:
+                check_opening(node, history, spec, srs, shown)
+            except MeritError as error:
+                why = why or str(error)
+            else:
+                said.append(f"{what} opens, which {judge} called unopened")
+                break
+        else:
+            said.append(f"what was shown of {what} does not hold: {why}")
+    if looked < len(history.shown):
+        said.append(f"{len(history.shown) - looked} showings say nothing more")
     report.add("openings", "; ".join(said), [])
 
 
@@ -333,7 +408,7 @@ def _check_models(
     report.add("models", detail, problems)
 
 
-def _check_revealed(report: AuditReport, node: Node, history: JobHistory, spec: Spec) -> Validation | None:
+def _check_revealed(report: AuditReport, node: Node, history: JobHistory, spec: Spec) -> Revealed | None:
     """The validation data that the owner has revealed, if it has, and if they are those that it committed to."""
     if spec.validation is None:
         return None
@@ -341,12 +416,13 @@ def _check_revealed(report: AuditReport, node: Node, history: JobHistory, spec: 
         report.skip("validation", "the owner has not revealed the validation data")
         return None
     try:
-        data = revealed_validation(node, history, spec)
+        found = revealed(node, history, spec)
     except MeritError as error:
         report.add("validation", "the revealed validation data", [str(error)])
         return None
-    report.add("validation", f"the {len(data.data)} revealed samples are those that were committed to", [])
-    return data
+    count = len(found.validation.data)
+    report.add("validation", f"the {count} revealed samples are those that were committed to", [])
+    return found
 
 
 def _check_rows(
@@ -356,19 +432,21 @@ def _check_rows(
     spec: Spec,
     srs: "Srs | None",
     key: bytes | None,
-    data: Validation | None,
+    opened: Revealed | None,
 ) -> None:
     if history.terms.rule is not Rule.REFERENCE:
         return
-    if key is None or data is None or srs is None:
+    if key is not None and srs is not None and opened is None and history.reveals:
+        return _check_shown_rows(report, node, history, spec, srs, key)
+    if key is None or opened is None or srs is None:
         why = "they can be repeated with the job key, the set-up and the revealed validation data only"
         report.skip("reference rows", why)
         return
-    from marketplace.services.owner import rows_problem, unpack_committed_rows  # noqa: PLC0415 (likewise)
+    from marketplace.services.rows import rows_problem, unpack_committed_rows  # noqa: PLC0415 (likewise)
 
     problems = []
     models = Models(node, history.created, spec, srs)
-    rows = revealed(node, history).rows
+    rows = opened.rows
     judged = {number: event for number, event in sorted(history.settled.items()) if event.settlement.reference_cid}
     bound = max_rows_file_bytes(models.parameters, models.chunks)
     for number, event in judged.items():
@@ -378,9 +456,24 @@ def _check_rows(
             content = get_bytes(node.storage, rows[number], max_bytes=bound)
             first, second, _ = unpack_committed_rows(content, models.parameters, event, srs)
             base, end = models.after(number - 1, history, key), models.after(number, history, key)
-            problem = rows_problem(data, base, end, first, second)
+            problem = rows_problem(opened.validation, base, end, first, second, event.settlement.row_exponent)
         except (MeritError, ValueError) as error:
             problem = str(error)
         if problem:
             problems.append(f"round {number}: {problem}")
     report.add("reference rows", f"the rows of {len(judged)} rounds follow from the validation data", problems)
+
+
+def _check_shown_rows(report: AuditReport, node: Node, history: JobHistory, spec: Spec, srs: "Srs", key: bytes) -> None:
+    """The rows that were shown to the members while the job confirmed."""
+    from marketplace.services.rows import Recomputing  # noqa: PLC0415 (likewise)
+
+    recomputing = Recomputing(node, history.created, spec, srs)
+    try:
+        while not (look := recomputing.look(history, key)).finished:
+            pass
+        found = {**look.missing, **look.wrong}
+        problems = [f"round {round}: {problem}" if round else problem for round, problem in sorted(found.items())]
+    except MeritError as error:
+        problems = [str(error)]
+    report.add("reference rows", "the rows that members were shown follow from the validation data", problems)

@@ -21,12 +21,13 @@ from sqlalchemy.orm import Session, sessionmaker
 from marketplace.chain.connection import Connection
 from marketplace.chain.events import EventReader
 from marketplace.domain import Event, JobCreated
-from marketplace.errors import InputError, NotFound
+from marketplace.errors import ChainError, InputError, NotFound
 from marketplace.replay import JobHistory, replay
-from marketplace.services.index_tables import Base, Block, EventRow, JobRow, Meta, Named, event_row, fold
+from marketplace.services.index_tables import TAKING_PART, Base, Block, EventRow, JobRow, Meta, Named, event_row, fold
 from marketplace.storage.cid import CID_LENGTH
+from marketplace.urls import shown_url, without_secrets
 
-SCHEMA = "3"
+SCHEMA = "6"
 BATCH = 20_000  # blocks that are read and written at once
 CHECKPOINTS = 1024  # blocks without events whose hash is kept behind the last one
 HISTORIES = 64  # replayed jobs that are kept in memory
@@ -54,7 +55,7 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class JobQuery:
-    """search: a part of the name, a job's number, or an owner's or aggregator's address."""
+    """search: a part of the name, a job's number, or an owner's or aggregator's address. ids: only these jobs."""
 
     search: str = ""
     state: str | None = None
@@ -62,6 +63,7 @@ class JobQuery:
     sort: Sort = "newest"
     after: tuple[str | int, int] | None = None  # the last job of the page before: (sort key, job id)
     limit: int = 50
+    ids: tuple[int, ...] | None = None
 
 
 class Index:
@@ -80,8 +82,12 @@ class Index:
                 sql_event.listen(self.engine, "connect", _write_ahead)
             self._open = sessionmaker(self.engine, expire_on_commit=False)
             self._prepare(f"{chain_id} {market} {first_block}")
-        except SQLAlchemyError as error:
-            raise InputError(f"The index cannot be kept in this database: {str(error).splitlines()[0]}.") from error
+        except (SQLAlchemyError, ImportError, ValueError) as error:
+            reason = without_secrets((str(error).splitlines() or [type(error).__name__])[0], url)
+        else:
+            return
+        # Not from the library's error, which may have the password in it.
+        raise InputError(f"The index cannot be kept in {shown_url(url)}: {reason}.")
 
     def session(self) -> AbstractContextManager[Session]:
         """A transaction of one's own: for tools and tests."""
@@ -98,7 +104,7 @@ class Index:
         Raises ChainError.
         """
         with self._lock:
-            head = connection.ask(lambda eth: eth.block_number)
+            head = connection.head()
             indexed = self.indexed
             start = self.first_block if indexed is None else indexed + 1
             end = min(head, start + BATCH - 1)
@@ -255,6 +261,13 @@ class Index:
         with self._open() as db:
             return [News(row.seq, row.round, row.event) for row in db.scalars(wanted)]
 
+    def parts_of(self, account: str, limit: int) -> list[int]:
+        """The latest jobs that somebody takes part in whose account or payee this is, newest first."""
+        wanted = select(EventRow.job_id).where(EventRow.kind.in_([kind.__name__ for kind in TAKING_PART]))
+        wanted = wanted.where(or_(EventRow.party == account, EventRow.payee == account))
+        with self._open() as db:
+            return list(db.scalars(wanted.distinct().order_by(EventRow.job_id.desc()).limit(limit)))
+
     @property
     def last_seq(self) -> int:
         with self._open() as db:
@@ -292,6 +305,8 @@ def filtered(wanted: Select[Any], query: JobQuery) -> Select[Any]:
         wanted = wanted.where(JobRow.state == query.state)
     if query.rule:
         wanted = wanted.where(JobRow.rule == query.rule)
+    if query.ids is not None:
+        wanted = wanted.where(JobRow.job_id.in_(query.ids))
     text = query.search.strip()
     if text:
         named = JobRow.search.contains(text.lower(), autoescape=True)
@@ -318,7 +333,10 @@ def _fold_again(db: Session, job_id: int) -> None:
 
 
 def _hash(connection: Connection, number: int) -> str:
-    return connection.ask(lambda eth: eth.get_block(number)["hash"].to_0x_hex())
+    block = connection.block(number)
+    if block is None:
+        raise ChainError(f"The node has no block {number} any more: it may be behind.")
+    return block.hash
 
 
 def _write_ahead(connection: Any, _: object) -> None:

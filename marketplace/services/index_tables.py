@@ -18,6 +18,7 @@ from marketplace.domain import (
     Joined,
     Left,
     RoundOpened,
+    RoundVoided,
     State,
     TakenOver,
     UpdateSubmitted,
@@ -30,6 +31,10 @@ _Id = BigInteger().with_variant(Integer, "sqlite")
 _HEX = ConfigDict(ser_json_bytes="hex", val_json_bytes="hex")
 _KINDS: list[Any] = Event.__subclasses__()
 _CODECS = {kind.__name__: TypeAdapter(kind | None, config=_HEX) for kind in _KINDS}
+
+
+TAKING_PART = (Joined, AggregationAccepted, TakenOver)
+"""Events by which somebody takes part in a job, and names a payee."""
 
 
 class Base(DeclarativeBase):
@@ -52,7 +57,8 @@ class Block(Base):
 
 
 class EventRow(Base):
-    """An event. round: the job's when it happened. party: who is paid, or takes part, by it. data: all, as JSON."""
+    """An event. round: the job's when it happened. party: who is paid, or takes part, by it. payee: whom who takes part
+    by it names. data: all, as JSON."""
 
     __tablename__ = "events"
     seq: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
@@ -62,10 +68,12 @@ class EventRow(Base):
     round: Mapped[int]
     kind: Mapped[str] = mapped_column(String(40))
     party: Mapped[str | None] = mapped_column(String(42))
+    payee: Mapped[str | None] = mapped_column(String(42))
     data: Mapped[str] = mapped_column(Text)
     __table_args__ = (
         Index("events_of_job", "job_id", "seq"),
         Index("events_of_party", "party", "seq"),
+        Index("events_of_payee", "payee", "seq"),
         Index("events_in_order", "block", "log_index", unique=True),
         {"sqlite_autoincrement": True},
     )
@@ -90,6 +98,7 @@ class JobRow(Base):
     reward: Mapped[str] = mapped_column(String(39))  # padded with zeros, so that it sorts
     enrol_by: Mapped[int] = mapped_column(_Id)
     seats: Mapped[int] = mapped_column(default=0)
+    startable_from: Mapped[int | None] = mapped_column(_Id)  # by anybody, as long as it is open
     round: Mapped[int] = mapped_column(default=0)
     submitted: Mapped[int] = mapped_column(default=0)
     submit_by: Mapped[int | None] = mapped_column(_Id)
@@ -133,6 +142,7 @@ def event_row(event: Event, round: int) -> EventRow:
         round=round,
         kind=type(event).__name__,
         party=_party(event),
+        payee=event.payee if isinstance(event, TAKING_PART) else None,
         data=_CODECS[type(event).__name__].dump_json(event).decode(),
     )
 
@@ -167,14 +177,18 @@ def fold(db: Session, event: Event) -> JobRow | None:
             row.aggregator = event.aggregator
         case Joined():
             row.seats += 1
+            row.startable_from = event.timestamp + row.creation.terms.start_delay
         case Left() | Ejected():
             row.seats -= 1
         case RoundOpened():
             row.state = State.RUNNING.name.lower()
             row.round, row.submitted = event.round, 0
+            row.startable_from = None
             row.submit_by, row.settle_by = event.submit_by, event.settle_by
         case UpdateSubmitted():
             row.submitted += 1
+        case RoundVoided() if event.deliver_by:
+            row.submit_by, row.settle_by = event.deliver_by, event.settle_by
         case ConfirmationOpened():
             row.state = State.CONFIRMING.name.lower()
             row.submitted = 0
@@ -182,7 +196,7 @@ def fold(db: Session, event: Event) -> JobRow | None:
             row.confirm_by = event.confirm_by
         case Ended():
             row.state = event.state.name.lower()
-            row.submit_by = row.settle_by = row.confirm_by = None
+            row.startable_from = row.submit_by = row.settle_by = row.confirm_by = None
     return row
 
 

@@ -2,25 +2,35 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from aggregator import rules
 from aggregator.gram import gram, products
 from aggregator.reference import first_row, second_row
 from aggregator.sums import weighted_sum
-from marketplace.domain import Rule, Terms
+from marketplace.domain import Rule
 from marketplace.errors import NotFound
-from marketplace.services.models import Models
 from marketplace.services.validation import Validation
 from zk.encoding import Float32s, Int16s, Int64s
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A round's judgement before it is published. `total`: int64[d], None when nothing is selected."""
+    """A round's judgement before it is published. `total`: int64[d], None when nothing is selected.
+
+    row_exponent: one step of the second reference row is 2^row_exponent; 0 without rows.
+    """
 
     decision: rules.Decision
-    total: Int64s | None
-    reference_rows: tuple[Int16s, Int16s] | None
+    total: Int64s | None = None
+    reference_rows: tuple[Int16s, Int16s] | None = None
+    row_exponent: int = 0
+
+
+class Steps(Protocol):
+    """What makes the model after a round (services.models.Models)."""
+
+    def step(self, base: Float32s, total: Int64s, *, round: int, selected: int) -> Float32s: ...
 
 
 def judge(
@@ -28,33 +38,34 @@ def judge(
     base: Float32s,
     round: int,
     *,
-    terms: Terms,
-    models: Models,
+    rule: Rule,
+    max_faulty: int,
+    models: Steps,
     validation: Validation | None,
 ) -> Judgement:
-    """Runs the job's pay rule. rows: int16[d] or None, by slot; base: float32[d], the model before the round.
+    """Runs a job's pay rule. rows: int16[d] or None, by slot, not all None; base: float32[d], the model before.
 
-    validation: the owner's data, for the rule `reference`. Raises NotFound where it needs them and has none.
+    round: its number. max_faulty: the job's f. validation: the owner's data, for the rule `reference`. Raises NotFound
+    where it needs them and has none.
     """
     opened = [row is not None for row in rows]
-    if not any(opened):
-        none = (0,) * len(rows)
-        return Judgement(rules.Decision((False,) * len(rows), none, none), None, None)
     matrix = gram(rows)
-    if terms.rule is Rule.KRUM_COSINE:
-        decision = rules.krum_cosine(matrix, opened, terms.max_faulty)
-        return Judgement(decision, _total(rows, decision), None)
+    if rule is Rule.KRUM_COSINE:
+        decision = rules.krum_cosine(matrix, opened, max_faulty)
+        return Judgement(decision, _total(rows, decision.selected, decision.coefficients))
     if validation is None:
         raise NotFound("The job pays by reference, and its validation data are not here.")
     first, _ = first_row(validation.gradient, base)
     along = products(rows, first)
     selected, coefficients = rules.reference_selection(matrix, opened, along)
-    total = _total(rows, rules.Decision(selected, coefficients, coefficients))
+    total = _total(rows, selected, coefficients)
     end = base if total is None else models.step(base, total, round=round, selected=sum(selected))
-    second, _ = second_row(validation.gradient, base, end)
-    decision = rules.reference(matrix, opened, along, products(rows, second))
-    return Judgement(decision, total, (first, second))
+    second, exponent = second_row(validation.gradient, base, end)
+    ((squared,),) = gram([first])
+    decision = rules.reference(matrix, opened, along, squared, products(rows, second))
+    return Judgement(decision, total, (first, second), exponent)
 
 
-def _total(rows: Sequence[Int16s | None], decision: rules.Decision) -> Int64s | None:
-    return weighted_sum(rows, decision.coefficients) if any(decision.selected) else None
+def _total(rows: Sequence[Int16s | None], selected: Sequence[bool], coefficients: Sequence[int]) -> Int64s | None:
+    """A sum is stated wherever updates are selected, also where all of them are shrunk to nothing."""
+    return weighted_sum(rows, coefficients) if any(selected) else None

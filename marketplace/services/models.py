@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from aggregator.points import RATE_BITS, rate_at
 from aggregator.rules import UNIT
 from aggregator.sums import next_model
 from marketplace.domain import JobCreated, RoundSettled, slots
@@ -20,7 +21,7 @@ from marketplace.replay import JobHistory
 from marketplace.services.node import Node, fetch_opened
 from marketplace.spec import Spec
 from marketplace.storage import get_bytes
-from trainer.models import count_parameters
+from trainer.models import check_weights, count_parameters
 from zk.encoding import LIMIT, Float32s, Int64s, chunks, commitment_hash
 from zk.files import max_model_file_bytes, max_sum_file_bytes, pack_model, unpack_model, unpack_sum
 
@@ -46,6 +47,7 @@ class Models:
         self._node = node
         self._srs = srs
         self._job_id = created.job_id
+        self._terms = created.terms
         self._unit = UNIT[created.terms.rule]
         self._spec = spec
         self._cache = cache
@@ -58,7 +60,7 @@ class Models:
     def after(self, round: int, history: JobHistory, job_key: bytes) -> Float32s:
         """float32[d] after `round` (0: the base), which `history` has to reach.
 
-        Raises NotFound, StorageError or CorruptContent where a sum is not to be had, WrongSum where it does not open.
+        Raises NotFound, StorageError or CorruptContent where a sum is missing, WrongSum where it does not open.
         """
         settled, path = history.settled, self.path(round, history)
         # A reorganization of the chain may have changed what was settled in rounds that were followed before.
@@ -84,17 +86,19 @@ class Models:
         return next_model(
             base,
             total,
-            rate=self._spec.server_rate.at(round),
-            scale=self._spec.update.scale,
+            rate=rate_at(self._terms.rate, self._terms.rate_decay, round) / 2**RATE_BITS,
+            scale=self._terms.scale,
             unit=self._unit,
             selected=selected,
         )
 
     def base(self) -> Float32s:
-        """float32[d]: round 1's base. Raises StorageError, CorruptContent."""
+        """float32[d]: round 1's base, within what a base model may be. Raises StorageError, CorruptContent."""
         data = get_bytes(self._node.storage, self._spec.base_cid, max_bytes=max_model_file_bytes(self.parameters))
         try:
-            return unpack_model(data, self.parameters)
+            base = unpack_model(data, self.parameters)
+            check_weights(base)
+            return base
         except ValueError as error:
             raise CorruptContent(f"The base model at {self._spec.base_cid} is not valid: {error}.") from error
 

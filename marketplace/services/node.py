@@ -3,14 +3,11 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from io import BytesIO
-from operator import index
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO, NamedTuple
-
-from eth_typing import BlockNumber
-from web3.types import BlockData
 
 from marketplace.chain.connection import Refused
 from marketplace.chain.events import EventReader
@@ -18,6 +15,7 @@ from marketplace.chain.market import Market
 from marketplace.documents import MAX_FILE_BYTES
 from marketplace.domain import Event, Job, JobCreated
 from marketplace.errors import ChainError, InputError, JobOver, NotFound, StorageError
+from marketplace.files import read_within, write_atomically
 from marketplace.keys.identity import Identity
 from marketplace.keys.sealing import MAX_JOB_KEY_BYTES, Purpose, SealContext, open_job_key, sealed_size
 from marketplace.replay import JobHistory, replay
@@ -96,6 +94,7 @@ class JobFeed:
         self._node = node
         self._job_id = job_id
         self._created: JobCreated | None = None
+        self.seen: tuple[JobHistory, Job] | None = None  # by the last `look`
         self._forget()
 
     def _forget(self) -> None:
@@ -126,6 +125,7 @@ class JobFeed:
             except NotFound:  # the job left the chain after its events were read
                 continue
             if _essence(history.job()) == _essence(job):
+                self.seen = history, job
                 return history, job
             if attempt:
                 self._forget()
@@ -142,6 +142,20 @@ class JobFeed:
     def stands(self, event: Event) -> bool:
         """Whether an event is so long past, by the chain's clock, that no reorganization is expected to undo it."""
         return self._node.market.connection.now() - event.timestamp >= self._node.finality
+
+    def closed(self) -> bool:
+        """Whether nobody can submit any more in the running round of the last `look`: trainers then deliver.
+
+        Where blocks may leave the chain, the phase is over with the first block after it, which says that all others
+        come later still; that everybody has submitted counts once that is past undoing.
+        """
+        if self.seen is None:
+            return False
+        _, job = self.seen
+        if job.delivering or (job.complete and self.stands(self.last)):
+            return True
+        connection = self._node.market.connection
+        return (connection.latest().timestamp if self._node.finality else connection.now()) > job.submit_by
 
     def _read_on(self) -> bool:
         """Reads up to the latest block; False when the chain changed meanwhile. What was read is of one chain then."""
@@ -173,11 +187,10 @@ class JobFeed:
     def _mark(self, number: int | None) -> _Mark | None:
         """A block of the chain as it is, None for the latest; None for one that the chain does not have."""
         try:
-            return self._node.market.connection.ask(
-                lambda eth: _marked(eth.get_block("latest" if number is None else BlockNumber(number)))
-            )
+            block = self._node.market.connection.block("latest" if number is None else number)
         except Refused:
             return None
+        return None if block is None else _Mark(block.number, block.hash)
 
     def _replayed(self) -> JobHistory:
         history, market = self._history, self._node.market
@@ -194,23 +207,57 @@ class JobFeed:
         return history
 
 
-def _marked(block: BlockData) -> _Mark:
-    return _Mark(index(block["number"]), block["hash"].to_0x_hex())
-
-
 def _essence(job: Job) -> tuple[object, ...]:
     """What agents decide by."""
-    return job.state, job.round, job.active, job.submitted, job.key_published, job.aggregator, job.submit_by
+    round = job.round, job.submitted, job.undelivered, job.voids, job.submit_by, job.settle_by
+    return job.state, job.active, job.key_published, job.aggregator, round
 
 
 def _identity(created: JobCreated) -> tuple[object, ...]:
     return created.owner, created.terms, created.encryption_key, created.spec_cid
 
 
+def set_aside_others(folder: Path, created: JobCreated) -> None:
+    """Leaves in a job's work folder what was kept of this job only; the rest goes into its subfolder `other-…`.
+
+    A development chain that is started afresh gives its market, and its jobs, the places of those before, and so may a
+    reorganization: what was made for one of them opens nothing in the other. Raises InputError.
+    """
+    mark, own = folder / "job", sha256(repr(_identity(created)).encode()).hexdigest()
+    before = read_within(mark, 64).decode("ascii", "replace") if mark.exists() else ""
+    if before == own:
+        return
+    if before:
+        aside = folder / f"other-{sha256(before.encode()).hexdigest()[:16]}"
+        try:
+            aside.mkdir(exist_ok=True)
+            for kept in folder.iterdir():
+                if kept != mark and not kept.name.startswith((".", "other-")):
+                    kept.rename(aside / kept.name)
+        except OSError as error:
+            raise InputError(
+                f"{folder} has the work of another job, which cannot be moved to {aside}: {error}."
+            ) from error
+    write_atomically(mark, own.encode())
+
+
 def fetch_spec(storage: Storage, created: JobCreated) -> Spec:
-    """The job's published spec. Raises StorageError, CorruptContent."""
-    data = get_bytes(storage, created.spec_cid, max_bytes=MAX_FILE_BYTES)
-    return Spec.from_bytes(data, where=created.spec_cid)
+    """The job's published spec, of a job that can be carried out.
+
+    Raises NotFound where the storage lacks it, StorageError, CorruptContent.
+    """
+    from marketplace.services.safety import check_computable  # noqa: PLC0415 (torch takes seconds)
+
+    try:
+        data = get_bytes(storage, created.spec_cid, max_bytes=MAX_FILE_BYTES)
+    except NotFound as error:
+        raise NotFound(
+            f"The description of job {created.job_id} is not in the storage that is used here, so this is probably not "
+            f"the one that the job was published to: name that with --storage, or MERIT_STORAGE. ({error})"
+        ) from error
+    spec = Spec.from_bytes(data, where=created.spec_cid)
+    check_computable(created.terms, spec)
+    return spec
 
 
 def job_key(node: Node, history: JobHistory) -> bytes:

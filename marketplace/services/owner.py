@@ -1,20 +1,24 @@
 """What a project owner does: create a job, follow it, take the model, reveal the validation data."""
 
-import json
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from aggregator.reference import agrees, first_row, second_row
 from marketplace.chain.market import Receipt
-from marketplace.domain import ZERO_ADDRESS, JobCreated, RoundSettled, Rule, slots
+from marketplace.documents import canonical_json
+from marketplace.domain import JobCreated, Rule, State, slots
 from marketplace.errors import CorruptContent, InputError
-from marketplace.keys.sealing import Purpose, open_sealed
+from marketplace.keys.sealing import usable_public_key
 from marketplace.replay import JobHistory
 from marketplace.services.handover import hand_over_all, seal_handover
 from marketplace.services.models import Models
-from marketplace.services.node import JobFeed, Node, fetch_opened, fetch_spec, job_key
+from marketplace.services.money import check_funds, creation_cost
+from marketplace.services.node import JobFeed, Node, fetch_spec, job_key
 from marketplace.services.proofs import JobSetups, open_setup
+from marketplace.services.rows import open_rows, owners_part, reveal_what_nobody_else_does, rows_problem
+from marketplace.services.safety import check_new_job
 from marketplace.services.scores import holds_job_key
+from marketplace.services.standing import what_it_waits_for
 from marketplace.services.validation import (
     Reveal,
     Validation,
@@ -26,11 +30,8 @@ from marketplace.services.validation import (
 from marketplace.spec import JobFile, Spec, terms_of
 from marketplace.storage import put_bytes
 from trainer.data import Dataset, normalise
-from trainer.models import build, check_fits, count_parameters, flatten, from_safetensors, load_flat, to_safetensors
-from zk import kzg
-from zk.encoding import BLINDER_BYTES, Float32s, Int16s, chunks, commitment_hash
-from zk.files import max_rows_file_bytes, pack_model, pack_rows, unpack_rows
-from zk.setup import Srs
+from trainer.models import build, flatten, from_safetensors, load_flat, to_safetensors
+from zk.files import pack_model
 from zk.statements import circuit_id
 
 
@@ -40,54 +41,113 @@ class Created:
     receipt: Receipt
     spec_cid: str
     escrow: int
+    before: bool = False
+    """Whether it had been told of already: nothing was sent now."""
 
 
-def create_job(node: Node, job: JobFile, validation: Dataset | None, base: bytes | None = None) -> Created:
+def created_before(
+    node: Node, job: JobFile, validation: Dataset | None, base: bytes | None = None, *, again: bool = False
+) -> Created | None:
+    """The job that `create_job` made of the same parts before, in this process or one that died.
+
+    again: whether only a job counts that nobody was told of. One that is over never counts. None where there is none.
+    Raises ChainError, naming the transaction, where it cannot be seen what became of it.
+    """
+    found = node.market.created_before(node.me.account, _intent(job, validation, base))
+    if found is None:
+        return None
+    job_id, receipt, told = found
+    if told and (again or node.market.job(job_id).state.over):
+        return None
+    (event,) = (event for event in receipt.events if isinstance(event, JobCreated))
+    return Created(job_id, receipt, event.spec_cid, event.terms.escrow, before=told)
+
+
+def _intent(job: JobFile, validation: Dataset | None, base: bytes | None) -> str:
+    """What is asked for, the same each time: terms differ in the moment at which enrolment closes."""
+    asked = hashlib.sha256(job.model_dump_json().encode())
+    for part in (
+        base or b"",
+        validation.x.tobytes() if validation else b"",
+        validation.y.tobytes() if validation else b"",
+    ):
+        asked.update(hashlib.sha256(part).digest())
+    return f"createJob {asked.hexdigest()}"
+
+
+def create_job(
+    node: Node,
+    job: JobFile,
+    validation: Dataset | None,
+    base: bytes | None = None,
+    *,
+    again: bool = False,
+    progress: Callable[[str], None] = lambda doing: None,
+) -> Created:
     """Publishes the spec and creates the job on the chain, escrowing its money.
+
+    Where the same was asked for before and its job is not over, that job is given, and nothing is sent. again: create
+    another one all the same, unless nobody was told of the first, as when a process died that had sent it.
 
     validation: the owner's held-out data; needed by rule `reference`, and then kept in the owner's home folder, because
     only with the same file can its rows be recomputed and the data be revealed. base: a safetensors file of round 1's
-    model. Deploys the contracts that check the job's proofs, unless some for its set-up are known here.
+    model. Deploys the contracts that check the job's proofs, unless some for its set-up are known here. progress: told
+    what is being done.
     Raises InputError before anything is sent when the parts do not fit each other.
     """
-    rule = _rule(job, validation)
-    try:
-        check_fits(job.model, job.data.shape, job.data.classes)
-    except ValueError as error:
-        raise InputError(f"The model does not fit: {error}.") from error
+    if made := created_before(node, job, validation, base, again=again):
+        return made
+    rule = rule_of(job, validation)
+    check_new_job(job, rule)
+    key = aggregator_key(job)
     module = build(job.model)
     try:
         weights = flatten(module) if base is None else from_safetensors(module, base)
     except ValueError as error:
         raise InputError(f"The base model does not fit the job's architecture: {error}.") from error
-    token, escrow = job.market.token or ZERO_ADDRESS, job.market.escrow
-    held = node.market.balance(token, node.me.address)
-    if held < escrow:
-        raise InputError(
-            f"The job's escrow is {escrow} smallest units, and {node.me.address} holds {held}: fund it first."
-        )
+    measured = Validation(normalise(validation, job.data), module) if rule is Rule.REFERENCE and validation else None
+    check_new_job(job, rule, weights.numpy(), measured)
+    check_funds(node.market, node.me.address, creation_cost(node, job))
+    progress("preparing the set-up of its proofs; where it has to be made, that takes half a minute")
     setups = JobSetups.choose(node, job.proofs, circuit_id(rule, job.market.max_trainers), len(weights))
     sealed = None
-    if validation is not None and job.market.aggregator is not None:
-        key = bytes.fromhex(job.market.aggregator.encryption_key[2:])
+    if validation is not None and key:
         sealed = publish_validation(node, validation, key, node.me.address)
+    progress("storing its description, base model and set-up")
     # Published even where a seed makes it: other versions of torch may draw other numbers from the seed.
     base_cid = put_bytes(node.storage, pack_model(weights.numpy()))
     spec = Spec.of(job, base_cid=base_cid, proofs=setups.publish(node), validation=sealed)
     cid = put_bytes(node.storage, spec.to_bytes())
-    terms = terms_of(job, rule=rule, now=node.market.connection.now(), verifiers=setups.contracts(node))
-    job_id, receipt = node.market.create_job(node.me.account, terms, node.me.encryption_key, cid)
+    progress("looking for the contracts that check its proofs, or deploying them")
+    contracts = setups.contracts(node)
+    terms = terms_of(job, rule=rule, now=node.market.connection.now(), verifiers=contracts)
+    progress("waiting for the transaction that creates it to be mined")
+    job_id, receipt = node.market.create_job(
+        node.me.account, terms, node.me.encryption_key, cid, intent=_intent(job, validation, base)
+    )
     return Created(job_id=job_id, receipt=receipt, spec_cid=cid, escrow=terms.escrow)
 
 
-def _rule(job: JobFile, validation: Dataset | None) -> Rule:
+def aggregator_key(job: JobFile) -> bytes:
+    """The named aggregator's X25519 key, 32 bytes; b"" where none is named. Raises InputError for an unusable key."""
+    if job.market.aggregator is None:
+        return b""
+    key = bytes.fromhex(job.market.aggregator.encryption_key[2:])
+    if not usable_public_key(key):
+        raise InputError(
+            f"Nothing can be sealed to market.aggregator.encryption_key, 0x{key.hex()}: ask the aggregator for the one "
+            "that `merit key show` prints."
+        )
+    return key
+
+
+def rule_of(job: JobFile, validation: Dataset | None) -> Rule:
+    """By what a new job pays. Raises InputError where its parts do not fit each other."""
     if job.market.rule == "reference" and validation is None:
         raise InputError("Rule 'reference' needs the owner's validation data: give them with --validation.")
     if validation is not None and job.market.aggregator is None:
         raise InputError("Validation data are sealed to the aggregator: name it in market.aggregator.")
-    if validation is not None and job.market.rule != "krum-cosine":
-        return Rule.REFERENCE
-    return Rule.KRUM_COSINE
+    return job.rule(validated=validation is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,16 +207,31 @@ class Watcher:
             yield self._check(history, round)
             self._seen = round
 
+    def waiting(self) -> dict[int, str]:
+        """What the job waits for. Raises ChainError."""
+        history = self._feed.refresh()
+        text = what_it_waits_for(history.terms, history.job(), self._node.market.connection.now())
+        return {history.created.job_id: text}
+
     def hand_over(self) -> str:
-        """Gives an aggregator that has taken over what it needs, once; its address, "" where there is none."""
+        """Gives an aggregator that has taken over what it needs, once; its address, "" where there is none.
+
+        To a key that nothing can be sealed to nothing is given: who published it harms only itself.
+        """
         history = self._feed.refresh()
         if history.accepted is None or not history.waits_for(self._node.me.address):
+            return ""
+        if not usable_public_key(history.accepted.encryption_key):
             return ""
         hand_over_all(self._node, history, self._spec)
         return history.accepted.aggregator
 
-    def over(self) -> bool:
-        return self._feed.refresh().state.over
+    def reveal(self) -> bool:
+        """Shows the members the validation data and rows that nobody else shows them; whether it did, which is once."""
+        return reveal_what_nobody_else_does(self._node, self._feed.refresh())
+
+    def state(self) -> State:
+        return self._feed.refresh().state
 
     def _check(self, history: JobHistory, round: int) -> RoundCheck:
         key, event = job_key(self._node, history), history.settled[round]
@@ -169,50 +244,10 @@ class Watcher:
             except CorruptContent as error:
                 problem = str(error)
             else:
-                problem = rows_problem(self._validation, base, end, first, second)
+                exponent = event.settlement.row_exponent
+                problem = rows_problem(self._validation, base, end, first, second, exponent)
         loss, accuracy = self._validation.evaluate(end)
         return RoundCheck(round, loss, accuracy, list(slots(event.settlement.selected)), problem)
-
-
-def open_rows(node: Node, history: JobHistory, event: RoundSettled, d: int, srs: Srs) -> tuple[Int16s, Int16s, bytes]:
-    """The owner opens a round's reference rows and checks them against their commitment. Raises CorruptContent."""
-    party = history.rounds[event.round - 1].aggregator
-    context = node.context(Purpose.REFERENCE, job_id=event.job_id, round=event.round, party=party)
-    bound = max_rows_file_bytes(d, chunks(d, srs.size))
-    data = fetch_opened(
-        node.storage,
-        event.settlement.reference_cid,
-        lambda source, sink: open_sealed(node.me.decryption_key, source, sink, context, bound),
-        max_bytes=bound,
-    )
-    return unpack_committed_rows(data, d, event, srs)
-
-
-def unpack_committed_rows(data: bytes, d: int, event: RoundSettled, srs: Srs) -> tuple[Int16s, Int16s, bytes]:
-    """(first int16[d], second int16[d], blinders) of a plain rows file, if they open the round's commitment.
-
-    Raises CorruptContent.
-    """
-    c = chunks(d, srs.size)
-    try:
-        first, second, blinders = unpack_rows(data, d, c)
-        half = c * BLINDER_BYTES
-        points = kzg.commit(srs, first, blinders[:half]) + kzg.commit(srs, second, blinders[half:])
-    except ValueError as error:
-        raise CorruptContent(f"The reference rows of round {event.round} are not valid: {error}.") from error
-    if commitment_hash(points) != event.settlement.reference_commitment:
-        raise CorruptContent(f"The reference rows of round {event.round} do not open their commitment.")
-    return first, second, blinders
-
-
-def rows_problem(validation: Validation, base: Float32s, end: Float32s, first: Int16s, second: Int16s) -> str:
-    """Which reference row is off (cosine below 0.999 to the recomputed one), or ""."""
-    own_first, _ = first_row(validation.gradient, base)
-    own_second, _ = second_row(validation.gradient, base, end)
-    wrong = [
-        name for name, row, own in (("first", first, own_first), ("second", second, own_second)) if not agrees(row, own)
-    ]
-    return f"the {' and '.join(wrong)} reference row differs from the validation data's" if wrong else ""
 
 
 # ---------------------------------------------------------------- owners who sign in a wallet
@@ -224,7 +259,8 @@ def can_hand_over(node: Node, history: JobHistory, spec: Spec) -> bool:
     That is the validation data where the job pays by them, else the job key. The owner may be another account than
     the node's.
     """
-    if not history.waits_for(history.created.owner):
+    taken = history.accepted
+    if taken is None or not history.waits_for(history.created.owner) or not usable_public_key(taken.encryption_key):
         return False
     return holds_validation(node, spec) if history.terms.rule is Rule.REFERENCE else holds_job_key(node, history)
 
@@ -258,28 +294,18 @@ def reveal_validation(node: Node, job_id: int) -> Receipt:
 def prepare_reveal(node: Node, job_id: int) -> str:
     """Puts the data and the opened rows of a job that is over into storage; the CID that its owner is to announce.
 
-    Raises InputError while the job runs, when its data would be in the open, and where the rows are sealed to another
-    key; NotFound where the data are not kept here.
+    Raises InputError while the job runs, when its data would be in the open, and as `owners_part` does.
     """
     history = JobFeed(node, job_id).refresh()
-    created = history.created
     if not history.state.over:
-        raise InputError(f"Job {job_id} is not over: its validation data are revealed afterwards only.")
-    spec = fetch_spec(node.storage, created)
-    content = kept_validation(node, spec)
-    if created.encryption_key != node.me.encryption_key:
-        raise InputError(f"The reference rows of job {job_id} are sealed to another key than {node.me.address}'s.")
-    d = count_parameters(spec.model)
-    setup = open_setup(node, created, spec)
-    rows = {}
-    for round, event in sorted(history.settled.items()):
-        if not event.settlement.reference_cid:
-            continue  # nothing was opened in it
-        first, second, blinders = open_rows(node, history, event, d, setup.srs)
-        rows[round] = put_bytes(node.storage, pack_rows(first, second, blinders, setup.chunks))
-    document = Reveal(validation_cid=put_bytes(node.storage, content), rows=rows)
-    body = json.dumps(document.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()
-    return put_bytes(node.storage, body)
+        raise InputError(
+            f"Job {job_id} is not over: its validation data are made public afterwards only. "
+            f"While it confirms, `merit job reveal {job_id} --members` shows them to its members alone."
+        )
+    content, rows = owners_part(node, history)
+    published = {round: put_bytes(node.storage, file) for round, file in rows}
+    document = Reveal(validation_cid=put_bytes(node.storage, content), rows=published)
+    return put_bytes(node.storage, canonical_json(document))
 
 
 def _own_validation(node: Node, created: JobCreated, spec: Spec, data: Dataset | None) -> Validation:

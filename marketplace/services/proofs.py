@@ -30,9 +30,6 @@ from zk.setup import DEVELOPMENT, Srs
 from zk.statements import DecisionStatement
 from zk.verifier import REFERENCE_BITS, GramStatement, check_setup, key_hash
 
-NO_PROOF = RoundProof((), (), 0, (), (0,) * 8)
-"""Of a round in which nothing is opened."""
-
 
 @dataclass(frozen=True, slots=True)
 class JobSetup:
@@ -47,7 +44,7 @@ def open_setup(node: Node, created: JobCreated, spec: Spec) -> JobSetup:
     """The set-up that a job pins, from this machine or from storage, checked against its contracts.
 
     Raises InputError for a development set-up on a public chain, CorruptContent where spec, set-up and contracts do not
-    fit each other, StorageError where the set-up is not to be had, ChainError where the verifiers are not Merit's.
+    fit each other, StorageError where the set-up cannot be fetched, ChainError where the verifiers are not Merit's.
     """
     verifiers = read_verifiers(node.market.connection, created.terms)
     pinned = spec.proofs
@@ -194,9 +191,10 @@ def prove_round(
         y=shown.y,
         opened=[row is not None for row in rows],
         selected=judged.selected,
+        struck=judged.struck,
         max_faulty=max_faulty,
         coefficients=judged.coefficients if rule is Rule.REFERENCE else [int(chosen) for chosen in judged.selected],
-        weights=judged.weights,
+        scores=judged.scores,
     )
     proof = RoundProof(
         commitments=words(b"".join(row.commitment for row in every)),

@@ -35,13 +35,13 @@ def proof_problem(
     verifiers: Verifiers,
     context: bytes,
 ) -> str:
-    """What is wrong with the proofs of a round in which something was opened; "" when both hold.
+    """What is wrong with the proofs of a settled round; "" when both hold.
 
     submissions: the round's, by slot. context: `proof_context` of the round.
     """
     settlement, opened = event.settlement, opened_slots(event)
-    if (event.submitted | settlement.selected) >> terms.max_trainers:
-        return f"slots beyond the job's {terms.max_trainers} are judged"
+    if (event.submitted | settlement.selected | settlement.struck) >> terms.max_trainers:
+        return f"seats beyond the job's {terms.max_trainers} are judged"
     references = 2 if terms.rule is Rule.REFERENCE else 0
     sums = bytes_of(proof.sums)
     size = len(sums)
@@ -51,12 +51,12 @@ def proof_problem(
     rows = [points[at : at + size] for at in range(0, len(points), size)]
     for slot, row in zip(opened, rows, strict=False):
         if slot not in submissions or commitment_hash(row) != submissions[slot].commitment:
-            return f"the points of slot {slot} are not those that it committed to"
+            return f"the points of seat {slot} are not those that it committed to"
     if commitment_hash(sums) != settlement.sum_commitment:
         return "the points of the sum are not those that the settlement names"
     if references and commitment_hash(b"".join(rows[len(opened) :])) != settlement.reference_commitment:
         return "the points of the reference rows are not those that the settlement names"
-    coefficients, weights = _by_slot(settlement, terms)
+    coefficients, scores = _by_slot(settlement, terms)
     statement = GramStatement(
         context=context,
         positions=sum(1 << slot for slot in opened) | (REFERENCE_BITS if references else 0),
@@ -79,9 +79,10 @@ def proof_problem(
             y=y,
             opened=[slot in opened for slot in range(terms.max_trainers)],
             selected=[bool(settlement.selected >> slot & 1) for slot in range(terms.max_trainers)],
+            struck=[bool(settlement.struck >> slot & 1) for slot in range(terms.max_trainers)],
             max_faulty=terms.max_faulty,
             coefficients=coefficients,
-            weights=weights,
+            scores=scores,
         )
         inputs = decided.public_inputs(verifiers.circuit)
         if not verify_decision(verifiers.verifying_key, inputs, bytes_of(proof.decision)):
@@ -94,13 +95,13 @@ def proof_problem(
 
 
 def _by_slot(settlement: Settlement, terms: Terms) -> tuple[list[int], list[int]]:
-    """(coefficients, weights) of every slot: zero where it is not selected."""
+    """(coefficients, scores) of every slot: zero where it is not selected."""
     chosen = list(slots(settlement.selected))
     stated = settlement.coefficients if terms.rule is Rule.REFERENCE else (1,) * len(chosen)
-    coefficients, weights = [0] * terms.max_trainers, [0] * terms.max_trainers
-    for slot, coefficient, weight in zip(chosen, stated, settlement.weights, strict=False):
-        coefficients[slot], weights[slot] = coefficient, weight
-    return coefficients, weights
+    coefficients, scores = [0] * terms.max_trainers, [0] * terms.max_trainers
+    for slot, coefficient, score in zip(chosen, stated, settlement.scores, strict=False):
+        coefficients[slot], scores[slot] = coefficient, score
+    return coefficients, scores
 
 
 def _adds_up(rows: Sequence[bytes], coefficients: Sequence[int], sums: bytes) -> bool:

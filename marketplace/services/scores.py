@@ -16,7 +16,7 @@ from marketplace.services.validation import (
     Validation,
     holds_validation,
     kept_validation,
-    revealed_validation,
+    revealed,
     unpack_validation,
 )
 from marketplace.spec import Spec
@@ -65,7 +65,7 @@ def job_scores(node: Node, history: JobHistory, spec: Spec) -> Scores:
     if not history.settled:
         return Scores(tuple(scores), source)
     if not holds_job_key(node, history):
-        problem = "The models after the base are sealed to the job's parties, and this node's key is none of theirs."
+        problem = "The models after the base are sealed to the job's parties, and this node's key is not one of them."
         return Scores(tuple(scores), source, problem)
     key = job_key(node, history)
     scores += [Score(number, *data.evaluate(models.after(number, history, key))) for number in sorted(history.settled)]
@@ -82,6 +82,6 @@ def _data(node: Node, history: JobHistory, spec: Spec, source: Source) -> Valida
     if source == "kept":
         return unpack_validation(kept_validation(node, spec), spec)
     try:
-        return revealed_validation(node, history, spec)
+        return revealed(node, history, spec).validation
     except NotFound as error:
-        raise NotFound(f"The revealed validation data are not to be had: {error}") from error
+        raise NotFound(f"The revealed validation data cannot be fetched: {error}") from error

@@ -9,12 +9,15 @@ from marketplace.keys.sealing import Purpose, SealContext, seal_bytes_to, seal_b
 from marketplace.replay import JobHistory
 from marketplace.services.judgement import Judgement
 from marketplace.services.node import Node
-from marketplace.services.proofs import NO_PROOF, CommittedRow, JobSetup, committed, prove_round
+from marketplace.services.proofs import CommittedRow, JobSetup, committed, prove_round
 from marketplace.services.rounds import proof_context
 from marketplace.storage import put_bytes
 from zk.decision import DecisionKey
 from zk.encoding import commitment_hash
 from zk.files import pack_rows, pack_sum
+
+ROWS = "rows"
+"""The file in a settlement's folder that has its reference rows in plain."""
 
 
 def prove_settlement(
@@ -32,10 +35,8 @@ def prove_settlement(
 ) -> tuple[Settlement, RoundProof]:
     """Proves a judgement, and writes what is published of it, sealed, to the folder `work` and to storage.
 
-    rows: by slot. unopened: mask. job_key: 32 bytes.
+    rows: by slot, at least one that opened. unopened: mask. job_key: 32 bytes.
     """
-    if not any(rows):
-        return Settlement(unopened, 0, (), (), "", bytes(32), "", bytes(32)), NO_PROOF
     terms = history.terms
     context = proof_context(
         chain_id=node.market.connection.chain_id,
@@ -71,6 +72,7 @@ def prove_settlement(
     if references:
         first, second = references
         content = pack_rows(first.row, second.row, first.blinders + second.blinders, setup.chunks)
+        write_atomically(work / ROWS, content)  # to be shown to all members at the end
         owner = history.created.encryption_key
         reference_cid = publish("reference", seal_bytes_to(owner, content, sealed_in(Purpose.REFERENCE)))
         reference_commitment = commitment_hash(first.commitment + second.commitment)
@@ -80,7 +82,9 @@ def prove_settlement(
     settlement = Settlement(
         unopened=unopened,
         selected=mask_of(selected),
-        weights=tuple(decision.weights[slot] for slot in selected),
+        struck=mask_of([slot for slot, struck in enumerate(decision.struck) if struck]),
+        scores=tuple(decision.scores[slot] for slot in selected),
+        row_exponent=judgement.row_exponent,
         coefficients=tuple(decision.coefficients[slot] for slot in selected) if clipped else (),
         sum_cid=sum_cid,
         sum_commitment=commitment_hash(proved.sums),

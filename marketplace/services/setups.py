@@ -163,7 +163,7 @@ class Setups:
         try:
             key = setup.contribute(key, name)
         except ValueError as error:
-            raise InputError(f"Nothing is contributed to {named}: {error}.") from error
+            raise InputError(f"Nothing was contributed to {named}: {error}.") from error
         self.keep(key)
         return key
 
@@ -188,7 +188,7 @@ class Setups:
         """As `find`. Raises InputError for a set-up."""
         found = self.find(named)
         if isinstance(found, Srs):
-            raise InputError(f"{named} is a set-up, no key.")
+            raise InputError(f"{named} is a set-up, not a key.")
         return found
 
     def export(self, made: Srs | DecisionKey, path: Path) -> None:
@@ -241,7 +241,7 @@ class Setups:
         path = self._path(hash, what)
         if path.exists():
             return
-        with self._locked():
+        with self._locked(f".{path.name}.lock"):  # of its own: storage may keep it waiting, and no other
             if path.exists():  # another process was faster
                 return
             partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
@@ -272,9 +272,9 @@ class Setups:
         return path
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self, name: str = ".lock") -> Iterator[None]:
         """What is made or fetched once is made or fetched by one process, while the others wait for it."""
-        lock = FileLock(self._folder / ".lock")
+        lock = FileLock(self._folder / name)
         with _writing(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
             lock.acquire()
@@ -336,7 +336,7 @@ def _bound(max_bytes: Callable[[int], int], size: int) -> int:
     try:
         return max_bytes(size)
     except ValueError as error:
-        raise CorruptContent(f"The set-up that the job asks for cannot be: {error}.") from error
+        raise CorruptContent(f"There is no set-up as the job asks for it: {error}.") from error
 
 
 @contextmanager

@@ -8,13 +8,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from eth_utils.crypto import keccak
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from marketplace.documents import MAX_FILE_BYTES, explain
 from marketplace.domain import JobCreated
-from marketplace.errors import CorruptContent, InputError, NotFound
+from marketplace.errors import CorruptContent, InputError, MeritError, NotFound, StorageError
 from marketplace.files import read_within, write_atomically
 from marketplace.keys.sealing import Purpose, open_sealed, seal_bytes_to
 from marketplace.replay import JobHistory
@@ -25,21 +26,33 @@ from trainer import data as datasets
 from trainer.config import DataSchema
 from trainer.data import Dataset, from_safetensors, normalise, to_safetensors
 from trainer.models import build, load_flat
-from trainer.train import evaluate, loss_gradient
+from trainer.train import evaluate, gradient_noise, loss_gradient
 from zk.encoding import SALT_BYTES, Float32s
+
+REVEALS = 3  # of an owner's, the latest, that are looked at
 
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """Opened validation data with the job's model, ready to be asked."""
+    """Opened validation data with the job's model, ready to be asked. content: the file that the spec commits to."""
 
     data: Dataset
     module: torch.nn.Module
+    content: bytes = b""
 
     def gradient(self, parameters: Float32s) -> Float32s:
         """The gradient float32[d] of the mean validation loss at `parameters` float32[d]."""
         load_flat(self.module, parameters)
         return loss_gradient(self.module, self.data)
+
+    def noise(self, parameters: Float32s) -> float:
+        """The standard error of that gradient: how far those of other samples would be from it. 0 if not finite."""
+        load_flat(self.module, parameters)
+        return gradient_noise(self.module, self.data, np.random.default_rng())
+
+    def first(self, count: int) -> "Validation":
+        """The same with no more than `count` samples."""
+        return Validation(self.data[:count], self.module)
 
     def evaluate(self, parameters: Float32s) -> tuple[float, float]:
         """(mean loss, accuracy in 0 … 1) of the model with these parameters."""
@@ -79,7 +92,7 @@ def unpack_validation(content: bytes, spec: Spec) -> Validation:
         data = from_safetensors(content[SALT_BYTES:], spec.data, "the committed validation data")
     except ValueError as error:
         raise CorruptContent(f"{error}.") from error
-    return Validation(normalise(data, spec.data), build(spec.model))
+    return Validation(normalise(data, spec.data), build(spec.model), content)
 
 
 def publish_validation(node: Node, data: Dataset, aggregator_key: bytes, owner: str) -> ValidationConfig:
@@ -121,21 +134,35 @@ def _path(node: Node, commitment: str) -> Path:
     return node.home / "validation" / f"{commitment}.safetensors"
 
 
-def revealed(node: Node, history: JobHistory) -> Reveal:
-    """What the owner revealed last. Raises NotFound, CorruptContent, StorageError."""
-    if not history.revealed:
-        raise NotFound("The owner has not revealed the validation data.")
-    cid = history.revealed[-1].cid
+@dataclass(frozen=True, slots=True)
+class Revealed:
+    """The committed validation data, and by round the CID of the plain rows file that came with them."""
+
+    validation: Validation
+    rows: dict[int, str]
+
+
+def revealed(node: Node, history: JobHistory, spec: Spec) -> Revealed:
+    """What the owner has revealed last that is what it committed to. Raises NotFound, CorruptContent, StorageError.
+
+    An owner may reveal without end: of what it has revealed the latest REVEALS are looked at.
+    """
+    problem: MeritError = NotFound("The owner has not revealed the validation data.")
+    for event in history.revealed[: -REVEALS - 1 : -1]:
+        try:
+            document = _reveal(node, event.cid)
+            content = get_bytes(node.storage, document.validation_cid, max_bytes=MAX_VALIDATION_BYTES)
+            return Revealed(unpack_validation(content, spec), document.rows)
+        except (NotFound, StorageError) as error:
+            problem = error
+    raise problem
+
+
+def _reveal(node: Node, cid: str) -> Reveal:
     try:
         return Reveal.model_validate_json(get_bytes(node.storage, cid, max_bytes=MAX_FILE_BYTES))
     except ValidationError as error:
         raise CorruptContent(f"What the owner revealed at {cid} is not valid: {explain(error)}.") from error
-
-
-def revealed_validation(node: Node, history: JobHistory, spec: Spec) -> Validation:
-    """The revealed validation data, which are those that were committed to. Raises as `revealed` does."""
-    content = get_bytes(node.storage, revealed(node, history).validation_cid, max_bytes=MAX_VALIDATION_BYTES)
-    return unpack_validation(content, spec)
 
 
 def open_validation(node: Node, created: JobCreated, spec: Spec, cid: str = "") -> Validation:

@@ -11,6 +11,7 @@ from marketplace.storage.memory import MemoryStorage
 from marketplace.storage.peer import PREFIX as PEER
 from marketplace.storage.peer import Caller, PeerStorage
 from marketplace.storage.transfer import Storage, fetch_to, get_bytes, put_bytes
+from marketplace.urls import shown_url
 
 __all__ = ["PEER", "Caller", "Storage", "fetch_to", "get_bytes", "open_storage", "put_bytes"]
 
@@ -35,8 +36,9 @@ def open_storage(address: str, *, timeout: float, caller: Caller | None = None) 
         return KuboStorage(_multiaddr(address), timeout=timeout)
     path = address.removeprefix("folder:")
     if not path or "://" in path or "\0" in path:
+        shown = shown_url(address) if "://" in address else address
         raise InputError(
-            f"{address!r} is no storage address; give folder:PATH, node+https://HOST, http://HOST:PORT or "
+            f"{shown!r} is not a storage address; give folder:PATH, node+https://HOST, http://HOST:PORT or "
             "/ip4/HOST/tcp/PORT."
         )
     try:
@@ -47,7 +49,9 @@ def open_storage(address: str, *, timeout: float, caller: Caller | None = None) 
 
 def _multiaddr(url: str) -> str:
     """`http(s)://HOST[:PORT]` in the spelling of multiaddr (github.com/multiformats/multiaddr)."""
-    problem = InputError(f"{url!r} is no address of an IPFS node; give http://HOST:PORT and nothing more.")
+    problem = InputError(
+        f"{shown_url(url)!r} is not the address of an IPFS node; give http://HOST:PORT and nothing more."
+    )
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)

@@ -106,6 +106,13 @@ class CidBuilder:
         self._levels[level].append(node)
 
 
+def cid_of(data: bytes) -> str:
+    """The CID that every storage gives these bytes."""
+    builder = CidBuilder()
+    builder.update(data)
+    return str(builder.finish())
+
+
 def _varint(number: int) -> bytes:
     out = bytearray()
     while number > 0x7F:

@@ -16,9 +16,12 @@ import urllib3.exceptions
 from ipfshttpclient import exceptions as ipfs_errors
 
 from marketplace.errors import InputError, MeritError, NotFound, StorageError
+from marketplace.overload import BUSY, retry_after
 from marketplace.storage.cid import CHUNK, CidBuilder, parse_cid
-from marketplace.storage.transfer import PIECE, Unreachable, VerifiedSink, pace, with_retries
+from marketplace.storage.transfer import PIECE, Silent, Unreachable, VerifiedSink, pace, with_retries
+from marketplace.urls import shown_url
 
+_TOO_LARGE = 413
 ANSWER = PIECE  # bytes that an answer may have beyond the content asked for
 
 warnings.filterwarnings("ignore", "The 'strict' parameter", FutureWarning)  # one a call, for ipfshttpclient's sake
@@ -34,30 +37,43 @@ class KuboStorage:
     def __init__(self, address: str, *, timeout: float) -> None:
         self._address = address
         self._timeout = timeout
-        self._name = f"IPFS node at {address}"
+        self._shown = shown_url(address)
+        self._name = f"IPFS node at {self._shown}"
         with self._client(ANSWER):
             pass  # raises InputError for an address that is none
 
     def put(self, source: BinaryIO) -> str:
         """As `Storage.put`; the content is pinned, so that the node's garbage collection keeps it."""
-        reader = _Reader(source, self._pace())
-        with self._client(ANSWER) as client:
-            options = {"cid_version": 1, "raw_leaves": True, "chunker": f"size-{CHUNK}", "opts": {"cid-base": "base32"}}
-            stored = self._answer(client.add, reader, pin=True, **options).get("Hash")
-        cid = str(reader.builder.finish())
+        start = source.tell() if source.seekable() else None
+        cid, stored = "", ""
+
+        def add() -> None:
+            nonlocal cid, stored
+            if start is not None:
+                source.seek(start)
+            reader = _Reader(source, self._pace())
+            with self._client(ANSWER) as client:
+                stored = str(self._answer(client.add, reader, pin=True, **options).get("Hash"))
+            cid = str(reader.builder.finish())
+
+        options = {"cid_version": 1, "raw_leaves": True, "chunker": f"size-{CHUNK}", "opts": {"cid-base": "base32"}}
+        if start is None:
+            add()
+        else:
+            with_retries(add)
         if stored != cid:
             raise StorageError(
-                f"The {self._name} stored {str(stored)[:80]!r} in place of {cid}; "
+                f"The {self._name} stored {stored[:80]!r} in place of {cid}; "
                 "its import settings differ (UnixFSFileMaxLinks must be 174), or it stored other bytes."
             )
         return cid
 
     def get(self, cid: str, sink: BinaryIO, *, max_bytes: int) -> int:
         checked = VerifiedSink(cid, sink, max_bytes, f"the {self._name}")
-        check = self._pace()
 
         def read_on() -> None:
             """Reads from where an earlier attempt broke off."""
+            check = self._pace()
             # One byte more than allowed tells content that is too large from content that just fits.
             options = {"offset": checked.size, "length": max_bytes + 1 - checked.size, "timeout": self._node_timeout()}
             with self._client(max_bytes + ANSWER) as client, client.cat(cid, opts=options, stream=True) as pieces:
@@ -90,13 +106,16 @@ class KuboStorage:
             with ipfshttpclient.Client(self._address, chunk_size=PIECE, timeout=self._timeout) as client:
                 client._client._session.hooks["response"] = [self._as_it_arrives(max_bytes)]
                 yield client
-        except ipfs_errors.AddressError as error:
+        except ipfs_errors.AddressError:
             raise InputError(
-                f"{self._address!r} is no address of an IPFS node; give http://HOST:PORT or /ip4/HOST/tcp/PORT."
-            ) from error
+                f"{self._shown!r} is not the address of an IPFS node; give http://HOST:PORT or /ip4/HOST/tcp/PORT."
+            ) from None  # the library's error repeats the address, in which there may be a key
         except ipfs_errors.ErrorResponse as error:
             raise self._refusal(str(error)[:200]) from error
-        except (ipfs_errors.StatusError, ipfs_errors.EncoderError) as error:
+        except ipfs_errors.StatusError as error:
+            status = getattr(getattr(error.original, "response", None), "status_code", 0)
+            raise self._busy(status) if status >= 500 else self._stranger(error) from error
+        except ipfs_errors.EncoderError as error:
             raise self._stranger(error) from error
         except (ipfs_errors.Error, requests.exceptions.RequestException) as error:
             raise self._failure(error) from error
@@ -119,6 +138,11 @@ class KuboStorage:
                 raise StorageError(
                     f"The {self._name} sends its callers elsewhere; give the address of the node itself."
                 )
+
+            if response.status_code in BUSY:
+                raise self._busy(response.status_code, retry_after(response.headers.get("Retry-After", "")))
+            if response.status_code == _TOO_LARGE:
+                raise StorageError(f"The {self._name} does not take so much at once (HTTP status {_TOO_LARGE}).")
 
             def pieces(*_args: object, **_options: object) -> Iterator[bytes]:
                 left = max_bytes
@@ -152,8 +176,12 @@ class KuboStorage:
             return NotFound(f"The {self._name} did not find the content within {self._timeout:g} s ({message}).")
         return StorageError(f"The {self._name} refused the request ({message}).")
 
+    def _busy(self, status: int, after: float = 0.0) -> Unreachable:
+        what = f"The {self._name} has too much to do, or is out of order (HTTP status {status}): try again later."
+        return Unreachable(what, after)
+
     def _stranger(self, error: Exception) -> StorageError:
-        return StorageError(f"What is at {self._address} does not answer like an IPFS node ({_brief(error)}).")
+        return StorageError(f"What is at {self._shown} does not answer like an IPFS node ({_brief(error)}).")
 
     def _failure(self, error: Exception) -> StorageError:
         timeouts = (
@@ -163,7 +191,7 @@ class KuboStorage:
             TimeoutError,
         )
         if isinstance(error, timeouts):
-            return StorageError(
+            return Silent(
                 f"The {self._name} kept silent for {self._timeout:g} s; start it again, or allow it more time."
             )
         return Unreachable(

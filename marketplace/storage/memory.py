@@ -3,7 +3,7 @@
 from typing import BinaryIO
 
 from marketplace.errors import NotFound
-from marketplace.storage.cid import CidBuilder, parse_cid
+from marketplace.storage.cid import cid_of, parse_cid
 from marketplace.storage.transfer import PIECE, VerifiedSink
 
 
@@ -13,9 +13,7 @@ class MemoryStorage:
 
     def put(self, source: BinaryIO) -> str:
         data = source.read()
-        builder = CidBuilder()
-        builder.update(data)
-        cid = str(builder.finish())
+        cid = cid_of(data)
         self.contents[cid] = data
         return cid
 

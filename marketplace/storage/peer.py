@@ -30,8 +30,10 @@ from eth_account.messages import encode_defunct
 from eth_account.signers.local import LocalAccount
 
 from marketplace.errors import InputError, NotFound, StorageError
+from marketplace.overload import BUSY, retry_after
 from marketplace.storage.cid import CidBuilder, parse_cid
-from marketplace.storage.transfer import PIECE, Unreachable, VerifiedSink, on_disk, pace, with_retries
+from marketplace.storage.transfer import PIECE, Silent, Unreachable, VerifiedSink, on_disk, pace, with_retries
+from marketplace.urls import shown_url
 
 MAX_CONTENT = 256 << 20  # bytes of one content that nodes take and give
 PROBLEM = 4096  # bytes that are read of an error's explanation
@@ -108,10 +110,10 @@ class PeerStorage:
 
     def get(self, cid: str, sink: BinaryIO, *, max_bytes: int) -> int:
         checked = VerifiedSink(cid, sink, max_bytes, self._name)
-        check = self._pace()
 
         def read_on() -> None:
             """Reads from where an earlier attempt broke off."""
+            check = self._pace()
             with self._asked("GET", cid, offset=checked.size) as answer:
                 length = answer.headers.get("Content-Length", "")
                 if length.isdecimal() and len(length) < 20:
@@ -181,8 +183,9 @@ class PeerStorage:
         if answer.is_redirect:
             raise StorageError(f"{self._name} sends its callers elsewhere; give the address of the node itself.")
         said = self._problem(answer)
-        if status in (408, 429, 502, 503, 504):
-            raise Unreachable(f"{self._name} could not do it ({status}: {said}); try again later.")
+        if status in BUSY or status >= 500:
+            after = retry_after(answer.headers.get("Retry-After", ""))
+            raise Unreachable(f"{self._name} could not do it ({status}: {said}); try again later.", after)
         if 400 <= status < 500:
             raise StorageError(f"{self._name} refused the request ({status}: {said}).")
         raise StorageError(f"What is at {self._url} does not answer like a Merit node ({status}).")
@@ -212,9 +215,7 @@ class PeerStorage:
     def _failure(self, error: Exception) -> StorageError:
         timeouts = (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
         if isinstance(error, timeouts):
-            return StorageError(
-                f"{self._name} kept silent for {self._timeout:g} s; start it again, or allow it more time."
-            )
+            return Silent(f"{self._name} kept silent for {self._timeout:g} s; start it again, or allow it more time.")
         brief = " ".join(str(error).split())[:200] or type(error).__name__
         return Unreachable(f"{self._name} cannot be reached ({brief}); start it, or give the right address.")
 
@@ -246,7 +247,8 @@ def _no_password(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 def _place(address: str) -> tuple[str, str]:
     """(the node's URL, its Host header) of `node+https://HOST[:PORT]`. Raises InputError."""
-    problem = InputError(f"{address!r} is no address of a node; give node+https://HOST[:PORT] and nothing more.")
+    shown = shown_url(address)
+    problem = InputError(f"{shown!r} is not the address of a node; give node+https://HOST[:PORT] and nothing more.")
     try:
         parts = urlsplit(address.removeprefix(PREFIX))
         name, port = parts.hostname, parts.port
@@ -258,7 +260,7 @@ def _place(address: str) -> tuple[str, str]:
     if not name.isascii() or not all(letter.isalnum() or letter in ".-:" for letter in name):
         raise problem
     if parts.scheme == "http" and not _is_here(name):
-        raise InputError(f"{address!r} is not on this machine: a node elsewhere is asked by https.")
+        raise InputError(f"{shown!r} is not on this machine: a node elsewhere is asked by https.")
     host = f"[{name}]" if ":" in name else name
     if port is not None and port != {"http": 80, "https": 443}[parts.scheme]:
         host += f":{port}"

@@ -9,14 +9,14 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
 
 from marketplace.errors import CorruptContent, StorageError
+from marketplace.overload import time_for
 from marketplace.storage.cid import CidBuilder, parse_cid
 
 PIECE = 262_144  # bytes that are read at a time
-MIN_RATE = 16_384  # bytes per second below which a transfer is given up, once its timeout has passed
-ATTEMPTS = 3
+ATTEMPTS = 4  # with up to 4 s between them, or as long as the storage says
 
 
 class Storage(Protocol):
@@ -47,29 +47,51 @@ class Storage(Protocol):
 
 
 class Unreachable(StorageError):
-    """The connection was refused or broke, or the storage is busy: the failures that trying again may mend."""
+    """The connection was refused or broke, or the storage is busy: the failures that trying again may mend.
+
+    after: seconds for which the storage wants to be left alone.
+    """
+
+    def __init__(self, message: str, after: float = 0.0) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+class Silent(Unreachable):
+    """Nothing came within the timeout."""
 
 
 def with_retries(attempt: Callable[[], None]) -> None:
-    """Makes the attempt until it is no more Unreachable, ATTEMPTS times at most; raises what the last one raised."""
-    attempts = Retrying(
-        retry=retry_if_exception_type(Unreachable),
-        stop=stop_after_attempt(ATTEMPTS),
-        wait=wait_exponential(multiplier=0.1, max=1),
-        reraise=True,
-    )
+    """Makes the attempt until it is no more Unreachable, ATTEMPTS times at most; raises what the last one raised.
+
+    Whoever keeps silent, for a long time each, is asked twice.
+    """
+    attempts = Retrying(retry=retry_if_exception_type(Unreachable), stop=_enough, wait=_pause, reraise=True)
     attempts(attempt)
 
 
+def _enough(state: RetryCallState) -> bool:
+    return state.attempt_number >= (2 if isinstance(_error(state), Silent) else ATTEMPTS)
+
+
+def _pause(state: RetryCallState) -> float:
+    error = _error(state)
+    return max(error.after if isinstance(error, Unreachable) else 0.0, wait_exponential(multiplier=0.1, max=4)(state))
+
+
+def _error(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
+
+
 def pace(timeout: float, where: str) -> Callable[[int], None]:
-    """A check, given the bytes so far, that a transfer which begins here does not trickle below MIN_RATE for ever.
+    """A check, given the bytes so far, that a transfer which begins here takes no longer than overload.time_for.
 
     timeout: seconds that it may take beside. where: as for `VerifiedSink`.
     """
     start = time.monotonic()
 
     def check(size: int) -> None:
-        if time.monotonic() - start > timeout + size / MIN_RATE:
+        if time.monotonic() - start > time_for(size, timeout):
             raise StorageError(f"The transfer with {where} is too slow after {size} bytes; use another one.")
 
     return check

@@ -14,7 +14,7 @@ from trainer.models.registry import (
     count_parameters,
     register,
 )
-from trainer.models.vectors import flatten, from_safetensors, load_flat, to_safetensors
+from trainer.models.vectors import check_weights, flatten, from_safetensors, load_flat, to_safetensors
 
 __all__ = [
     "MAX_PARAMETERS",
@@ -22,6 +22,7 @@ __all__ = [
     "architectures",
     "build",
     "check_fits",
+    "check_weights",
     "count_parameters",
     "flatten",
     "from_safetensors",

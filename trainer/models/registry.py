@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from trainer.config import ModelConfig, Settings
+from trainer.models.effort import MAX_PRODUCTS, MAX_VALUES_A_BATCH, MAX_VALUES_A_SAMPLE, effort
 from zk.encoding import MAX_ENTRIES
 
 MAX_PARAMETERS = MAX_ENTRIES
@@ -79,20 +80,33 @@ def count_parameters(config: ModelConfig) -> int:
     return count
 
 
-def check_fits(config: ModelConfig, shape: tuple[int, ...], classes: int) -> None:
-    """Raises ValueError unless the model maps samples of this shape to one logit a class; computes nothing."""
+def check_fits(config: ModelConfig, shape: tuple[int, ...], classes: int, batch_size: int = 1) -> None:
+    """Raises ValueError unless the model maps samples of this shape to one logit a class, at a bearable cost.
+
+    batch_size: of the training. Computes nothing.
+    """
     count_parameters(config)
-    with torch.device("meta"), torch.no_grad():
+    with torch.device("meta"):
         try:
-            logits = _outline(config).eval()(torch.empty(2, *shape))
-        except RuntimeError as error:
+            module, sample = _outline(config).eval(), torch.empty(1, *shape)
+            with torch.no_grad():
+                logits = module(sample)
+            cost = effort(module, sample)
+        except (RuntimeError, ValueError, IndexError, TypeError) as error:
             raise ValueError(
                 f"the {config.architecture} of the job does not take samples of shape {list(shape)}"
             ) from error
-    if tuple(logits.shape) != (2, classes):
+    if tuple(logits.shape) != (1, classes):
         raise ValueError(
             f"the {config.architecture} gives {list(logits.shape[1:])} logits, {classes} classes need as many"
         )
+    for found, most, what in (
+        (cost.values, MAX_VALUES_A_SAMPLE, "values for one sample"),
+        (cost.products, MAX_PRODUCTS, "multiplications for one sample"),
+        (cost.values * batch_size, MAX_VALUES_A_BATCH, f"values for a batch of {batch_size}"),
+    ):
+        if found > most:
+            raise ValueError(f"the {config.architecture} takes {found} {what}; at most {most} are possible")
 
 
 def build(config: ModelConfig) -> nn.Module:

@@ -6,6 +6,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from trainer.config import MAX_WEIGHT
 from zk.encoding import Float32s
 
 
@@ -28,6 +29,13 @@ def load_flat(module: nn.Module, vector: torch.Tensor | Float32s) -> None:
     with torch.no_grad():
         for parameter, part in zip(parameters, torch.split(source, [p.numel() for p in parameters]), strict=True):
             parameter.copy_(part.view_as(parameter))
+
+
+def check_weights(weights: Float32s) -> None:
+    """Raises ValueError unless every parameter is within ±MAX_WEIGHT, which a base model's have to be."""
+    largest = float(np.abs(weights).max())
+    if not largest <= MAX_WEIGHT:  # NaN fails too
+        raise ValueError(f"the base model has the parameter {largest:.3g}; ±{MAX_WEIGHT:.0f} is possible")
 
 
 def to_safetensors(module: nn.Module) -> bytes:

@@ -1,9 +1,14 @@
 """What this node does for its user: trainers, the exits that anyone may take, pay, and new jobs. Needs the token."""
 
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter
+from eth_account.signers.local import LocalAccount
+from eth_utils.address import to_checksum_address
+from fastapi import APIRouter, Path
+from pydantic_core import to_json
 
 from marketplace.api import drafts
 from marketplace.api.forms import (
@@ -21,13 +26,19 @@ from marketplace.api.forms import (
     LocalTrainer,
     PreparedJob,
     PrepareRequest,
+    SampleRequest,
+    SentFacts,
     WithdrawRequest,
 )
 from marketplace.api.models import CallName
-from marketplace.api.routes.common import ACTS, LOCAL, JobId, Route, Services, done, problems
+from marketplace.api.routes.common import ACTS, LOCAL, Account, JobId, Route, Services, problems, resolve_sent, sent
 from marketplace.api.trainers import Wish
 from marketplace.chain.fund import fund
-from marketplace.errors import InputError, JobOver
+from marketplace.chain.market import Receipt
+from marketplace.chain.tokens import TokenFacts
+from marketplace.domain import MAX_TRAINERS, ZERO_ADDRESS
+from marketplace.errors import ChainError, InputError, JobOver
+from marketplace.spec import JobFile
 
 router = APIRouter(
     prefix="/api",
@@ -37,6 +48,7 @@ router = APIRouter(
     route_class=Route,
 )
 PREVIEW_SAMPLES, PREVIEW_VALUES = 8, 4096
+SAMPLE_COIN = 10**18  # wei that a sample trainer has beyond stakes, for gas
 
 
 # ---------------------------------------------------------------- trainers
@@ -86,15 +98,60 @@ def resume_trainer(job_id: JobId, services: Services) -> LocalTrainer:
 
 @router.post("/trainers/{job_id}/leave", responses=problems(404, 409, 503))
 def leave_job(job_id: JobId, services: Services) -> Done:
-    """Gives the slot up and takes the stake back: until this round's update is submitted, or after the last round."""
-    return done(services.trainers.leave(job_id))
+    """Gives the seat up and takes the stake back, until this round's update is submitted. Points stay."""
+    return sent(services, f"Leave job {job_id}", job_id, lambda: services.trainers.leave(job_id))
 
 
 @router.post("/trainers/{job_id}/dispute", responses=problems(404, 409, 503))
 def dispute_sum(job_id: JobId, services: Services) -> Done:
-    """Says that the last sum is not to be had or wrong. Final; at the quorum the job is aborted."""
+    """Says that the last sum is missing or wrong. Final; at the quorum the job ends, and bond and fees are burnt."""
     services.trainers.one(job_id)
-    return done(services.node.market.dispute(services.node.me.account, job_id))
+    market, account = services.node.market, services.node.me.account
+    return sent(services, f"Dispute in job {job_id}", job_id, lambda: market.dispute(account, job_id))
+
+
+@router.post("/trainers/{job_id}/dispute-rows/{round}", responses=problems(404, 409, 503))
+def dispute_rows(job_id: JobId, round: Annotated[int, Path(ge=0, lt=2**16)], services: Services) -> Done:
+    """Says that a round's reference rows are wrong; 0: that what was revealed is not the committed data. Final."""
+    services.trainers.one(job_id)
+    market, account = services.node.market, services.node.me.account
+    what = f"Dispute of rows in job {job_id}"
+    return sent(services, what, job_id, lambda: market.dispute_rows(account, job_id, round))
+
+
+@router.get("/jobs/{job_id}/samples")
+def list_samples(job_id: JobId, services: Services) -> list[LocalTrainer]:
+    """The sample trainers of this node that take part in a job."""
+    found = (each for sample in services.samples for each in sample.trainers.all())
+    return [each for each in found if each.job_id == job_id]
+
+
+@router.post("/jobs/{job_id}/samples", status_code=202, responses=problems(404, 409, 503))
+def add_samples(job_id: JobId, request: SampleRequest, services: Services) -> list[LocalTrainer]:
+    """Lets sample trainers take the free seats of a job on this node's own chain, to see it run.
+
+    Each has a key of its own on this machine, with coin of the local chain.
+    """
+    if services.local_rpc is None:
+        raise InputError("Sample trainers are for a local chain: on a shared one, others join.")
+    row = services.index.job(job_id)
+    terms, source = row.creation.terms, services.folders.confined(request.data)
+    if row.state != "open":
+        raise JobOver(f"Job {job_id} is {row.state}.")
+    if terms.token != ZERO_ADDRESS:
+        raise InputError("Sample trainers have only coin, and this job's stake is in a token.")
+    market = services.node.market
+    free = terms.max_trainers - row.seats
+    for number, (address, trainers) in enumerate(services.samples, start=1):
+        if free <= 0:
+            break
+        if any(each.job_id == job_id for each in trainers.all()):
+            continue
+        if market.balance(ZERO_ADDRESS, address) < 2 * terms.stake + SAMPLE_COIN:
+            fund(market.connection, address)
+        trainers.join(Wish(job_id=job_id, data=source, payee=address, device="cpu", seed=number))
+        free -= 1
+    return list_samples(job_id, services)
 
 
 # ---------------------------------------------------------------- data
@@ -145,20 +202,47 @@ def _values(sample: Any) -> list[float]:
 def send_call(job_id: JobId, call: CallName, services: Services) -> Done:
     """One of the exits of a job, sent with the node's own key."""
     market, account = services.node.market, services.node.me.account
-    calls = {
+    calls: dict[CallName, Callable[[LocalAccount, int], Receipt]] = {
         "start": market.start,
         "cancel": market.cancel,
         "abort": market.abort,
         "skip": market.skip_round,
         "complete": market.complete,
+        "end": market.ask_end,
     }
-    return done(calls[call](account, job_id))
+    what = {"skip": "Skip the round of", "end": "Ask for the end of"}.get(call, call.capitalize())
+    return sent(services, f"{what} job {job_id}", job_id, lambda: calls[call](account, job_id))
+
+
+@router.post("/jobs/{job_id}/claims/{slot}", responses=problems(404, 409, 503))
+def claim(job_id: JobId, slot: Annotated[int, Path(ge=0, lt=MAX_TRAINERS)], services: Services) -> Done:
+    """Credits a seat's pay and stake to its payee, once the job is over. Anyone may."""
+    market, account = services.node.market, services.node.me.account
+    return sent(services, f"Claim of seat {slot} in job {job_id}", job_id, lambda: market.claim(account, job_id, slot))
+
+
+@router.post("/jobs/{job_id}/fees/{payee}", responses=problems(404, 409, 503))
+def claim_fees(job_id: JobId, payee: Account, services: Services) -> Done:
+    """Credits an aggregator that lost the job to another with its fees, once the job is over. Anyone may."""
+    market, account, whose = services.node.market, services.node.me.account, to_checksum_address(payee)
+    text = f"Claim of fees in job {job_id}"
+    return sent(services, text, job_id, lambda: market.claim_fees(account, job_id, whose))
 
 
 @router.post("/withdraw", responses=problems(409, 503))
 def withdraw(request: WithdrawRequest, services: Services) -> Done:
     """Takes all that the node's own key was credited in a token."""
-    return done(services.node.market.withdraw(services.node.me.account, request.token))
+    market, account = services.node.market, services.node.me.account
+    text = "Withdraw" if request.token == ZERO_ADDRESS else f"Withdraw the token {request.token}"
+    return sent(services, text, None, lambda: market.withdraw(account, request.token))
+
+
+@router.get("/sent")
+def list_sent(services: Services) -> list[SentFacts]:
+    """What this node has sent with its own key for its user since it was started, newest first; the latest 100."""
+    with suppress(ChainError):  # they are listed as they were
+        resolve_sent(services)
+    return services.sent.all()
 
 
 @router.post("/fund", status_code=204, responses=problems(503))
@@ -173,9 +257,23 @@ def fund_address(request: FundRequest, services: Services) -> None:
 
 
 @router.post("/jobs/preview")
-def preview_job(request: JobRequest) -> JobPreview:
+def preview_job(request: JobRequest, services: Services) -> JobPreview:
     """What a job costs, and its YAML. Sends and publishes nothing."""
-    return drafts.preview(drafts.read_job(request.document, request.yaml))
+    job = _read(services, request)
+    return drafts.preview(job, token=_facts(services, job.market.token or ZERO_ADDRESS))
+
+
+def _read(services: Services, request: JobRequest) -> JobFile:
+    """The job of a request; amounts of a token are read by its decimals."""
+    return drafts.read_job(request.document, request.yaml, lambda token: _facts(services, token).decimals)
+
+
+def _facts(services: Services, token: str) -> TokenFacts:
+    """Of a token, or of coin; without decimals where the chain cannot be asked."""
+    try:
+        return services.node.market.token(token)
+    except ChainError:
+        return drafts.UNKNOWN
 
 
 @router.post("/jobs/prepare", responses=problems(429, 503))
@@ -184,29 +282,37 @@ def prepare_job(request: PrepareRequest, services: Services) -> PreparedJob:
 
     Deploys the contracts that check its proofs with the node's own key, unless it knows some.
     """
-    job = drafts.read_job(request.document, request.yaml)
+    job = _read(services, request)
     source = services.folders.confined(request.validation) if request.validation is not None else None
     given = request.encryption_key
     key = bytes.fromhex(given[2:]) if given is not None else services.node.me.encryption_key
     with services.heavy.taken():
         prepared = drafts.prepare(services.node, job, owner=request.owner, encryption_key=key, validation=source)
-    shown = drafts.preview(job, with_validation=source is not None)
+    facts = _facts(services, job.market.token or ZERO_ADDRESS)
+    shown = drafts.preview(job, with_validation=source is not None, token=facts)
     return PreparedJob(preview=shown, spec_cid=prepared.spec_cid, calls=prepared.calls)
 
 
 @router.post("/jobs", status_code=201, responses=problems(429, 503))
 def create_job(request: CreateRequest, services: Services) -> CreatedJob:
-    """Creates a job with the node's own key, which pays the escrow."""
+    """Creates a job with the node's own key, which pays the escrow. The same one is not created twice at once."""
     from marketplace.services import owner  # noqa: PLC0415 (torch takes seconds)
     from marketplace.services.validation import read_data  # noqa: PLC0415
 
-    job = drafts.read_job(request.document, request.yaml)
+    job = _read(services, request)
     source = services.folders.confined(request.validation) if request.validation is not None else None
-    with services.heavy.taken():
-        created = owner.create_job(services.node, job, read_data(source, job.data) if source is not None else None)
+    resolve_sent(services)
+    with (
+        services.sent.sending(f"Create the job “{job.name}”", key=f"create {to_json(job)!r} {source}") as sending,
+        services.heavy.taken(),
+    ):
+        data = read_data(source, job.data) if source is not None else None
+        created = owner.create_job(services.node, job, data, again=True)
+        sending.mined(created.receipt, created.job_id)
     return CreatedJob(
         job_id=created.job_id,
         transaction=created.receipt.transaction,
+        block=created.receipt.block,
         spec_cid=created.spec_cid,
         escrow=str(created.escrow),
     )

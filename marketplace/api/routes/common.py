@@ -16,11 +16,12 @@ from starlette.types import Receive, Scope, Send
 from marketplace.api.forms import Done
 from marketplace.api.guard import require_loopback, require_token
 from marketplace.api.node import NodeServices
+from marketplace.api.transactions import transaction_facts
 from marketplace.chain.market import Receipt
-from marketplace.storage.transfer import MIN_RATE
+from marketplace.overload import time_for
 
 PIECE = 1 << 18
-PATIENCE = 60.0  # seconds that an answer may take beyond what its size takes at MIN_RATE
+PATIENCE = 60.0  # seconds that an answer may take beyond what its size takes at overload.MIN_RATE
 
 
 def _services(request: Request) -> NodeServices:
@@ -46,6 +47,8 @@ def _on_this_machine(request: Request, services: Services, _: _Bearer) -> None:
 
 ACTS = Depends(_with_token)
 LOCAL = Depends(_on_this_machine)
+ADDRESS = r"^0x[0-9a-fA-F]{40}$"
+Account = Annotated[str, Path(pattern=ADDRESS, examples=["0x70997970C51812dc3A010C7d01b50e0d17dc79C8"])]
 JobId = Annotated[int, Path(ge=1, lt=2**63, description="The job's number.", examples=[7])]
 
 
@@ -55,8 +58,18 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
-def done(receipt: Receipt) -> Done:
+def sent(services: NodeServices, text: str, job_id: int | None, send: Callable[[], Receipt]) -> Done:
+    """Sends with the node's own key what its user asked for, and remembers it. Raises as `send` does, and Refusal."""
+    resolve_sent(services)
+    with services.sent.sending(text, job_id) as sending:
+        receipt = send()
+        sending.mined(receipt)
     return Done(transaction=receipt.transaction, block=receipt.block, gas=receipt.gas_used)
+
+
+def resolve_sent(services: NodeServices) -> None:
+    """Learns what became of what was not seen in a block in time. Raises ChainError."""
+    services.sent.resolve(lambda hash: transaction_facts(services.node.market, hash, None, None))
 
 
 class _Request(Request):
@@ -86,7 +99,7 @@ class Bounded(StreamingResponse):
     def __init__(self, file: BinaryIO, size: int, status: int, headers: dict[str, str]) -> None:
         super().__init__(_pieces(file), status, headers, media_type="application/octet-stream")
         self._file = file
-        self._seconds = PATIENCE + size / MIN_RATE
+        self._seconds = time_for(size, PATIENCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

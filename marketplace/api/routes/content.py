@@ -54,14 +54,13 @@ def _account(services: Services, signed: IfSigned) -> str:
     return services.content.participant(signed)
 
 
-def _reading(cid: Cid, services: Services, signed: IfSigned) -> Iterator[None]:
-    """A turn to read, until the answer is sent; strangers wait for each other only."""
+def _reading(cid: Cid, services: Services, signed: IfSigned, request: Request) -> Iterator[None]:
+    """A turn to read, until the answer is sent. Strangers wait for each other only; one address has half at most."""
     if services.content.is_open(cid):
-        slots = services.openly
+        turn = services.openly.taken(request.client.host if request.client else "")
     else:
-        _account(services, signed)
-        slots = services.transfers
-    with slots.taken():
+        turn = services.transfers.taken(_account(services, signed))
+    with turn:
         yield
 
 
@@ -72,18 +71,18 @@ async def put_content(
     """Stores the body, which must be the content of `cid`. The size has to be said (Content-Length)."""
     length = request.headers.get("content-length", "")
     if not length.isdecimal():
-        raise Refusal(411, "The size of the content has to be said.")
+        raise Refusal(411, "The request does not say how large the content is (Content-Length).")
     storage = services.node.storage
     kept_before = await anyio.to_thread.run_sync(storage.has, cid)
     size = 0 if kept_before else int(length)
-    with services.transfers.taken(), services.content.charged(account, size), TemporaryFile() as kept:
+    with services.transfers.taken(account), services.content.charged(account, size), TemporaryFile() as kept:
         builder = CidBuilder()
         try:
             async for piece in request.stream():
                 builder.update(piece)
                 kept.write(piece)
         except ClientDisconnect as error:  # also where the guard has waited long enough
-            raise Refusal(400, "The content did not come to its end.") from error
+            raise Refusal(400, "The content ended before its announced size.") from error
         if str(builder.finish()) != cid:
             raise InputError(f"The {builder.size} bytes that were sent are not the content of {cid}.")
         kept.seek(0)

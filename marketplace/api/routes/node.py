@@ -20,13 +20,14 @@ _STORAGES = {FolderStorage: "folder", KuboStorage: "ipfs", MemoryStorage: "memor
 
 @router.get("/api/health")
 def show_health(services: Services) -> Health:
-    """Whether the node follows the chain."""
+    """Whether the node follows the chain, and works on its jobs."""
     problem = services.problem
     return Health(
         status="degraded" if problem else "ok",
         block=services.metrics.head,
         indexed=services.index.indexed,
         problem=problem,
+        jobs_in_trouble=len({trouble.job_id for _, trouble in services.troubles()}),
     )
 
 
@@ -64,7 +65,12 @@ def show_local(services: Services) -> LocalFacts:
     devices = ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available() + ["cpu"]
     node = services.node
     balance = node.market.balance(ZERO_ADDRESS, node.identity.address) if node.identity is not None else 0
-    return LocalFacts(folders=[str(f) for f in services.folders.allowed], devices=devices, balance=str(balance))
+    return LocalFacts(
+        folders=[str(f) for f in services.folders.allowed],
+        devices=devices,
+        balance=str(balance),
+        samples=len(services.samples),
+    )
 
 
 @router.get("/api/architectures")

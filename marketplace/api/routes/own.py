@@ -16,9 +16,9 @@ from marketplace.api.forms import (
     UnsignedCall,
 )
 from marketplace.api.present import hexed
-from marketplace.api.routes.common import ACTS, Bounded, JobId, Services, done, problems
+from marketplace.api.routes.common import ACTS, Bounded, JobId, Services, problems, sent
 from marketplace.chain import abi
-from marketplace.domain import Rule
+from marketplace.domain import Rule, State
 from marketplace.errors import NotFound
 from marketplace.services.setups import Setups
 from zk.statements import circuit_shape
@@ -61,12 +61,14 @@ def show_own_part(job_id: JobId, services: Services) -> OwnPart:
 
     history = services.index.history(job_id)
     spec = services.spec(history.created)
-    me = services.node.identity
+    me, held = services.node.identity, holds_validation(services.node, spec)
+    wait_for_it = history.state is State.CONFIRMING and services.now() <= history.reveal_by
     return OwnPart(
         owner=me is not None and me.address == history.created.owner,
         job_key=holds_job_key(services.node, history),
-        validation=holds_validation(services.node, spec),
-        can_reveal=holds_validation(services.node, spec) and history.state.over,
+        validation=held,
+        can_reveal=held and history.state.over,
+        can_reveal_to_members=held and wait_for_it,
         can_hand_over=can_hand_over(services.node, history, spec),
     )
 
@@ -79,7 +81,7 @@ def download_model(job_id: JobId, services: Services) -> StreamingResponse:
 
     history = services.index.history(job_id)
     if history.settled and not holds_job_key(services.node, history):
-        raise NotFound(f"The models of job {job_id} are sealed to its parties, and this node's key is none of theirs.")
+        raise NotFound(f"The models of job {job_id} are sealed to its parties, and this node's key is not one of them.")
     with services.heavy.taken():
         final = export_model(services.node, job_id)
     name = f"job-{job_id}-round-{final.rounds}.safetensors"
@@ -108,6 +110,16 @@ def prepare_reveal(job_id: JobId, services: Services) -> PreparedAnnouncement:
     return _announcement(services, "revealValidation", job_id, cid, "Reveal the validation data")
 
 
+@router.post("/jobs/{job_id}/reveal-to-members/prepare", responses=problems(404, 429, 502, 503))
+def prepare_reveal_to_members(job_id: JobId, services: Services) -> PreparedAnnouncement:
+    """Seals the kept data and rows to the members of a job that confirms, and makes the call for its owner's wallet."""
+    from marketplace.services.rows import prepare_owners_showing  # noqa: PLC0415 (torch takes seconds)
+
+    with services.heavy.taken():
+        cid = prepare_owners_showing(services.node, job_id)
+    return _announcement(services, "reveal", job_id, cid, "Reveal the validation data to the members")
+
+
 @router.post("/jobs/{job_id}/hand-over/prepare", responses=problems(404, 429, 502, 503))
 def prepare_hand_over(job_id: JobId, services: Services) -> PreparedAnnouncement:
     """Seals what the aggregator that has taken over waits for, and makes the call for the owner's wallet to send."""
@@ -124,7 +136,18 @@ def reveal_validation(job_id: JobId, services: Services) -> Done:
     from marketplace.services import owner  # noqa: PLC0415 (torch takes seconds)
 
     with services.heavy.taken():
-        return done(owner.reveal_validation(services.node, job_id))
+        text = f"Reveal the validation data of job {job_id}"
+        return sent(services, text, job_id, lambda: owner.reveal_validation(services.node, job_id))
+
+
+@router.post("/jobs/{job_id}/reveal-to-members", responses=problems(404, 409, 429, 502, 503))
+def reveal_to_members(job_id: JobId, services: Services) -> Done:
+    """Reveals the validation data of a job that the node's own key created to its members, as long as it confirms."""
+    from marketplace.services import rows  # noqa: PLC0415 (torch takes seconds)
+
+    with services.heavy.taken():
+        text = f"Reveal the validation data of job {job_id} to its members"
+        return sent(services, text, job_id, lambda: rows.reveal_to_members(services.node, job_id))
 
 
 def _announcement(services: Services, function: str, job_id: int, cid: str, text: str) -> PreparedAnnouncement:

@@ -152,7 +152,7 @@ async def stream_audit(job_id: JobId, services: Services) -> AsyncIterator[Serve
 
 
 def _audit(services: NodeServices, job_id: int, tell: OnCheck) -> tuple[int, AuditReport]:
-    block = services.node.market.connection.ask(lambda eth: int(eth.block_number))
+    block = services.node.market.connection.head()
     return block, audit_job(services.node, job_id, on_check=tell)
 
 

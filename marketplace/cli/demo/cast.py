@@ -102,9 +102,6 @@ def job_document(cast: Cast, *, rounds: int, rule: str, model: str) -> dict[str,
         "update": {"scale": 2.0**-15},
         "market": {
             "reward": "0.6 ether",
-            "fee": "0.02 ether",
-            "stake": "0.1 ether",
-            "bond": "0.5 ether",
             "aggregator": {
                 "address": cast.aggregator.identity.address,
                 "encryption_key": "0x" + cast.aggregator.identity.encryption_key.hex(),
@@ -113,11 +110,14 @@ def job_document(cast: Cast, *, rounds: int, rule: str, model: str) -> dict[str,
             "rounds": rounds,
             "min_trainers": len(cast.trainers),
             "max_trainers": len(cast.trainers),
-            "max_faulty": min(2, len(cast.trainers) - 1),
+            # One of five. More than that misbehave, and earn nothing all the same: by reference no number is assumed.
+            "max_faulty": max(0, min(2, (len(cast.trainers) - 3) // 2)),
             "max_strikes": 3,
             "enrol_for": "10 min",
+            "start_delay": "0 s",
             "submit_window": "10 min",
             "settle_window": "10 min",
+            "confirm_window": "10 min",
         },
     }
 

@@ -30,20 +30,18 @@ class Outcome:
         return self.audit.get("ok") is True
 
     def payouts(self) -> dict[str, dict[str, Any]]:
-        """By trainer: role, wei paid for work, rounds in which it was selected, pay by round."""
-        pays = self.history.pays
+        """By trainer: role, wei paid for work, rounds in which it was selected, and by round its part of the gains."""
+        settled, parts = sorted(self.history.settled.items()), self.history.divided(self.history.pot_so_far)
         result = {}
         for slot, trainer in sorted(self.history.participants.items()):
             name, role = self.names[trainer.operator]
-            selected = [
-                round for round, event in sorted(self.history.settled.items()) if event.settlement.selected >> slot & 1
-            ]
-            by_round = {round: pay.get(slot, 0) for round, pay in pays.items()}
+            selected = [number for number, event in settled if event.settlement.selected >> slot & 1]
+            by_round = {number: self.history.rounds[number - 1].part(slot) for number, _ in settled}
             result[name] = {
                 "role": role,
                 "slot": slot,
                 "operator": trainer.operator,
-                "wei": sum(by_round.values()),
+                "wei": parts[slot],
                 "selected": selected,
                 "by_round": by_round,
             }
@@ -81,11 +79,11 @@ def outcome_tables(outcome: Outcome) -> Group:
     )
     accuracy.add_row("", *(f"{value:.1%}" for value in outcome.accuracy[1:]))
     rounds = sorted(outcome.history.settled)
-    pay = Table(title="Pay, in ether")
+    pay = Table(title="What each round brought, as a part of it, and pay in ether")
     for header in ("trainer", "role", *(f"round {number}" for number in rounds), "paid"):
         pay.add_column(header, no_wrap=header in ("trainer", "role", "paid"))
     for name, row in outcome.payouts().items():
-        cells = [f"{row['by_round'][number] / 10**18:.4f}" if number in row["selected"] else "-" for number in rounds]
+        cells = [f"{row['by_round'][number]:+.1%}" if number in row["selected"] else "-" for number in rounds]
         pay.add_row(name, row["role"], *cells, f"{row['wei'] / 10**18:.4f}")
     gas = Table("call", "transactions", "gas, median", "gas, most", title="Gas by call")
     for call, used in sorted(outcome.gas.items()):
@@ -100,7 +98,7 @@ def outcome_tables(outcome: Outcome) -> Group:
 
 
 def picture(outcome: Outcome, path: Path) -> None:
-    """Accuracy by round beside pay by trainer and round, as PNG or SVG by the file's ending."""
+    """Accuracy by round beside pay by trainer, as PNG or SVG by the file's ending."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4), layout="constrained")
@@ -109,12 +107,7 @@ def picture(outcome: Outcome, path: Path) -> None:
     left.set(xlabel="round", ylabel="test accuracy, %", title="Accuracy by round", ylim=(0, 100))
     left.grid(alpha=0.3)
     rows = outcome.payouts()
-    bottom = dict.fromkeys(rows, 0.0)
-    for round in sorted(outcome.history.settled):
-        heights = [row["by_round"][round] / 10**18 for row in rows.values()]
-        right.bar(list(rows), heights, bottom=[bottom[name] for name in rows], label=f"round {round}")
-        bottom = {name: bottom[name] + height for name, height in zip(rows, heights, strict=True)}
+    right.bar(list(rows), [row["wei"] / 10**18 for row in rows.values()])
     right.set(ylabel="pay, ether", title="Pay by trainer")
     right.set_xticks(range(len(rows)), [f"{name}\n{row['role']}" for name, row in rows.items()], fontsize=8)
-    right.legend(fontsize=8)
     figure.savefig(path, dpi=150)

@@ -37,7 +37,7 @@ from marketplace.cli.demo.cast import (
     write_job,
 )
 from marketplace.cli.demo.outcome import Outcome, board, outcome_document, outcome_tables, picture
-from marketplace.domain import State
+from marketplace.domain import State, slots
 from marketplace.errors import ChainError, MeritError
 from marketplace.files import write_atomically
 from marketplace.services.models import Models
@@ -48,7 +48,7 @@ from trainer.data import Dataset
 from trainer.models import build, load_flat
 from trainer.train import evaluate
 
-STALL_SECONDS = 120.0  # without any news from any process, the demo has failed
+STALL_SECONDS = 300.0  # without any news from any process, which a busy machine starts slowly, the demo has failed
 STOP_SECONDS = 20.0
 
 
@@ -87,6 +87,7 @@ class Play:
         self._processes: list[Process] = []
         self._seconds: dict[str, float] = {}
         self._status: dict[str, str] = {}
+        self._confirmed: set[str] = set()  # trainers who have checked the last sum
 
     def run(self, *, json_file: Path | None, plot_file: Path | None) -> bool:
         """Plays the whole job; True when its audit found nothing wrong. Raises MeritError when it cannot be played."""
@@ -128,7 +129,9 @@ class Play:
             document = job_document(players, rounds=script.rounds, rule=script.rule, model=script.model)
             write_job(folder / "job.yaml", document)
             options = ["--validation", str(players.validation)] if script.rule == "reference" else []
-            created = self._call(players.owner, environment, "job", "create", str(folder / "job.yaml"), *options)
+            created = self._call(
+                players.owner, environment, "job", "create", "--yes", str(folder / "job.yaml"), *options
+            )
             job_id = int(created["job"])
         with self._phase("rounds", "Trainers join, train and are judged"):
             self._start_all(players, environment, job_id)
@@ -136,6 +139,9 @@ class Play:
         owner = Node(market, events, open_storage(storage, timeout=60), players.owner.home, players.owner.identity)
         with self._phase("payout", "Everybody withdraws"):
             token = market.terms(job_id).token
+            history = JobFeed(owner, job_id).refresh()
+            for slot in {*slots(history.members)} - history.claimed:  # of those whose part ended early
+                market.claim(players.owner.identity.account, job_id, slot)
             for player in players.all:
                 if market.credit(player.identity.address, token):
                     market.withdraw(player.identity.account, token)
@@ -260,6 +266,8 @@ class Play:
 
     def _hear(self, name: str, notice: dict[str, Any]) -> None:
         if "kind" in notice:
+            if notice["kind"] == "confirmed":
+                self._confirmed.add(name)
             done = notice["values"].get("done")
             self._status[name] = str(notice["text"]) if done is None else f"{notice['text']} {done:.0%}"
             return
@@ -275,9 +283,12 @@ class Play:
                 raise DemoFailed(f"The process of {process.name} ended with {code}: {' '.join(process.last)}")
 
     def _pass_silence(self, market: Market, job_id: int, players: Cast) -> None:
-        """When only the silent trainer is missing, its deadline is made to pass."""
-        silent = [number for number, player in enumerate(players.trainers) if player.role == "silent"]
+        """When only the silent trainer is missing, or all have checked the last sum, the deadline is made to pass."""
         job = market.job(job_id)
+        if job.state is State.CONFIRMING and len(self._confirmed) >= job.active.bit_count():
+            self._pass(market, job.submit_by)
+            return
+        silent = [number for number, player in enumerate(players.trainers) if player.role == "silent"]
         if not silent or job.state is not State.RUNNING or job.round != SILENT_ROUND or not job.submitted:
             return
         operator = players.trainers[silent[0]].identity.address
@@ -285,8 +296,11 @@ class Play:
         who = market.trainer(job_id, missing.bit_length() - 1) if missing.bit_count() == 1 else None
         if who is None or who.operator != operator:
             return
+        self._pass(market, job.submit_by)
+
+    def _pass(self, market: Market, deadline: int) -> None:
         try:
-            skip_to(market.connection, job.submit_by + 1)
+            skip_to(market.connection, deadline + 1)
         except ChainError:
             self._status["chain"] = "waits for the deadline, since this chain's clock cannot be moved"
 

@@ -1,0 +1,198 @@
+"""The work of a trainer's round: the base model in, the sealed update and its record on disk out."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+import torch
+
+from marketplace.domain import Job
+from marketplace.errors import InputError, MeritError, NotFound
+from marketplace.files import read_within, write_atomically
+from marketplace.keys.sealing import Purpose
+from marketplace.replay import JobHistory
+from marketplace.services.agent import Notice, Report
+from marketplace.services.deliveries import seal_update
+from marketplace.services.models import Models
+from marketplace.services.node import Node, fetch_spec
+from marketplace.services.openings import keep_submission
+from marketplace.services.proofs import JobSetup, committed, open_setup
+from marketplace.spec import Spec
+from trainer.data import Dataset
+from trainer.models import build, flatten, load_flat
+from trainer.quantize import to_integers
+from trainer.train import Progress, train_round, warm_up
+from zk.encoding import Float32s, Int16s, commitment_hash
+from zk.files import max_update_file_bytes, pack_update, unpack_update
+
+STOP_MARGIN = 8  # training ends when a 1/STOP_MARGIN of the submitting phase is left, or half of what there was
+ATTEMPTS = 3  # at training, in one round, where it raises what may pass
+
+Tamper = Callable[[int, Int16s], Int16s | None]
+"""For demonstrations and tests of attacks: round, honest update → what to submit instead; None for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a trainer takes part. anyway: join where a round seems not to be feasible here."""
+
+    payee: str
+    device: torch.device
+    seed: int = 0
+    tamper: Tamper | None = None
+    anyway: bool = False
+
+
+class NothingToSubmit(Exception):
+    """Why this round's update cannot be made, in one sentence. hopeless: nor any later round's."""
+
+    def __init__(self, text: str, *, kind: str = "trouble", hopeless: bool = False) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.hopeless = hopeless
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """What a round's work takes."""
+
+    spec: Spec
+    data: Dataset
+    setup: JobSetup
+    module: torch.nn.Module
+    models: Models
+
+
+class Training:
+    """Makes a job's updates, one a round."""
+
+    def __init__(
+        self, node: Node, job_id: int, load_data: Callable[[Spec], Dataset], plan: Plan, report: Report
+    ) -> None:
+        self._node = node
+        self._job_id = job_id
+        self._load_data = load_data
+        self._plan = plan
+        self._report = report
+        self._folder = node.work(job_id)
+        self._failures: Counter[int] = Counter()  # by round
+        self._opened: Workplace | None = None
+
+    def opened(self, history: JobHistory) -> Workplace:
+        """What the work takes, opened once, at the first time that it can be.
+
+        Raises StorageError, CorruptContent, and InputError for data that are not there or do not fit.
+        """
+        if self._opened is None:
+            spec = fetch_spec(self._node.storage, history.created)
+            data = self._load_data(spec)
+            setup = open_setup(self._node, history.created, spec)
+            module = build(spec.model)
+            warm_up(spec.training)
+            models = Models(self._node, history.created, spec, setup.srs, cache=self._folder)
+            self._opened = Workplace(spec, data, setup, module, models)
+        return self._opened
+
+    def kept(self, round: int, history: JobHistory) -> Int16s | None:
+        """int16[d]: an update that was made before, for an aggregator that has failed; None where there is none.
+
+        Raises InputError for a damaged file.
+        """
+        path = self._kept(round)
+        if not path.exists():
+            for old in self._folder.glob("round-*/update"):
+                old.unlink()
+            return None
+        at = self.opened(history)
+        d, c = at.models.parameters, at.setup.chunks
+        try:
+            return unpack_update(read_within(path, max_update_file_bytes(d, c)), d, c)[0]
+        except ValueError as error:
+            raise InputError(f"{path} is damaged; delete it to train the round again.") from error
+
+    def train(self, base: Float32s, job: Job, now: int, history: JobHistory) -> Int16s | None:
+        """int16[d]: the round's update; None where the plan says nothing in it.
+
+        Raises NothingToSubmit where there is none; what else training raises may pass, and is given ATTEMPTS.
+        """
+        round, tamper = job.round, self._plan.tamper
+        try:
+            update = self._trained(base, job, now, history)
+        except ValueError as error:
+            advice = "A smaller learning rate, which is the owner's to choose, or other data would help."
+            raise NothingToSubmit(f"{told(error)} {advice}", kind="diverged") from error
+        except (MeritError, NothingToSubmit):
+            raise
+        except Exception as error:  # out of memory, a device that is gone: whatever torch raises
+            self._failures[round] += 1
+            if self._failures[round] < ATTEMPTS:
+                raise
+            raise NothingToSubmit(f"Training failed {ATTEMPTS} times: {told(error)}") from error
+        if tamper is not None:
+            return tamper(round, update)
+        if not update.any():
+            raise NothingToSubmit(
+                "The update is zero once it is rounded to steps of update.scale, and would count as a strike. More "
+                "data would help."
+            )
+        return update
+
+    def _trained(self, base: Float32s, job: Job, now: int, history: JobHistory) -> Int16s:
+        """Raises ValueError where training diverges, NothingToSubmit where it takes longer than the phase has left."""
+        at, round, window = self.opened(history), job.round, history.terms.submit_window
+        left = job.submit_by - now
+        end = monotonic() + max(left / 2, left - window / STOP_MARGIN)
+        load_flat(at.module, base)
+
+        def progress(seen: Progress) -> None:
+            values: dict[str, object] = {"done": seen.epoch / seen.epochs, "loss": seen.loss}
+            self._report(Notice("training", f"Training in round {round}.", round, values))
+
+        result = train_round(
+            at.module,
+            at.data,
+            at.spec.training,
+            round=round,
+            seed=self._plan.seed,
+            device=self._plan.device,
+            on_progress=progress,
+            should_stop=lambda: monotonic() > end,
+        )
+        if not result.complete:
+            raise NothingToSubmit(
+                f"Training takes longer than the {left} s that were left: it was stopped after {result.seconds:.0f} s. "
+                "A faster device or fewer samples would help."
+            )
+        delta = flatten(at.module).cpu() - torch.from_numpy(base)
+        update = to_integers(delta, history.terms.scale, at.spec.clip)
+        text = f"Trained round {round}: loss {result.loss:.4f}, accuracy {result.accuracy:.1%}."
+        values = {"loss": result.loss, "accuracy": result.accuracy, "seconds": result.seconds}
+        self._report(Notice("trained", text, round, dict(values)))
+        return update
+
+    def seal(self, update: Int16s, work: Path, job: Job, history: JobHistory) -> None:
+        """Writes the update, sealed to the round's aggregator, and its record into `work`."""
+        aggregator = history.accepted
+        if aggregator is None:
+            raise NotFound(f"Job {self._job_id} is running but no aggregator is in its events; check the RPC address.")
+        setup = self.opened(history).setup
+        made = committed(setup.srs, update)  # blinded anew for each aggregator
+        content = pack_update(made.row, made.blinders, made.commitment, setup.chunks)
+        write_atomically(self._kept(job.round), content)
+        context = self._node.context(Purpose.UPDATE, job_id=self._job_id, round=job.round, party=self._node.me.address)
+        sealed = seal_update(aggregator.encryption_key, content, context)
+        keep_submission(work, sealed, commitment_hash(made.commitment))
+
+    def _kept(self, round: int) -> Path:
+        return self._folder / f"round-{round}" / "update"
+
+
+def told(error: BaseException) -> str:
+    """An error as one sentence; of an error that is not Merit's own, its name and first line."""
+    text = next(iter(str(error).strip().splitlines()), "")
+    if not isinstance(error, MeritError | NothingToSubmit | ValueError):
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -26,10 +26,10 @@ const types = await openapi(JSON.parse(document()), { alphabetize: true });
 write("api.ts", astToString(types));
 
 // Calls that only agents make, and events that the page does not decode itself, would be dead weight in the bundle.
-const EVENTS = new Set(["RoundSettled", "Credited"]);
+const EVENTS = new Set(["RoundSettled", "RoundVoided", "Redelivered", "Claimed", "Credited"]);
 const AGENTS = new Set([
   ...["acceptAggregation", "publishKey", "settleRound", "submitUpdate"],
-  ...["takeOver", "showOpening", "commitment"],
+  ...["takeOver", "showOpening", "commitment", "voidRound", "redeliver"],
 ]);
 const { abi } = JSON.parse(readFileSync(join(root, "marketplace/chain/artifacts/JobMarket.json"), "utf8"));
 const plain = ({ name, type, indexed, components }) => ({

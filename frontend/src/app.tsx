@@ -2,18 +2,22 @@
 import { useEffect } from "preact/hooks";
 import { link } from "./live/events";
 import { useHealth, useNodeReader, useToken } from "./live/node";
+import { useNodeSentReader } from "./live/node-sent";
 import { useStore } from "./live/store";
 import { Audit } from "./pages/audit";
 import { Create } from "./pages/create";
 import { Job } from "./pages/job";
 import { Join } from "./pages/join";
 import { Market } from "./pages/market";
+import { NodePage } from "./pages/node";
 import { Pay } from "./pages/pay";
 import { Trainers } from "./pages/trainer";
 import { TransactionPage } from "./pages/transaction";
 import { Link, type Route, routeOf, usePath } from "./router";
-import { count } from "./text/amounts";
+import { count, plural } from "./text/amounts";
+import { LOCALE } from "./text/locale";
 import { Empty, Failed, Hex, Notice, Title } from "./ui/parts";
+import { SentMenu } from "./ui/sent";
 import { chainName } from "./wallet/chains";
 import { useWallet } from "./wallet/wallet";
 
@@ -23,6 +27,7 @@ const TITLES: Record<Route["page"], string> = {
   join: "Join",
   create: "Create a job",
   trainers: "Trainers",
+  node: "This node",
   pay: "Pay",
   audit: "Audit",
   transaction: "Transaction",
@@ -41,6 +46,8 @@ function Page({ route }: { route: Route }) {
       return <Create />;
     case "trainers":
       return <Trainers />;
+    case "node":
+      return <NodePage />;
     case "pay":
       return <Pay payee={route.payee} />;
     case "audit":
@@ -68,6 +75,7 @@ export function App() {
   const lamp = behind ? "broken" : live.state;
   const token = useToken();
   const wallet = useWallet();
+  useNodeSentReader();
   const section = route.page === "job" || route.page === "join" ? "market" : route.page;
   useEffect(() => {
     const id = "jobId" in route && route.jobId ? ` ${route.jobId}` : "";
@@ -79,6 +87,7 @@ export function App() {
     ["trainers", "/trainers", "Trainers"],
     ["pay", "/pay", "My pay"],
     ["audit", "/audit", "Audit"],
+    ["node", "/node", "Node"],
   ] as const;
   return (
     <>
@@ -100,18 +109,17 @@ export function App() {
             </Link>
           ))}
         </nav>
-        {wallet && (
-          <span class="account">
-            <Hex value={wallet.account} what="account" />
-          </span>
-        )}
+        <span class="account">
+          <SentMenu />
+          {wallet && <Hex value={wallet.account} what="account" />}
+        </span>
       </header>
       <main id="main">
         {live.state === "broken" && (
           <Notice kind="warn">
             <p>
-              Not live since {new Date(live.since).toLocaleTimeString("en-GB")}: {live.reason} What you see may be out
-              of date; the page tries again by itself.
+              Not live since {new Date(live.since).toLocaleTimeString(LOCALE)}: {live.reason} What you see may be out of
+              date; the page tries again by itself.
             </p>
           </Notice>
         )}
@@ -140,6 +148,12 @@ export function App() {
           )}
           {" · "}
           {token ? "this tab may act through the node" : "this tab only looks on"}
+          {token && health && health.jobs_in_trouble > 0 && (
+            <>
+              {" · "}
+              <Link to="/node">{plural(health.jobs_in_trouble, "job")} in trouble</Link>
+            </>
+          )}
         </p>
       </footer>
     </>

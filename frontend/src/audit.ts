@@ -1,6 +1,6 @@
 /** What a browser can check of a job by itself: the chain, read through an address of the reader's choice, against what
  * the node says. No proof is checked here: the node does that, and so does `merit audit` on the reader's own machine. */
-import { type Client, createClient, decodeEventLog, getAddress, type Hex, http, isAddressEqual } from "viem";
+import { type Client, createClient, decodeEventLog, type Hex, http, isAddressEqual } from "viem";
 import { getChainId, getCode, getTransactionReceipt, readContract } from "viem/actions";
 import { marketAbi } from "./generated/market";
 import {
@@ -10,11 +10,12 @@ import {
   type JobDetail,
   type NodeFacts,
   type RoundSummary,
+  type Terms,
   type TrainerFacts,
 } from "./live/api";
-import { ZERO_ADDRESS } from "./text/amounts";
+import { plural, ZERO_ADDRESS } from "./text/amounts";
+import { divide, gainsOf, type Held } from "./text/points";
 import { isOver, STATES } from "./text/standing";
-import { payOf } from "./text/why";
 
 const RULES = ["", "krum-cosine", "reference"];
 const PAY = 0;
@@ -44,13 +45,17 @@ export function clientOf(rpc: string): Client {
 
 /** One check after another; a failed read is a failed check, not an end. */
 export async function* browserChecks(client: Client, facts: Facts): AsyncGenerator<AuditCheck> {
+  let read: Promise<Replayed> | null = null;
+  const replay = () => (read ??= replayed(client, facts)); // a request for each round: once is enough
   const checks: [string, () => Promise<[string, string[]]>][] = [
     ["the chain is the one that the node names", () => chain(client, facts)],
     ["terms", () => terms(client, facts)],
     ["state", () => state(client, facts)],
     ["seats", () => seats(client, facts)],
-    ["pay follows from the weights", () => pays(client, facts)],
-    ["payouts are all that the chain credited in settled rounds", () => complete(client, facts)],
+    ["void rounds, and what was delivered again", () => voids(client, facts)],
+    ["balances follow from the scores", async () => balances(facts, await replay())],
+    ["pay follows from the balances", async () => division(await divided(client, facts, await replay()), facts)],
+    ["payouts are what was claimed", async () => claims(client, facts, await divided(client, facts, await replay()))],
   ];
   for (const [name, look] of checks) {
     try {
@@ -87,14 +92,25 @@ async function terms(client: Client, { node, job }: Facts): Promise<[string, str
     ["stake", found.stake, said.stake],
     ["bond", found.bond, said.bond],
     ["enrol_by", found.enrolBy, said.enrol_by],
+    ["start_delay", found.startDelay, said.start_delay],
     ["submit_window", found.submitWindow, said.submit_window],
     ["settle_window", found.settleWindow, said.settle_window],
     ["takeover_window", found.takeoverWindow, said.takeover_window],
+    ["confirm_window", found.confirmWindow, said.confirm_window],
+    ["reveal_window", found.revealWindow, said.reveal_window],
     ["rule", RULES[found.rule], said.rule],
     ["rounds", found.rounds, said.rounds],
+    ["min_rounds", found.minRounds, said.min_rounds],
+    ["rate", found.rate, said.rate],
+    ["rate_decay", found.rateDecay, said.rate_decay],
+    ["scale_exponent", found.scaleExponent, said.scale_exponent],
     ["min_trainers", found.minTrainers, said.min_trainers],
     ["max_trainers", found.maxTrainers, said.max_trainers],
     ["max_faulty", found.maxFaulty, said.max_faulty],
+    ["max_missed", found.maxMissed, said.max_missed],
+    ["max_strikes", found.maxStrikes, said.max_strikes],
+    ["max_empty_rounds", found.maxEmptyRounds, said.max_empty_rounds],
+    ["max_voids", found.maxVoids, said.max_voids],
     ["slash_bps", found.slashBps, said.slash_bps],
     ["gram_verifier", found.gramVerifier, said.gram_verifier],
     ["gram_key", found.gramKey, said.gram_key],
@@ -110,85 +126,107 @@ function differing(pairs: [string, unknown, unknown][]): string[] {
     .map(([name, chain, node]) => `${name} is ${chain} on the chain, ${node} for the node`);
 }
 
-async function state(client: Client, { node, job }: Facts): Promise<[string, string[]]> {
-  const { abi, address } = read(client, node);
-  const found = await readContract(client, { abi, address, functionName: "job", args: [BigInt(job.summary.job_id)] });
-  const { summary } = job;
-  const detail = `${STATES[found.state]}, round ${found.round}`;
+async function state(client: Client, { node, job, trainers }: Facts): Promise<[string, string[]]> {
+  const found = await onChain(client, node, job);
+  const { summary, terms } = job;
+  const over = isOver(summary.state);
+  const settled = BigInt(found.settled);
+  const burnt = found.disputedSum || found.disputedRows;
+  const fees = burnt ? 0n : BigInt(terms.fee) * (over ? BigInt(found.owed) : settled);
+  const claimed = maskOf(trainers.filter((trainer) => trainer.claimed));
+  const since = job.takeovers.at(-1)?.round ?? 0;
+  const ownRows = job.rows_disputes.filter(({ round }) => round === 0 || round >= since);
+  const delivering = summary.state === "running" && found.delivering;
+  const disputing = over ? [] : job.disputes.filter((dispute) => dispute.stands);
   return [
-    detail,
+    `${STATES[found.state]}, round ${found.round}, ${plural(found.settled, "round")} settled`,
     differing([
       ["owner", found.owner, summary.owner],
       ["state", STATES[found.state], summary.state],
+      ["outcome", summary.state === "confirming" ? STATES[found.outcome] : null, job.outcome],
       ["round", found.round, summary.round],
+      ["settled", found.settled, job.settled],
       ["escrow", found.escrow, job.escrow],
-      ["carry", found.carry, job.carry],
+      ["pot", potOf(found, job), job.pot],
+      ["fees", fees, job.fees],
       ["key_published", found.keyPublished, job.key_published],
       ["aggregator", found.aggregator, summary.aggregator ?? ZERO_ADDRESS],
-      ["taken_over", found.takenOver, job.takeovers.length > 0],
-      ["fee_due", found.feeDue, job.fee_due],
-      ["disputed", found.disputed, maskOf(job)],
+      ["taken_over_in", found.takenOverIn, since],
+      ["end_asked", found.endAsked, job.end_asked],
+      ["voids", found.voids, job.voids],
+      ["delivering", delivering, job.delivering],
+      ["undelivered", delivering ? slotsOf(found.undelivered) : [], job.undelivered],
+      ["disputed_sum", found.disputedSum, job.disputed_sum],
+      ["disputed_rows", found.disputedRows, job.disputed_rows],
+      ["rows_disputed", found.rowsDisputed, maskOf(job.rows_disputes)],
+      ["own_rows_disputed", found.ownRowsDisputed, maskOf(ownRows)],
+      ["revealed", found.revealed, job.reveals.length > 0],
+      ["startable_from", summary.state === "open" ? found.submitBy || null : null, summary.startable_from],
+      ["reveal_by", summary.state === "confirming" ? found.settleBy || null : null, job.reveal_by],
+      ["disputed", found.disputed, maskOf(disputing)],
+      ["claimed", found.claimed, claimed],
     ]),
   ];
 }
 
-/** Slots whose disputes stand; the contract forgets them with the job's end. */
-function maskOf({ summary, disputes }: JobDetail): number {
-  if (isOver(summary.state)) return 0;
-  return disputes.reduce((mask, { slot, stands }) => (stands ? (mask | (1 << slot)) >>> 0 : mask), 0);
+function onChain(client: Client, node: NodeFacts, job: JobDetail) {
+  const { abi, address } = read(client, node);
+  return readContract(client, { abi, address, functionName: "job", args: [BigInt(job.summary.job_id)] });
 }
 
+/** What the members divide by the chain's word: before the end, if that were now. */
+function potOf(found: Awaited<ReturnType<typeof onChain>>, { summary, terms }: JobDetail): bigint {
+  return found.pot + (isOver(summary.state) ? 0n : BigInt(terms.reward) * BigInt(found.settled));
+}
+
+const maskOf = (seats: { slot: number }[]) => seats.reduce((mask, { slot }) => (mask | (1 << slot)) >>> 0, 0);
+const slotsOf = (mask: number) => Array.from({ length: 32 }, (_, slot) => slot).filter((slot) => (mask >>> slot) & 1);
+
+/** Of a job that has not started, who holds a seat; else its members, whether they are still there or not. */
 async function seats(client: Client, { node, job, trainers }: Facts): Promise<[string, string[]]> {
   const { abi, address } = read(client, node);
-  const active = trainers.filter((trainer) => trainer.status === "active");
+  const { members, settled } = await onChain(client, node, job);
+  const known = trainers.filter((trainer) =>
+    job.summary.state === "open" ? trainer.status === "active" : trainer.member,
+  );
   const problems: string[] = [];
-  for (const trainer of active) {
-    const found = await readContract(client, {
-      abi,
-      address,
-      functionName: "trainer",
-      args: [BigInt(job.summary.job_id), trainer.slot],
-    });
+  if (job.summary.state !== "open")
+    problems.push(...differing([["members", slotsOf(members), known.map((each) => each.slot).sort((a, b) => a - b)]]));
+  for (const trainer of known) {
+    const args = [BigInt(job.summary.job_id), trainer.slot] as const;
+    const found = await readContract(client, { abi, address, functionName: "trainer", args });
+    const there = trainer.status === "active" || trainer.status === "finished";
+    const of = (name: string) => `${name} of seat ${trainer.slot}`;
     problems.push(
       ...differing([
-        [`operator of seat ${trainer.slot}`, found.operator, trainer.operator],
-        [`payee of seat ${trainer.slot}`, found.payee, trainer.payee],
+        [of("operator"), found.operator, trainer.operator],
+        [of("payee"), found.payee, trainer.payee],
+        [of("balance"), found.balance, trainer.balance],
+        [of("opened"), there ? settled - found.absences : found.opened, trainer.opened],
+        [of("strikes"), found.strikes, trainer.strikes],
+        [of("missed"), found.missed, trainer.missed],
+        [of("staked"), found.staked, trainer.staked],
       ]),
     );
   }
   return [
-    active.length ? `${active.length} seats are held as the node says` : "no seat is taken at the moment",
+    known.length
+      ? `${plural(known.length, "seat is", "seats are")} as the node says`
+      : "no seat is taken at the moment",
     problems,
   ];
 }
 
-type Settled = {
-  round: number;
-  selected: number[];
-  weights: readonly bigint[];
-  pot: bigint;
-  paid: { payee: Hex; amount: bigint }[];
-};
+// ---------------------------------------------------------------- what rounds brought, and how the pot is divided
 
-/** What the market's own events of a settling transaction say. */
-async function settlement(client: Client, { node, job }: Facts, entry: RoundSummary): Promise<Settled | null> {
-  const receipt = await getTransactionReceipt(client, { hash: entry.transaction as Hex });
-  if (receipt.status !== "success") return null;
-  let found: Settled | null = null;
-  for (const log of receipt.logs) {
-    if (!isAddressEqual(log.address, node.market as Hex)) continue;
-    const event = decoded(log.data, log.topics);
-    if (!event || event.args.jobId !== BigInt(job.summary.job_id)) continue;
-    if (event.eventName === "RoundSettled") {
-      const { settlement, pot, round } = event.args;
-      const selected = Array.from({ length: 32 }, (_, slot) => slot).filter(
-        (slot) => (settlement.selected >>> slot) & 1,
-      );
-      found = { round, selected, weights: settlement.weights, pot, paid: [] };
-    } else if (found && event.args.reason === PAY)
-      found.paid.push({ payee: getAddress(event.args.payee), amount: event.args.amount });
-  }
-  return found;
+/** The market's own events of this job in a transaction; none where it failed. */
+async function eventsOf(client: Client, { node, job }: Facts, hash: Hex) {
+  const receipt = await getTransactionReceipt(client, { hash });
+  if (receipt.status !== "success") return [];
+  return receipt.logs.flatMap((log) => {
+    const event = isAddressEqual(log.address, node.market as Hex) ? decoded(log.data, log.topics) : null;
+    return event?.args.jobId === BigInt(job.summary.job_id) ? [event] : [];
+  });
 }
 
 function decoded(data: Hex, topics: [Hex, ...Hex[]] | []) {
@@ -199,39 +237,190 @@ function decoded(data: Hex, topics: [Hex, ...Hex[]] | []) {
   }
 }
 
-const settled = ({ rounds }: Facts) => rounds.filter((entry) => entry.status === "settled");
+/** How many of so many updates may be left out as unopened: f, and less than a third. */
+function mostUnopened(submitted: number, { max_faulty }: Terms): number {
+  return Math.min(max_faulty, Math.floor(Math.max(0, submitted - 1) / 3));
+}
 
-async function pays(client: Client, facts: Facts): Promise<[string, string[]]> {
+/** The voids of each round with what was delivered after them: by the chain's events, and as the rules have it. */
+async function voids(client: Client, facts: Facts): Promise<[string, string[]]> {
+  const { job } = facts;
+  const found = await onChain(client, facts.node, job);
   const problems: string[] = [];
-  let checked = 0;
-  for (const entry of settled(facts)) {
-    const found = await settlement(client, facts, entry);
-    if (!found || found.round !== entry.round) {
+  let [asked, delivered] = [0, 0];
+  for (const { round, submitted, undelivered, voids } of facts.rounds) {
+    const since = job.takeovers.filter((takeover) => takeover.round === round).at(-1)?.timestamp ?? 0;
+    const late = new Set<number>();
+    for (const each of voids) {
+      const said = await eventsOf(client, facts, each.transaction as Hex);
+      const mask = maskOf(each.unopened.map((slot) => ({ slot })));
+      const [by, until] = [each.deliver_by ?? 0, each.settle_by ?? 0];
+      const so = said.some(
+        ({ eventName: name, args }) =>
+          name === "RoundVoided" &&
+          args.round === round &&
+          args.unopened === mask &&
+          args.deliverBy === by &&
+          args.settleBy === until,
+      );
+      if (!so) problems.push(`the transaction of a void of round ${round} says something else`);
+      asked += by ? 1 : 0;
+      // What an aggregator that failed has asked for counts no more: the round was submitted anew.
+      const counts = each.timestamp >= since;
+      const judged = [...new Set([...submitted, ...undelivered])].filter((slot) => !late.has(slot));
+      const most = mostUnopened(judged.length, job.terms);
+      if (counts && each.unopened.length <= most)
+        problems.push(
+          `round ${round} was void with ${plural(each.unopened.length, "unopened update")}, and ${most} may be left out`,
+        );
+      if (counts && by) for (const slot of each.unopened) late.add(slot);
+      for (const { slot, cid, transaction } of each.delivered) {
+        const events = await eventsOf(client, facts, transaction as Hex);
+        const told = events.some(
+          ({ eventName: name, args }) =>
+            name === "Redelivered" && args.round === round && args.slot === slot && args.cid === cid,
+        );
+        if (!told || (counts && !late.delete(slot)))
+          problems.push(`seat ${slot} did not deliver again in round ${round}, though the node says so`);
+        delivered += 1;
+      }
+    }
+    const order = [...late].sort((a, b) => a - b);
+    problems.push(...differing([[`seats that did not deliver again in round ${round}`, order, undelivered]]));
+    for (const slot of order)
+      if (submitted.includes(slot))
+        problems.push(`seat ${slot} was judged in round ${round}, but has not delivered again`);
+  }
+  problems.push(...differing([["voids of all rounds", found.voids, asked]]));
+  const detail = `${plural(asked, "void")}, ${plural(delivered, "update")} delivered again`;
+  return [asked ? detail : "no round was void", problems];
+}
+
+const settledOf = ({ rounds }: Facts) => rounds.filter((entry) => entry.status === "settled");
+
+type Seat = Held & { strikes: number };
+type Replayed = { held: Map<number, Seat>; problems: string[] };
+
+/** By slot, balance, rounds opened and strikes, from the settlements alone. */
+async function replayed(client: Client, facts: Facts): Promise<Replayed> {
+  const held = new Map<number, Seat>();
+  const problems: string[] = [];
+  for (const entry of settledOf(facts)) {
+    const events = await eventsOf(client, facts, entry.transaction as Hex);
+    const found = events.find((event) => event.eventName === "RoundSettled");
+    if (found?.eventName !== "RoundSettled" || found.args.round !== entry.round) {
       problems.push(`the transaction of round ${entry.round} did not settle it`);
       continue;
     }
-    const total = found.weights.reduce((sum, weight) => sum + weight, 0n);
-    const due = found.weights.map((weight) => payOf(found.pot, weight, total)).filter((amount) => amount > 0n);
-    const paid = found.paid.map((each) => each.amount);
-    if (due.join() !== paid.join())
-      problems.push(`round ${entry.round} paid ${paid.join(", ")}, its weights give ${due.join(", ")}`);
-    checked += due.length;
+    const { submitted, settlement } = found.args;
+    const selected = slotsOf(settlement.selected);
+    const gains = gainsOf(facts.job.terms, entry.round, settlement.scores, settlement.rowExponent);
+    problems.push(
+      ...differing([
+        [`submitted seats of round ${entry.round}`, slotsOf(submitted), entry.submitted],
+        [`unopened seats of round ${entry.round}`, slotsOf(settlement.unopened), entry.unopened],
+        [`selected seats of round ${entry.round}`, selected, entry.selected],
+        [`struck seats of round ${entry.round}`, slotsOf(settlement.struck), entry.struck],
+        [`gains of round ${entry.round}`, gains, entry.gains],
+      ]),
+    );
+    const left = slotsOf(settlement.unopened).length;
+    const most = mostUnopened(slotsOf(submitted).length, facts.job.terms);
+    if (left > most)
+      problems.push(`round ${entry.round} leaves out ${plural(left, "unopened update")}, and ${most} may be`);
+    for (const slot of slotsOf((submitted & ~settlement.unopened) >>> 0)) {
+      const { balance, opened, strikes } = held.get(slot) ?? NOTHING;
+      held.set(slot, {
+        balance: balance + (gains[selected.indexOf(slot)] ?? 0n),
+        opened: opened + 1,
+        strikes: strikes + ((settlement.struck >>> slot) & 1),
+      });
+    }
   }
-  return [`${checked} payments of ${settled(facts).length} rounds recomputed to the unit`, problems];
+  return { held, problems };
 }
 
-async function complete(client: Client, facts: Facts): Promise<[string, string[]]> {
-  const problems: string[] = [];
-  for (const entry of settled(facts)) {
-    const found = await settlement(client, facts, entry);
-    const key = (payee: string, amount: bigint | string) => `${payee.toLowerCase()} ${amount}`;
-    const chain = (found?.paid ?? []).map((each) => key(each.payee, each.amount)).sort();
-    const node = facts.payouts
-      .filter((each) => each.reason === "pay" && each.transaction === entry.transaction)
-      .map((each) => key(each.payee, each.amount))
-      .sort();
-    if (chain.join() !== node.join())
-      problems.push(`round ${entry.round}: the node tells of other payments than the chain`);
+const membersOf = ({ trainers }: Facts) => trainers.filter((trainer) => trainer.member);
+const NOTHING: Seat = { balance: 0n, opened: 0, strikes: 0 };
+
+function balances(facts: Facts, { held, problems: before }: Replayed): [string, string[]] {
+  const problems = [...before];
+  const members = membersOf(facts);
+  for (const { slot, balance, opened } of members) {
+    const own = held.get(slot) ?? NOTHING;
+    const pairs: [string, unknown, unknown][] = [
+      [`balance of seat ${slot}`, own.balance, balance],
+      [`rounds opened by seat ${slot}`, own.opened, opened],
+    ];
+    problems.push(...differing(pairs));
   }
-  return [`the payments of ${settled(facts).length} rounds are those of the chain's events`, problems];
+  const stray = [...held.keys()].filter((slot) => !members.some((member) => member.slot === slot));
+  for (const slot of stray) problems.push(`seat ${slot} has rounds, but the node knows no member there`);
+  const rounds = plural(settledOf(facts).length, "settled round");
+  return [`${plural(members.length, "balance")} added up from the scores of ${rounds}, to the unit`, problems];
+}
+
+type Divided = {
+  pot: bigint;
+  pays: Map<number, bigint>;
+  disputed: boolean;
+  claimed: number[];
+  held: Map<number, Seat>;
+};
+
+/** What each member gets: by slot, from the settlements and the chain's pot alone. */
+async function divided(client: Client, facts: Facts, { held }: Replayed): Promise<Divided> {
+  const found = await onChain(client, facts.node, facts.job);
+  const pot = potOf(found, facts.job);
+  const slots = slotsOf(found.members);
+  const pays = divide(
+    pot,
+    slots.map((slot) => held.get(slot) ?? NOTHING),
+    found.disputedRows,
+  );
+  const bySlot = new Map(slots.map((slot, at) => [slot, pays[at] ?? 0n]));
+  return { pot, pays: bySlot, disputed: found.disputedRows, claimed: slotsOf(found.claimed), held };
+}
+
+function division({ pot, pays, disputed }: Divided, facts: Facts): [string, string[]] {
+  const problems = membersOf(facts).flatMap(({ slot, pay }) =>
+    differing([[`pay of seat ${slot}`, pays.get(slot), pay]]),
+  );
+  const what = isOver(facts.job.summary.state) ? "the pot" : "the pot so far";
+  const by = disputed ? "the lesser of points and rounds opened" : "points";
+  return [`${what}, ${pot}, divided by ${by} among ${plural(pays.size, "member")}, to the unit`, problems];
+}
+
+/** What a claim takes of a stake that was still held, in all `stake`. */
+function slashOf({ max_strikes, slash_bps }: Terms, stake: bigint, strikes: number): bigint {
+  return strikes >= max_strikes ? (stake * BigInt(slash_bps)) / 10_000n : 0n;
+}
+
+async function claims(client: Client, facts: Facts, { pays, claimed, held }: Divided): Promise<[string, string[]]> {
+  const told = facts.payouts.filter((each) => each.reason === "pay");
+  const problems: string[] = [];
+  const key = (payee: string, amount: bigint | string) => `${payee.toLowerCase()} ${amount}`;
+  const credited: string[] = [];
+  const seen = new Set<number>();
+  for (const hash of new Set(told.map((each) => each.transaction))) {
+    for (const event of await eventsOf(client, facts, hash as Hex)) {
+      if (event.eventName === "Credited" && event.args.reason === PAY)
+        credited.push(key(event.args.payee, event.args.amount));
+      if (event.eventName !== "Claimed") continue;
+      const { slot, pay, stake, slashed } = event.args;
+      seen.add(slot);
+      const { strikes } = held.get(slot) ?? NOTHING;
+      problems.push(
+        ...differing([
+          [`pay claimed for seat ${slot}`, pay, pays.get(slot)],
+          [`slash of seat ${slot}`, slashed, slashOf(facts.job.terms, stake + slashed, strikes)],
+        ]),
+      );
+    }
+  }
+  const known = told.map((each) => key(each.payee, each.amount)).sort();
+  if (credited.sort().join() !== known.join()) problems.push("the node tells of other payments than the chain");
+  for (const slot of claimed)
+    if ((pays.get(slot) ?? 0n) > 0n && !seen.has(slot)) problems.push(`the node does not show the pay of seat ${slot}`);
+  return [`${plural(seen.size, "payment")} that ${seen.size === 1 ? "was" : "were"} claimed, to the unit`, problems];
 }

@@ -1,14 +1,21 @@
 import { render } from "preact";
 import { App } from "./app";
 import { startEvents } from "./live/events";
-import { takeToken } from "./live/token";
+import { shareToken, takeToken } from "./live/token";
+import { startRouting } from "./router";
 import "./style.css";
+import { followSent } from "./wallet/outcome";
 import { discover } from "./wallet/providers";
+import { shareSent } from "./wallet/sent";
 import { reconnect } from "./wallet/wallet";
 
-takeToken(location, history, sessionStorage);
+const fresh = takeToken(location, history, sessionStorage);
+shareToken(new BroadcastChannel("merit.token"), sessionStorage, fresh, document);
+shareSent(window);
 discover(window);
 reconnect();
+startRouting();
 startEvents();
+followSent();
 const root = document.getElementById("app");
 if (root) render(<App />, root);

@@ -1,9 +1,10 @@
-/** History routing: the node serves the page for every path that is not the API's. */
+/** History routing: the node serves the page for every path that is not the API's. A way back leads to where one was:
+ * each entry of the history remembers how far it was scrolled, and filters are in the address. */
 import type { ComponentChildren } from "preact";
 import { store, useStore } from "./live/store";
 
 export type Route =
-  | { page: "market" | "create" | "trainers" }
+  | { page: "market" | "create" | "trainers" | "node" }
   | { page: "job" | "join"; jobId: number }
   | { page: "pay"; payee: string | null }
   | { page: "audit"; jobId: number | null }
@@ -20,21 +21,83 @@ export function routeOf(path: string): Route {
   const hash = /^\/tx\/(0x[0-9a-fA-F]{64})$/.exec(path)?.[1];
   if (hash) return { page: "transaction", hash };
   if (path === "/" || path === "") return { page: "market" };
-  if (/^\/create\/?$/.test(path)) return { page: "create" };
-  if (/^\/trainers\/?$/.test(path)) return { page: "trainers" };
+  const plain = /^\/(create|trainers|node)\/?$/.exec(path)?.[1];
+  if (plain) return { page: plain as "create" | "trainers" | "node" };
   return { page: "missing" };
 }
 
 const path = store(location.pathname);
-addEventListener("popstate", () => path.set(location.pathname));
+const query = store(location.search);
+
+function follow(): void {
+  query.set(location.search);
+  path.set(location.pathname);
+}
+
+const SCROLL_MS = 200;
+const RESTORE_MS = 3000;
+
+/** Scrolls as soon as the page is long enough; whoever scrolls meanwhile is let be. */
+function restore(top: number): void {
+  if (top === 0) {
+    scrollTo(0, 0);
+    return;
+  }
+  const end = Date.now() + RESTORE_MS;
+  const stop = new AbortController();
+  for (const what of ["wheel", "touchstart", "keydown", "pointerdown"])
+    addEventListener(what, () => stop.abort(), { signal: stop.signal });
+  const look = () => {
+    if (stop.signal.aborted) return;
+    const there = document.documentElement.scrollHeight >= top + innerHeight;
+    if (there || Date.now() > end) {
+      stop.abort();
+      scrollTo(0, top);
+    } else requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+}
+
+const keepScroll = () => history.replaceState({ ...history.state, scroll: Math.round(scrollY) }, "");
+
+/** Called once, at the start. */
+export function startRouting(): void {
+  history.scrollRestoration = "manual";
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  addEventListener("scroll", () => {
+    clearTimeout(timer);
+    timer = setTimeout(keepScroll, SCROLL_MS);
+  });
+  addEventListener("popstate", (event) => {
+    clearTimeout(timer);
+    follow();
+    restore(Number(event.state?.scroll) || 0);
+  });
+  restore(Number(history.state?.scroll) || 0);
+}
 
 export function usePath(): string {
   return useStore(path);
 }
 
+/** The part of the address behind "?". */
+export function useQuery(): string {
+  return useStore(query);
+}
+
+/** Changes that part only; it makes no new entry in the history. Empty values are left out. */
+export function setQuery(values: Record<string, string>): void {
+  const given = new URLSearchParams(Object.entries(values).filter(([, value]) => value !== "")).toString();
+  history.replaceState(history.state, "", location.pathname + (given && `?${given}`));
+  follow();
+}
+
 export function go(to: string): void {
-  if (to !== location.pathname) history.pushState(null, "", to);
-  path.set(to.split("?")[0] ?? to);
+  if (to !== location.pathname + location.search) {
+    keepScroll();
+    history.pushState(null, "", to);
+  }
+  follow();
   scrollTo(0, 0);
   // The next page's heading takes the focus, so that a screen reader says where one is.
   requestAnimationFrame(() => document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true }));

@@ -7,32 +7,21 @@ import type { JobDetail, OwnPart } from "../src/live/api";
 import { node } from "../src/live/node";
 import { HandOver } from "../src/pages/hand-over";
 import { wallet } from "../src/wallet/wallet";
+import { connect } from "./confirming-wallet";
 
 const OWNER = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8" as const;
 const MARKET = "0x5FbDB2315678afecb367f032d93F642f64180aa3" as const;
 const detail = { summary: { job_id: 7, owner: OWNER } } as JobDetail;
-const asked: OwnPart = { owner: false, job_key: true, validation: true, can_reveal: false, can_hand_over: true };
-const receipt = { status: "0x1", gasUsed: "0x5208", effectiveGasPrice: "0x1", blockNumber: "0x1", logs: [] };
+const asked: OwnPart = {
+  owner: false,
+  job_key: true,
+  validation: true,
+  can_reveal: false,
+  can_reveal_to_members: false,
+  can_hand_over: true,
+};
 let sent: { data: Hex; to: Hex }[] = [];
 let after = vi.fn();
-
-/** A wallet that confirms whatever it is asked. */
-function connected(account: Hex) {
-  const answers: Record<string, unknown> = {
-    eth_chainId: "0x7a69",
-    eth_getBalance: "0xde0b6b3a7640000",
-    eth_call: "0x",
-    eth_estimateGas: "0x5208",
-    eth_gasPrice: "0x1",
-    eth_sendTransaction: `0x${"ab".repeat(32)}`,
-    eth_getTransactionReceipt: receipt,
-  };
-  const request = async ({ method, params }: { method: string; params?: unknown }) => {
-    if (method === "eth_sendTransaction") sent.push((params as { data: Hex; to: Hex }[])[0] as { data: Hex; to: Hex });
-    return answers[method];
-  };
-  wallet.set({ id: "test", name: "Test", provider: { request }, account, chainId: 31337 });
-}
 
 function prepared(jobId: bigint) {
   const data = encodeFunctionData({ abi: marketAbi, functionName: "handOver", args: [jobId, "bafy"] });
@@ -51,7 +40,7 @@ function show(part: OwnPart): HTMLElement {
 beforeEach(() => {
   sent = [];
   after = vi.fn();
-  connected(OWNER);
+  connect(OWNER, sent);
   node.set({ chain_id: 31337, market: MARKET, rpc: null } as NonNullable<ReturnType<typeof node.get>>);
 });
 
@@ -92,7 +81,7 @@ describe("an aggregator that has taken over", () => {
   ])("is not shown %s", (_, part) => expect(show(part).textContent).toBe(""));
 
   test("is given nothing by another account than the owner's", () => {
-    connected(MARKET);
+    connect(MARKET, sent);
     const place = show(asked);
     expect(place.textContent).toContain("switch your wallet to the owner's account");
     expect(place.querySelector("button")).toBeNull();

@@ -1,19 +1,19 @@
 import { describe, expect, test } from "vitest";
 import { marketAbi } from "../src/generated/market";
 import { escrowOf, formatAmount, formatNumber, parseAmount, SMALLEST, share, shortAmount } from "../src/text/amounts";
-import { circuitSeats, costOf, DEFAULTS, documentOf, mistakesOf } from "../src/text/draft";
+import { circuitSeats, costOf, DEFAULTS, documentOf, mistakesOf, moneyOf } from "../src/text/draft";
 import { knownErrors, SENTENCES, sentenceOf } from "../src/text/errors";
 import { countdown, duration, elapsed, parseDuration, parseWait, plainDuration } from "../src/text/time";
 
-const plain = (text: string) => text.replace(/[\u00a0\u202f]/g, " ");
+const plain = (text: string) => text.replace(/\u00a0/g, " ");
 
 describe("amounts", () => {
   test.each([
     [0n, "0 ether"],
     [1n, "0.000000000000000001 ether"],
     [600_000_000_000_000_000n, "0.6 ether"],
-    [1_234_567n * 10n ** 18n + 5n, "1 234 567.000000000000000005 ether"],
-    [2n ** 128n - 1n, "340 282 366 920 938 463 463.374607431768211455 ether"],
+    [1_234_567n * 10n ** 18n + 5n, "1,234,567.000000000000000005 ether"],
+    [2n ** 128n - 1n, "340,282,366,920,938,463,463.374607431768211455 ether"],
   ])("%s is written exactly", (wei, text) => {
     expect(plain(formatAmount(wei))).toBe(text);
   });
@@ -26,13 +26,13 @@ describe("amounts", () => {
   });
 
   test("a token without known decimals is shown in its smallest unit", () => {
-    expect(plain(formatAmount(1234567n, { symbol: "smallest units", decimals: 0 }))).toBe("1 234 567 smallest units");
+    expect(plain(formatAmount(1234567n, { symbol: "units", decimals: 0 }))).toBe("1,234,567 units");
   });
 
   test.each(["0.6", "1", "340282366920938463463.374607431768211455", "0.000000000000000001"])(
     "%s survives reading and writing",
     (text) => {
-      expect(formatNumber(parseAmount(text) ?? -1n, 18).replaceAll("\u202f", "")).toBe(text);
+      expect(formatNumber(parseAmount(text) ?? -1n, 18).replaceAll(",", "")).toBe(text);
     },
   );
 
@@ -132,6 +132,16 @@ describe("contract errors", () => {
     expect(sentenceOf("NotTakeable", { jobId: 1n, takeableAfter: 5, takeableUntil: 9 })).toContain("until");
   });
 
+  test("how many unopened submissions are left out, and from how many on a round is void, is said", () => {
+    const values = { jobId: 1n, unopened: 2n, most: 1n };
+    expect(sentenceOf("TooManyUnopened", values)).toBe(
+      "The settlement calls 2 submissions unopened; at most 1 may be.",
+    );
+    expect(sentenceOf("NotVoidable", { ...values, unopened: 1n })).toBe(
+      "A round of job 1 is not void with 1 unopened submissions: 1 may be left out.",
+    );
+  });
+
   test("an error that nobody knows is named, not hidden", () => {
     expect(sentenceOf("Surprise", {})).toContain("Surprise");
   });
@@ -143,27 +153,57 @@ describe("contract errors", () => {
 });
 
 describe("a job's form", () => {
-  test("its defaults are without mistakes, and cost 5 × 0.62", () => {
+  test("its defaults are without mistakes, and cost 5 × 0.63", () => {
     expect(mistakesOf(DEFAULTS)).toEqual({});
-    expect(costOf(DEFAULTS)).toBe(3_100_000_000_000_000_000n);
+    expect(costOf(DEFAULTS)).toBe(3_150_000_000_000_000_000n);
+  });
+
+  // As tests/unit/test_spec.py has it of the job file.
+  test.each([
+    [0, 3, 200n, 3000n, 30n],
+    [1, 5, 120n, 4000n, 40n],
+    [2, 8, 75n, 3600n, 36n],
+    [0, 1, 600n, 6000n, 60n],
+    [0, 2, 300n, 6000n, 60n],
+    [0, 32, 19n, 600n, 6n],
+  ])("stake, bond and fee follow from the reward: f = %s of %s", (faulty, trainers, stake, bond, fee) => {
+    const draft = { ...DEFAULTS, reward: "600", rounds: "10", maxTrainers: "32" };
+    const money = moneyOf({ ...draft, maxFaulty: `${faulty}`, minTrainers: `${trainers}` }, SMALLEST);
+    expect(money).toEqual({ reward: 600n, stake, bond, fee });
+  });
+
+  test("an amount that is given is taken, zero too", () => {
+    const given = { ...DEFAULTS, stake: "0", bond: "0", fee: "0.5" };
+    expect(moneyOf(given)).toMatchObject({ stake: 0n, bond: 0n, fee: 500_000_000_000_000_000n });
+    expect(Object.keys(mistakesOf({ ...DEFAULTS, bond: "much" }))).toEqual(["bond"]);
   });
 
   test("amounts reach the job file exactly, as whole smallest units", () => {
-    const { market } = documentOf({ ...DEFAULTS, reward: "0.000000000000000001" }) as {
+    const { market } = documentOf({ ...DEFAULTS, reward: "0.000000000000000003" }) as {
       market: Record<string, unknown>;
     };
-    expect(market.reward).toBe("1 wei");
+    expect(market.reward).toBe("3 wei");
   });
 
   test.each([
     ["rounds", "0"],
     ["reward", "0"],
     ["reward", "1e3"],
+    ["reward", "0.000000000000000002"],
+    ["fee", "-1"],
     ["minTrainers", "9"],
     ["maxFaulty", "8"],
+    ["maxFaulty", "1"],
+    ["maxFaulty", "-1"],
+    ["maxFaulty", "one"],
     ["submitWindow", "soon"],
     ["takeoverWindow", "later"],
     ["takeoverWindow", ""],
+    ["confirmWindow", "0"],
+    ["confirmWindow", ""],
+    ["minRounds", "0"],
+    ["minRounds", "6"],
+    ["minRounds", "all"],
     ["learningRate", "fast"],
     ["token", "0x12"],
     ["name", " "],
@@ -172,16 +212,48 @@ describe("a job's form", () => {
     expect(Object.keys(mistakesOf({ ...DEFAULTS, [field]: value }))).toContain(field);
   });
 
+  test("faulty trainers take 2f + 3 others to start, of at most 32 seats", () => {
+    const seats = (maxFaulty: number, minTrainers: number) =>
+      mistakesOf({ ...DEFAULTS, maxTrainers: "32", minTrainers: `${minTrainers}`, maxFaulty: `${maxFaulty}` });
+    expect([seats(0, 1), seats(1, 5), seats(2, 7), seats(14, 31)]).toEqual([{}, {}, {}, {}]);
+    expect(seats(1, 4)).toEqual({ maxFaulty: "With so many faulty trainers a job needs 5 or more to start." });
+    expect(Object.keys(seats(14, 30))).toEqual(["maxFaulty"]);
+    expect(seats(15, 32)).toEqual({ maxFaulty: "Give 0 to 14 trainers." });
+  });
+
+  test("updates that do not open are delivered again three times at most, as the job file says", () => {
+    expect(documentOf(DEFAULTS).market).toMatchObject({ max_faulty: 0, max_voids: 3 });
+  });
+
   test("there is no takeover window unless the owner wants one, which reaches the job file in seconds", () => {
     expect(documentOf(DEFAULTS).market).toMatchObject({ takeover_window: 0 });
     expect(documentOf({ ...DEFAULTS, takeoverWindow: "2 h" }).market).toMatchObject({ takeover_window: 7200 });
   });
 
+  test("validation data are revealed to members for half of the confirm window, unless the owner wants it otherwise", () => {
+    const draft = { ...DEFAULTS, validation: "digits", aggregator: `0x${"ab".repeat(20)}` };
+    const revealed = (part: Partial<typeof draft>) => documentOf({ ...draft, ...part }).market;
+    expect(revealed({})).toMatchObject({ start_delay: 60, confirm_window: 600, reveal_window: 300 });
+    expect(revealed({ revealWindow: "2 min", startDelay: "0" })).toMatchObject({ start_delay: 0, reveal_window: 120 });
+    expect(revealed({ revealWindow: "never" })).toMatchObject({ reveal_window: 0 });
+    expect(revealed({ validation: "" })).not.toHaveProperty("reveal_window");
+    for (const revealWindow of ["10 min", "0", "soon"])
+      expect(Object.keys(mistakesOf({ ...draft, revealWindow }))).toContain("revealWindow");
+    expect(Object.keys(mistakesOf({ ...draft, startDelay: "soon" }))).toContain("startDelay");
+  });
+
+  test("a job can be ended early only where its owner says from which round on", () => {
+    expect(documentOf(DEFAULTS).market).toMatchObject({ rounds: 5, min_rounds: 5, confirm_window: 600 });
+    const market = documentOf({ ...DEFAULTS, minRounds: "2", confirmWindow: "1 d" }).market;
+    expect(market).toMatchObject({ min_rounds: 2, confirm_window: 86_400 });
+    expect(mistakesOf({ ...DEFAULTS, minRounds: "5" })).toEqual({});
+  });
+
   test("a token's amounts are read with its own decimals, and without them only as whole units", () => {
     const token = { symbol: "USDC", decimals: 6 };
     const draft = { ...DEFAULTS, token: `0x${"ab".repeat(20)}` };
-    expect(costOf(draft, token)).toBe(3_100_000n);
-    expect(documentOf(draft, token).market).toMatchObject({ reward: "600000 wei", fee: "20000 wei" });
+    expect(costOf(draft, token)).toBe(3_150_000n);
+    expect(documentOf(draft, token).market).toMatchObject({ reward: "600000", fee: "30000" });
     expect(Object.keys(mistakesOf({ ...draft, reward: "0.0000001" }, token))).toContain("reward");
     expect(costOf(draft, SMALLEST)).toBeNull();
     expect(Object.keys(mistakesOf(draft, SMALLEST))).toContain("reward");

@@ -7,10 +7,10 @@ import type { Provider } from "../src/wallet/providers";
 import { explain, revertData } from "../src/wallet/refusals";
 import { type Call, type Step, send } from "../src/wallet/transaction";
 import { wallet } from "../src/wallet/wallet";
+import { ANSWERS, HASH } from "./confirming-wallet";
 
 const ME = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8" as const;
 const MARKET = "0x5FbDB2315678afecb367f032d93F642f64180aa3" as const;
-const HASH = `0x${"ab".repeat(32)}` as const;
 const FULL = encodeErrorResult({ abi: marketAbi, errorName: "JobFull", args: [7n, 8] });
 const CALL: Call = { to: MARKET, data: "0x", value: 10n };
 const PLACE = { chainId: 31337, rpc: null };
@@ -21,25 +21,10 @@ type Answers = Record<string, unknown | (() => unknown)>;
 /** A wallet that answers by method; an Error is thrown, a function called. */
 function fake(answers: Answers): { provider: Provider; asked: string[] } {
   const asked: string[] = [];
-  const usual: Answers = {
-    eth_chainId: "0x7a69",
-    eth_getBalance: "0xde0b6b3a7640000",
-    eth_call: "0x",
-    eth_estimateGas: "0x5208",
-    eth_gasPrice: "0x1",
-    eth_sendTransaction: HASH,
-    eth_getTransactionReceipt: {
-      status: "0x1",
-      gasUsed: "0x5208",
-      effectiveGasPrice: "0x1",
-      blockNumber: "0x1",
-      logs: [],
-    },
-  };
   const provider: Provider = {
     request: async ({ method }) => {
       asked.push(method);
-      const given = { ...usual, ...answers }[method];
+      const given = { ...ANSWERS, ...answers }[method];
       const answer = typeof given === "function" ? (given as () => unknown)() : given;
       if (answer instanceof Error) throw answer;
       return answer;
@@ -167,9 +152,14 @@ describe("what an owner signs", () => {
     minTrainers: 1,
     maxTrainers: 8,
     maxFaulty: 2,
+    maxVoids: 3,
+    startDelay: 5,
     submitWindow: 1,
     settleWindow: 1,
     takeoverWindow: 0,
+    confirmWindow: 60,
+    revealWindow: 0,
+    minRounds: 3,
     aggregator: ME,
   };
   const terms = {
@@ -180,17 +170,25 @@ describe("what an owner signs", () => {
     bond: 500n,
     aggregator: ME as Hex,
     enrolBy: 1,
+    startDelay: 5,
     submitWindow: 1,
     settleWindow: 1,
     takeoverWindow: 0,
+    confirmWindow: 60,
+    revealWindow: 0,
     rule: 1,
     rounds: 5,
+    minRounds: 3,
+    rate: 2n ** 40n,
+    rateDecay: 2 ** 32,
+    scaleExponent: -15,
     minTrainers: 1,
     maxTrainers: 8,
     maxFaulty: 2,
     maxMissed: 3,
     maxStrikes: 3,
     maxEmptyRounds: 3,
+    maxVoids: 3,
     slashBps: 2000,
     gramVerifier: MARKET as Hex,
     gramKey: HASH as Hex,
@@ -217,8 +215,14 @@ describe("what an owner signs", () => {
     ["another aggregator", [call({ aggregator: MARKET })], "the aggregator"],
     ["fewer rounds", [call({ rounds: 4 })], "the rounds"],
     ["fewer seats", [call({ maxTrainers: 7 })], "the maxTrainers"],
+    ["a job that one void ends", [call({ maxVoids: 0 })], "the maxVoids"],
+    ["another number of faulty trainers", [call({ maxFaulty: 1 })], "the maxFaulty"],
     ["a longer time to settle", [call({ settleWindow: 2 })], "the settleWindow"],
     ["a takeover that the owner did not want", [call({ takeoverWindow: 3600 })], "the takeoverWindow"],
+    ["no delay before the start", [call({ startDelay: 0 })], "the startDelay"],
+    ["another time to reveal", [call({ revealWindow: 9 })], "the revealWindow"],
+    ["a shorter time to confirm", [call({ confirmWindow: 1 })], "the confirmWindow"],
+    ["an earlier end", [call({ minRounds: 1 })], "the minRounds"],
     ["a second call", [call(), call()], "the number of calls"],
     [
       "another function",

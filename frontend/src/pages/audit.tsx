@@ -133,7 +133,7 @@ function Checks({ jobId }: { jobId: number }) {
           payout and follows every <Term word="CID" />. It can take a minute.
         </p>
         <button type="button" onClick={audit} disabled={byNode.state === "running"}>
-          {byNode.state === "running" ? "Checks…" : byNode.state === "idle" ? "Start the audit" : "Audit again"}
+          {byNode.state === "running" ? "Checking…" : byNode.state === "idle" ? "Start the audit" : "Audit again"}
         </button>
         <List run={byNode} />
         {result &&

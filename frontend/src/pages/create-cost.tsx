@@ -4,12 +4,25 @@ import { getAddress, type Hex } from "viem";
 import { ApiError, get, post } from "../live/api";
 import { useNode } from "../live/node";
 import { go, Link } from "../router";
-import { formatAmount, parseAmount, SMALLEST, type Unit, ZERO_ADDRESS } from "../text/amounts";
-import { costOf, type Draft, documentOf, forget, type Mistakes } from "../text/draft";
+import { formatAmount, formatNumber, plural, SMALLEST, type Unit, ZERO_ADDRESS } from "../text/amounts";
+import {
+  costOf,
+  type Draft,
+  documentOf,
+  forget,
+  MAX_VOIDS,
+  type Mistakes,
+  minRoundsOf,
+  moneyOf,
+  revealWindowOf,
+} from "../text/draft";
 import { parseDuration, parseWait } from "../text/time";
+import { Funds } from "../ui/funds";
 import { download, Notice, Term } from "../ui/parts";
+import { CreatedMeanwhile, OpenCreations } from "../ui/sent";
 import { Progress, useTransaction, WalletChooser } from "../ui/wallet";
 import { differences } from "../wallet/creation";
+import { openCreation } from "../wallet/sent";
 
 const WEI: Unit = { symbol: "wei", decimals: 0 };
 
@@ -21,9 +34,12 @@ export function Cost({ draft, mistakes, unit, touch, wallet }: Props) {
   const [problem, setProblem] = useState<string | null>(null);
   const [stage, setStage] = useState<"" | "file" | "prepare" | "sign">("");
   const [what, setWhat] = useState("Done.");
+  const [began] = useState(Date.now);
   const cost = costOf(draft, unit);
+  const money = moneyOf(draft, unit);
   const wrong = Object.values(mistakes);
   const coin = !draft.token;
+  const payer = wallet ?? node?.acts_as?.address;
 
   const guarded = async (next: typeof stage, work: () => Promise<void>) => {
     touch();
@@ -47,29 +63,35 @@ export function Cost({ draft, mistakes, unit, touch, wallet }: Props) {
 
   const create = () =>
     guarded("prepare", async () => {
-      if (!wallet || !node || cost === null) return;
+      if (!wallet || !node || money === null) return;
+      if (openCreation(wallet)) {
+        setProblem("A job of this account is still on its way, as said above. Doing it again would escrow twice.");
+        return;
+      }
+      const { items } = await get("/api/jobs", { sort: "newest", limit: 1 });
       const validation = draft.validation || null;
       const prepared = await post("/api/jobs/prepare", {
         document: documentOf(draft, unit),
         owner: getAddress(wallet),
         validation,
       });
-      const amount = (text: string) => parseAmount(text, unit) ?? 0n;
       const odd = differences(
         prepared.calls,
         {
           token: (draft.token || ZERO_ADDRESS) as Hex,
-          reward: amount(draft.reward),
-          fee: amount(draft.fee),
-          stake: amount(draft.stake),
-          bond: amount(draft.bond),
+          ...money,
           rounds: Number(draft.rounds),
+          minRounds: minRoundsOf(draft),
           minTrainers: Number(draft.minTrainers),
           maxTrainers: Number(draft.maxTrainers),
           maxFaulty: Number(draft.maxFaulty),
+          maxVoids: MAX_VOIDS,
+          startDelay: parseWait(draft.startDelay) ?? 0,
           submitWindow: parseDuration(draft.submitWindow) ?? 0,
           settleWindow: parseDuration(draft.settleWindow) ?? 0,
           takeoverWindow: parseWait(draft.takeoverWindow) ?? 0,
+          confirmWindow: parseDuration(draft.confirmWindow) ?? 0,
+          revealWindow: revealWindowOf(draft) ?? 0,
           aggregator: (draft.aggregator || null) as Hex | null,
         },
         node.market as Hex,
@@ -79,20 +101,22 @@ export function Cost({ draft, mistakes, unit, touch, wallet }: Props) {
         return;
       }
       setStage("sign");
-      for (const call of prepared.calls) {
+      const creation = { cid: prepared.spec_cid, after: items[0]?.job_id ?? 0 };
+      for (const [at, call] of prepared.calls.entries()) {
         setWhat(`${call.text}: done.`);
-        const last = await transaction.run({ to: call.to as Hex, data: call.data as Hex, value: BigInt(call.value) });
+        const creates = at === prepared.calls.length - 1;
+        const text = creates ? `Create the job “${draft.name.trim()}”` : call.text;
+        const sent = { to: call.to as Hex, data: call.data as Hex, value: BigInt(call.value) };
+        const last = await transaction.run(sent, text, creates ? creation : null);
         if (last.at !== "done") return;
-        const log = last.logs.find((each) => each.address.toLowerCase() === node.market.toLowerCase());
-        const jobId = log?.topics[1];
-        if (jobId) await shown(Number(BigInt(jobId)));
+        if (last.job !== null) shown(last.job);
       }
     });
 
   const byNode = () =>
     guarded("prepare", async () => {
       const made = await post("/api/jobs", { document: documentOf(draft, unit), validation: draft.validation || null });
-      await shown(made.job_id);
+      shown(made.job_id);
     });
 
   const working = stage !== "" || transaction.busy;
@@ -102,9 +126,10 @@ export function Cost({ draft, mistakes, unit, touch, wallet }: Props) {
       <p class="total number" role="status">
         {cost === null ? "—" : formatAmount(cost, unit)}
       </p>
-      {cost !== null && (
+      {cost !== null && money && (
         <p class="muted">
-          {draft.rounds} rounds × ({draft.reward} reward + {draft.fee} fee)
+          {plural(BigInt(draft.rounds), "round")} × ({formatNumber(money.reward, unit.decimals)} reward +{" "}
+          {formatNumber(money.fee, unit.decimals)} fee)
           {unit.decimals > 0 && ` = ${formatAmount(cost, coin ? WEI : SMALLEST)}`}. It goes into <Term word="escrow" />,
           and what rounds do not use comes back to you. Your wallet adds the gas.
         </p>
@@ -114,7 +139,18 @@ export function Cost({ draft, mistakes, unit, touch, wallet }: Props) {
           {wrong.length === 1 ? "One field needs" : `${wrong.length} fields need`} a look: {wrong[0]}
         </p>
       )}
+      {!working && <OpenCreations />}
+      <CreatedMeanwhile since={began} />
       <WalletChooser purpose="or let this node's key pay, or download the file for the command line" />
+      {cost !== null && payer && (
+        <Funds
+          account={payer}
+          whose={wallet ? "Your wallet" : "This node's key"}
+          cost={cost}
+          token={draft.token || ZERO_ADDRESS}
+          unit={unit}
+        />
+      )}
       <div class="actions">
         <button type="button" onClick={create} disabled={working || !wallet || !node}>
           {stage === "prepare"
@@ -146,19 +182,7 @@ export function Cost({ draft, mistakes, unit, touch, wallet }: Props) {
   );
 }
 
-async function shown(jobId: number): Promise<void> {
+function shown(jobId: number): void {
   forget();
-  await listed(jobId);
   go(`/job/${jobId}`);
-}
-
-const TRIES = 20;
-
-/** Waits until the node's index has the job, a few seconds at most. */
-async function listed(jobId: number): Promise<void> {
-  for (let tries = 0; tries < TRIES; tries += 1) {
-    const { items } = await get("/api/jobs", { sort: "newest", limit: 1 });
-    if ((items[0]?.job_id ?? 0) >= jobId) return;
-    await new Promise((resolve) => setTimeout(resolve, 500));
-  }
 }

@@ -3,11 +3,21 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useId, useState } from "preact/hooks";
 import { useNode, useToken } from "../live/node";
 import { useUnit } from "../live/unit";
-import { COIN, SMALLEST } from "../text/amounts";
-import { type Draft, isAddress, keep, kept, type Mistakes, mistakesOf } from "../text/draft";
+import { COIN, SMALLEST, shortAmount } from "../text/amounts";
+import {
+  type Draft,
+  isAddress,
+  keep,
+  kept,
+  leastTrainers,
+  type Mistakes,
+  type Money,
+  mistakesOf,
+  moneyOf,
+} from "../text/draft";
 import type { Word } from "../text/glossary";
 import { NoToken } from "../ui/no-token";
-import { Term, Title } from "../ui/parts";
+import { Notice, Term, Title } from "../ui/parts";
 import { useWallet } from "../wallet/wallet";
 import { Cost } from "./create-cost";
 import { Proofs } from "./create-proofs";
@@ -31,10 +41,13 @@ export function Create() {
   useEffect(() => keep(draft), [draft]);
   const told = useUnit(isAddress(draft.token) ? draft.token : undefined);
   const unit = draft.token === "" ? COIN : told === COIN ? SMALLEST : told;
-  const shortUnit = unit === SMALLEST ? "units" : unit.symbol;
   const mistakes = mistakesOf(draft, unit);
   const shown: Mistakes = touched ? mistakes : {};
   const field = { draft, mistakes: shown, change: (part: Partial<Draft>) => setDraft((old) => ({ ...old, ...part })) };
+  const amount = { ...field, unit: unit.unknown ? "units" : unit.symbol, short: true };
+  const money = moneyOf(draft, unit);
+  const empty = (name: keyof Money, what: string) =>
+    draft[name].trim() === "" && money ? `Empty: ${shortAmount(money[name], unit)}, ${what}.` : undefined;
   const image = draft.architecture === "cnn";
   return (
     <>
@@ -102,18 +115,28 @@ export function Create() {
           </fieldset>
           <fieldset>
             <legend>Money</legend>
-            <Field {...field} name="reward" label="Reward a round" unit={shortUnit} short />
+            <Field {...amount} name="reward" label="Reward a round" />
             <Field
-              {...field}
+              {...amount}
               name="fee"
               label="Fee a settled round"
               word="fee"
-              unit={shortUnit}
-              hint="for the aggregator"
-              short
+              hint={empty("fee", "for the aggregator: a tenth of the bond over all rounds")}
             />
-            <Field {...field} name="stake" label="Stake" word="stake" unit={shortUnit} short />
-            <Field {...field} name="bond" label="Bond" word="bond" unit={shortUnit} short />
+            <Field
+              {...amount}
+              name="stake"
+              label="Stake"
+              word="stake"
+              hint={empty("stake", "an equal part of a round's reward")}
+            />
+            <Field
+              {...amount}
+              name="bond"
+              label="Bond"
+              word="bond"
+              hint={empty("bond", "what a league of aggregator and trainers could gain")}
+            />
             <Field
               {...field}
               name="token"
@@ -121,7 +144,7 @@ export function Create() {
               hint={
                 draft.token === ""
                   ? "Empty: the chain's coin."
-                  : unit === SMALLEST
+                  : unit.unknown
                     ? "The token has not said its decimals: the amounts above are in its smallest units."
                     : `The amounts above are in ${unit.symbol}, which has ${unit.decimals} decimals.`
               }
@@ -131,12 +154,34 @@ export function Create() {
           <fieldset>
             <legend>Rounds and seats</legend>
             <Field {...field} name="rounds" label="Rounds" short />
+            <Field
+              {...field}
+              name="minRounds"
+              label="Minimum rounds"
+              word="minimum rounds"
+              hint="Empty: all of them."
+              short
+            />
             <Field {...field} name="minTrainers" label="Trainers to start" short />
             <Field {...field} name="maxTrainers" label="Seats" short />
-            <Field {...field} name="maxFaulty" label="Faulty trainers" word="faulty, f" short />
+            <Field
+              {...field}
+              name="maxFaulty"
+              label="Faulty trainers"
+              word="faulty, f"
+              hint={
+                draft.maxFaulty.trim() === "0"
+                  ? "0: every update has to open."
+                  : `It takes ${leastTrainers(draft) ?? "2f + 3"} or more to start.`
+              }
+              short
+            />
             <Field {...field} name="enrolFor" label="Enrolment lasts" short />
+            <Field {...field} name="startDelay" label="Start delay" word="start delay" short />
             <Field {...field} name="submitWindow" label="Time to submit" short />
             <Field {...field} name="settleWindow" label="Time to settle" short />
+            <Field {...field} name="confirmWindow" label="Confirm window" word="confirm window" short />
+            {draft.validation !== "" && <Revealing {...field} />}
             <Field
               {...field}
               name="takeoverWindow"
@@ -187,6 +232,40 @@ export function Create() {
   );
 }
 
+/** Whether and for how long members are to be shown the validation data, and what follows from it. */
+function Revealing(field: Pick<FieldProps, "draft" | "mistakes" | "change">) {
+  const never = field.draft.revealWindow.trim() === "never";
+  return (
+    <>
+      <label class="wide">
+        Validation data at the end
+        <select
+          value={never ? "never" : "members"}
+          onChange={(event) => field.change({ revealWindow: event.currentTarget.value === "never" ? "never" : "" })}
+        >
+          <option value="members">Revealed to all members, who recompute the points</option>
+          <option value="never">Never revealed</option>
+        </select>
+      </label>
+      {!never && (
+        <Field
+          {...field}
+          name="revealWindow"
+          label="Reveal window"
+          word="reveal window"
+          hint="Empty: half of the confirm window."
+          short
+        />
+      )}
+      <Notice kind={never ? "warn" : "info"}>
+        {never
+          ? "Points then rest on the aggregator's word alone: nobody can check them, and whoever wants to join is told so."
+          : "Every member can keep a copy of the data: it takes no more than a seat, whose stake comes back. If they are too private for that, choose never."}
+      </Notice>
+    </>
+  );
+}
+
 type FieldProps = {
   draft: Draft;
   mistakes: Mistakes;
@@ -195,7 +274,7 @@ type FieldProps = {
   label: ComponentChildren;
   word?: Word;
   unit?: string;
-  hint?: string;
+  hint?: string | undefined;
   short?: boolean;
   wide?: boolean;
 };

@@ -5,8 +5,10 @@ import { marketAbi } from "../generated/market";
 import { ApiError, type JobDetail, post, type TrainerFacts } from "../live/api";
 import { useNow } from "../live/clock";
 import { useNode } from "../live/node";
-import { mayDispute, subjectOf } from "../text/standing";
+import { plural } from "../text/amounts";
+import { LESSER, mayDispute, mayDisputeRows, subjectOf } from "../text/standing";
 import { Notice, Term, Transaction } from "../ui/parts";
+import { Send } from "../ui/send";
 import { Progress, useTransaction } from "../ui/wallet";
 import { useWallet } from "../wallet/wallet";
 
@@ -32,7 +34,7 @@ export function DisputeByWallet({
     if (!node) return;
     const args = [BigInt(detail.summary.job_id)] as const;
     const data = encodeFunctionData({ abi: marketAbi, functionName: "dispute", args });
-    const last = await run({ to: node.market as Hex, data, value: 0n });
+    const last = await run({ to: node.market as Hex, data, value: 0n }, `Dispute in job ${detail.summary.job_id}`);
     if (last.at === "done") after();
   };
   return (
@@ -71,6 +73,75 @@ export function DisputeByNode({ detail, seat, after }: Props) {
   );
 }
 
+/** For a member whose operator is the browser's wallet, also one that has left. */
+export function DisputeRowsByWallet({ detail, trainers, after }: Omit<Props, "seat"> & { trainers: TrainerFacts[] }) {
+  const account = useWallet()?.account.toLowerCase();
+  const seat = trainers.find((each) => each.member && each.operator.toLowerCase() === account);
+  return <DisputeRows detail={detail} seat={seat} after={after} by="wallet" />;
+}
+
+/** A member's word against what the points rest on. */
+export function DisputeRows({ detail, seat, after, by }: Props & { by: "wallet" | "node" }) {
+  const now = useNow();
+  const [asking, setAsking] = useState(false);
+  const [done, setDone] = useState(false);
+  const [round, setRound] = useState(detail.summary.round);
+  if (done) return <Notice kind="good">The reference rows are disputed.</Notice>;
+  if (!mayDisputeRows(detail, seat, now)) return null;
+  const { summary, rows_quorum: quorum, reveal_by } = detail;
+  const jobId = summary.job_id;
+  if (!asking)
+    return (
+      <p class="muted">
+        Do the points rest on wrong reference rows?{" "}
+        <button type="button" class="quiet small" onClick={() => setAsking(true)}>
+          Dispute the rows
+        </button>{" "}
+        <Term word="reference rows">
+          ?<span class="visually-hidden"> What are they</span>
+        </Term>
+      </p>
+    );
+  const rounds = Array.from({ length: summary.round }, (_, at) => at + 1);
+  return (
+    <Notice kind="warn">
+      <p>
+        A trainer's node recomputes the rows, and disputes by itself where it has to. Do it here only if you know that
+        they are wrong.
+      </p>
+      <label class="inline">
+        What is wrong
+        <select value={round} onChange={(event) => setRound(Number(event.currentTarget.value))}>
+          {reveal_by !== null && now > reveal_by && <option value={0}>what was revealed</option>}
+          {rounds.map((each) => (
+            <option key={each} value={each}>
+              the rows of round {each}
+            </option>
+          ))}
+        </select>
+      </label>
+      <p>
+        It is final. At {plural(quorum, "dispute")} {LESSER} Nobody gets what is burnt, and neither do you.
+      </p>
+      <Send
+        label="Dispute the rows for good"
+        text={`Dispute of rows in job ${jobId}`}
+        data={() => encodeFunctionData({ abi: marketAbi, functionName: "disputeRows", args: [BigInt(jobId), round] })}
+        byNode={() => post("/api/trainers/{job_id}/dispute-rows/{round}", undefined, { job_id: jobId, round })}
+        after={() => {
+          setDone(true);
+          after();
+        }}
+        wallets={by === "wallet"}
+        nodes={by === "node"}
+      />
+      <button type="button" class="quiet" onClick={() => setAsking(false)}>
+        Do not dispute
+      </button>
+    </Notice>
+  );
+}
+
 type AskedProps = {
   detail: JobDetail;
   seat: TrainerFacts | undefined;
@@ -87,7 +158,7 @@ function Asked({ detail, seat, send, busy }: AskedProps) {
   if (!asking)
     return (
       <p class="muted">
-        Is {about} not to be had, or does it not open?{" "}
+        Is {about} missing, or does it not open?{" "}
         <button type="button" class="quiet small" onClick={() => setAsking(true)} disabled={busy}>
           Dispute it
         </button>{" "}
@@ -103,13 +174,14 @@ function Asked({ detail, seat, send, busy }: AskedProps) {
   return (
     <Notice kind="warn">
       <p>
-        A trainer's node disputes by itself where it has to. Do it here only if you know that {about} is not to be had,
+        A trainer's node disputes by itself where it has to. Do it here only if you know that {about} cannot be fetched,
         or does not open.
       </p>
       <p>
-        It is final. At {quorum} {quorum === 1 ? "dispute" : "disputes"} the job ends: stakes and what is left of the
-        owner's money go back, and the aggregator's bond{detail.fee_due && " and its due fee"} is burnt. Nobody gets it,
-        and neither do you.
+        It is final. At {quorum} {quorum === 1 ? "dispute" : "disputes"} the aggregator's bond
+        {detail.fees === "0" ? " is" : " and all fees are"} burnt
+        {summary.state === "running" && ", and no round follows"}. Nobody gets them, and neither do you. What trainers
+        have earned stays.
       </p>
       <div class="actions">
         <button type="button" onClick={dispute} disabled={busy}>

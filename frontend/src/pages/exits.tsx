@@ -1,114 +1,126 @@
-/** The calls that anyone may send once a deadline has passed: nobody can lock money by vanishing. */
+/** The calls that anyone may send once a deadline has passed: nobody can lock money by vanishing. And what the owner may. */
 
-import { useState } from "preact/hooks";
-import { encodeFunctionData, type Hex } from "viem";
+import { encodeFunctionData } from "viem";
 import { marketAbi } from "../generated/market";
-import { ApiError, type Exit, type JobDetail, post } from "../live/api";
+import { type Exit, type JobDetail, post } from "../live/api";
 import { useNow } from "../live/clock";
 import { useNode, useToken } from "../live/node";
-import { Countdown, Notice, Transaction } from "../ui/parts";
-import { Progress, useTransaction, WalletChooser } from "../ui/wallet";
+import { Countdown } from "../ui/parts";
+import { Send } from "../ui/send";
 import { useWallet } from "../wallet/wallet";
 
-const CALLS = { start: "start", cancel: "cancel", abort: "abort", skip: "skipRound", complete: "complete" } as const;
-const LABELS = {
+const CALLS = {
+  start: "start",
+  cancel: "cancel",
+  abort: "abort",
+  skip: "skipRound",
+  complete: "complete",
+  end: "askEnd",
+} as const;
+
+const LABELS: Record<Exit["call"], string> = {
   start: "Start the job",
   cancel: "Cancel the job",
   abort: "Abort the job",
   skip: "Skip this round",
   complete: "Complete the job",
+  end: "Ask for the end",
 };
 
-const BEFORE = {
+const WHAT: Record<Exit["call"], (jobId: number) => string> = {
+  start: (jobId) => `Start job ${jobId}`,
+  cancel: (jobId) => `Cancel job ${jobId}`,
+  abort: (jobId) => `Abort job ${jobId}`,
+  skip: (jobId) => `Skip the round of job ${jobId}`,
+  complete: (jobId) => `Complete job ${jobId}`,
+  end: (jobId) => `Ask for the end of job ${jobId}`,
+};
+
+const BEFORE: Record<Exit["call"], string> = {
   start: "Anyone may start the job",
   cancel: "If it cannot start by then, anyone may cancel the job",
   skip: "If nobody submits, anyone may skip this round",
   abort: "If the aggregator misses its deadline, anyone may abort the job",
-  complete: "If its trainers have not ended it by then, anyone may complete the job",
+  complete: "Anyone may complete the job, so that its pot is divided,",
+  end: "The owner may ask for the end",
 };
 
-const BY_OWNER: Exit = {
-  call: "cancel",
-  since: 0,
-  text: "As the owner you can cancel while the job is open: all money goes back.",
-};
+function before({ call }: Exit, { delivering, takeover }: JobDetail): string {
+  if (call === "abort" && takeover)
+    return "If the aggregator misses its deadline and nobody takes over, anyone may abort the job";
+  if (call === "skip" && delivering) return "If no update is delivered again, anyone may skip this round";
+  return BEFORE[call];
+}
+
+/** Calls that the owner alone may send; nobody else is offered them. */
+export function ofOwner({ summary, terms, end_asked, exits }: JobDetail, now: number): Exit[] {
+  if (summary.state === "open") {
+    const start = exits.find((exit) => exit.call === "start" && exit.since > now);
+    const full = summary.seats_taken === summary.max_trainers || now > terms.enrol_by;
+    return [
+      ...(start && full
+        ? [{ ...start, since: 0, text: "As the owner you can start the job at once, before anybody else can." }]
+        : []),
+      { call: "cancel", since: 0, text: "As the owner you can cancel while the job is open: all money goes back." },
+    ];
+  }
+  if (summary.state !== "running" || end_asked || terms.min_rounds >= terms.rounds) return [];
+  const from = summary.round < terms.min_rounds ? `, from round ${terms.min_rounds} on` : "";
+  const text =
+    `As the owner you can ask that the job end with the next settlement${from}. That is final. Settled rounds are ` +
+    "paid all the same; the reward of the rounds that are left comes back to you.";
+  return [{ call: "end", since: 0, text }];
+}
+
+/** Who may send what only the owner may: the wallet here, the node's own key. */
+function useOwner({ summary }: JobDetail): { byWallet: boolean; byNode: boolean } {
+  const wallet = useWallet();
+  const node = useNode();
+  const token = useToken();
+  const owns = (account: string | undefined) => account?.toLowerCase() === summary.owner.toLowerCase();
+  return { byWallet: owns(wallet?.account), byNode: token !== null && owns(node?.acts_as?.address) };
+}
 
 export function Exits({ detail, after }: { detail: JobDetail; after: () => void }) {
-  const wallet = useWallet();
   const now = useNow();
-  const owner = wallet?.account.toLowerCase() === detail.summary.owner.toLowerCase();
-  const anyones = detail.exits.filter((exit) => !owner || exit.call !== "cancel");
-  const offered = owner && detail.summary.state === "open" ? [...anyones, BY_OWNER] : anyones;
+  const { byWallet, byNode } = useOwner(detail);
+  const owns = byWallet || byNode;
+  const anyones = detail.exits.filter((exit) => !owns || exit.call !== "cancel");
   return (
     <>
-      {offered.map((exit) =>
+      {anyones.map((exit) =>
         exit.since <= now ? (
-          <Due key={exit.call} exit={exit} jobId={detail.summary.job_id} after={after} />
+          <Due key={exit.call} exit={exit} detail={detail} after={after} wallets nodes />
         ) : (
           <p key={exit.call} class="muted">
-            {exit.call === "abort" && detail.takeover
-              ? "If the aggregator misses its deadline and nobody takes over, anyone may abort the job"
-              : BEFORE[exit.call]}{" "}
-            in <Countdown to={exit.since} />.
+            {before(exit, detail)} in <Countdown to={exit.since} />.
           </p>
         ),
       )}
+      {owns &&
+        ofOwner(detail, now).map((exit) => (
+          <Due key={exit.call} exit={exit} detail={detail} after={after} wallets={byWallet} nodes={byNode} />
+        ))}
     </>
   );
 }
 
-function Due({ exit, jobId, after }: { exit: Exit; jobId: number; after: () => void }) {
-  const node = useNode();
-  const token = useToken();
-  const wallet = useWallet();
-  const { step, run, busy } = useTransaction();
-  const [sending, setSending] = useState(false);
-  const [ended, setEnded] = useState<{ hash?: string; problem?: string } | null>(null);
-  const [choosing, setChoosing] = useState(false);
-  const byWallet = async () => {
-    if (!node) return;
-    const data = encodeFunctionData({ abi: marketAbi, functionName: CALLS[exit.call], args: [BigInt(jobId)] });
-    const last = await run({ to: node.market as Hex, data, value: 0n });
-    if (last.at === "done") after();
-  };
-  const byNode = async () => {
-    setSending(true);
-    try {
-      const done = await post("/api/jobs/{job_id}/calls/{call}", undefined, { job_id: jobId, call: exit.call });
-      setEnded({ hash: done.transaction });
-      after();
-    } catch (error) {
-      setEnded({ problem: error instanceof ApiError ? error.detail : String(error) });
-    }
-    setSending(false);
-  };
+type Props = { exit: Exit; detail: JobDetail; after: () => void; wallets: boolean; nodes: boolean };
+
+function Due({ exit, detail, after, wallets, nodes }: Props) {
+  const jobId = detail.summary.job_id;
   return (
     <div class="exit">
       <p>{exit.text}</p>
-      <p class="actions">
-        {wallet ? (
-          <button type="button" onClick={byWallet} disabled={busy || sending}>
-            {LABELS[exit.call]} with your wallet
-          </button>
-        ) : (
-          <button type="button" class={token ? "quiet" : ""} onClick={() => setChoosing(true)}>
-            {LABELS[exit.call]} with a wallet
-          </button>
-        )}
-        {token && node?.acts_as && exit !== BY_OWNER && (
-          <button type="button" class={wallet ? "quiet" : ""} onClick={byNode} disabled={busy || sending}>
-            {sending ? "Sends…" : `${LABELS[exit.call]} with this node's key`}
-          </button>
-        )}
-      </p>
-      {choosing && !wallet && <WalletChooser purpose="or use this node's key" />}
-      <Progress step={step} what="Done." />
-      {ended?.problem && <Notice kind="bad">{ended.problem}</Notice>}
-      {ended?.hash && (
-        <Notice kind="good">
-          Done. <Transaction hash={ended.hash} />
-        </Notice>
-      )}
+      <Send
+        label={LABELS[exit.call]}
+        text={WHAT[exit.call](jobId)}
+        data={() => encodeFunctionData({ abi: marketAbi, functionName: CALLS[exit.call], args: [BigInt(jobId)] })}
+        byNode={() => post("/api/jobs/{job_id}/calls/{call}", undefined, { job_id: jobId, call: exit.call })}
+        after={after}
+        wallets={wallets}
+        nodes={nodes}
+      />
     </div>
   );
 }

@@ -25,7 +25,7 @@ export function HandOver({ detail, part, after }: Props) {
     const prepared = await post("/api/jobs/{job_id}/hand-over/prepare", undefined, { job_id: jobId });
     const call = announcement(prepared, "handOver", jobId, node.market as Hex);
     if (!call) return setProblem("What the node prepared does not hand this job's data over. Nothing was sent.");
-    const last = await run(call);
+    const last = await run(call, `Hand over in job ${jobId}`);
     if (last.at === "done") after();
   };
   return (

@@ -1,36 +1,34 @@
 /** A job's life: where it stands, its rounds as they happen, who was paid what, and what proves it. */
 import { useState } from "preact/hooks";
 import { get, type JobDetail, type RoundSummary } from "../live/api";
-import { setChainTime, useNow } from "../live/clock";
+import { useNow } from "../live/clock";
 import { useToken } from "../live/node";
 import { ofJob, useResource } from "../live/resource";
 import { useUnit } from "../live/unit";
 import { Link } from "../router";
+import { plural } from "../text/amounts";
 import { isOver, type Phase, phaseOf } from "../text/standing";
-import { elapsed, plainDuration } from "../text/time";
+import { startText } from "../text/start";
+import { elapsed, momentText, plainDuration } from "../text/time";
 import { Amount, Bar, Countdown, Loaded, Notice, Reading, State, Term, Title, When } from "../ui/parts";
-import { DisputeByWallet } from "./dispute";
+import { Claims } from "./claims";
+import { DisputeByWallet, DisputeRowsByWallet } from "./dispute";
 import { Exits } from "./exits";
 import { Terms, Trainers } from "./job-facts";
+import { JobLoaded, useJob } from "./job-loaded";
 import { Progress } from "./job-progress";
 import { Own } from "./own";
 import { Round } from "./round";
+import { Samples } from "./samples";
 import { Standing } from "./standing";
+import { Trust } from "./trust";
 
 export function Job({ jobId }: { jobId: number }) {
-  const job = useResource(
-    `job ${jobId}`,
-    async () => {
-      const found = await get("/api/jobs/{job_id}", { job_id: jobId });
-      setChainTime(found.now);
-      return found;
-    },
-    ofJob(jobId),
-  );
+  const job = useJob(jobId);
   return (
-    <Loaded from={job} lines={8}>
+    <JobLoaded from={job} jobId={jobId} lines={8}>
       {(detail) => <Detail detail={detail} reload={job.reload} />}
-    </Loaded>
+    </JobLoaded>
   );
 }
 
@@ -58,6 +56,7 @@ function Detail({ detail, reload }: { detail: JobDetail; reload: () => void }) {
   const [chosen, setChosen] = useState<number | null>(null);
   const latest = summary.round || null;
   const shown = chosen ?? latest;
+  const over = isOver(summary.state);
   return (
     <>
       <header class="page-head">
@@ -85,6 +84,7 @@ function Detail({ detail, reload }: { detail: JobDetail; reload: () => void }) {
           </Link>
         </p>
       </header>
+      {summary.state === "open" && <Trust summary={summary} />}
       {detail.findings.length > 0 && (
         <Notice kind="bad">
           <p>This job's events break the market's rules. Do not rely on it before you have audited it.</p>
@@ -95,7 +95,7 @@ function Detail({ detail, reload }: { detail: JobDetail; reload: () => void }) {
           </ul>
         </Notice>
       )}
-      {summary.problem && <Notice kind="warn">The description cannot be read: {summary.problem}</Notice>}
+      {summary.problem && <Notice kind="warn">The description cannot be read. {summary.problem}</Notice>}
       <dl class="readings">
         <Reading
           label="Round"
@@ -105,26 +105,50 @@ function Detail({ detail, reload }: { detail: JobDetail; reload: () => void }) {
             {summary.round} <small>of {terms.rounds}</small>
           </span>
         </Reading>
-        <Reading label="Seats taken" note={`starts with ${terms.min_trainers}, or when full`}>
+        <Reading label={over ? "Seats" : "Seats taken"} note={startText(summary, useNow())}>
           <span class="number">
-            {summary.seats_taken} <small>of {terms.max_trainers}</small>
+            {over ? (
+              terms.max_trainers
+            ) : (
+              <>
+                {summary.seats_taken} <small>of {terms.max_trainers}</small>
+              </>
+            )}
           </span>
         </Reading>
         <Reading
-          label="Reward a round"
+          label={
+            <>
+              <Term word="pot">Pot</Term>
+              {over ? "" : " so far"}
+            </>
+          }
           note={
             <>
-              divided by <Term word="weight" />
+              <Amount value={terms.reward} unit={unit} /> a settled round, of which there{" "}
+              {detail.settled === 1 ? "is" : "are"} {detail.settled}; divided by <Term word="points" />{" "}
+              {over ? "" : "at the end"}
             </>
           }
         >
-          <Amount value={terms.reward} unit={unit} />
+          <Amount value={detail.pot} unit={unit} />
         </Reading>
         <PhaseReading detail={detail} />
       </dl>
+      <Samples detail={detail} after={reload} />
       <Standing detail={detail} unit={unit} />
+      <Claims
+        detail={detail}
+        trainers={trainers.data ?? []}
+        unit={unit}
+        after={() => {
+          reload();
+          trainers.reload();
+        }}
+      />
       <Exits detail={detail} after={reload} />
       <DisputeByWallet detail={detail} trainers={trainers.data ?? []} after={reload} />
+      <DisputeRowsByWallet detail={detail} trainers={trainers.data ?? []} after={reload} />
       <section>
         <h2>Rounds</h2>
         <Loaded from={rounds} lines={2}>
@@ -132,18 +156,14 @@ function Detail({ detail, reload }: { detail: JobDetail; reload: () => void }) {
             <>
               <Timeline detail={detail} rounds={list} shown={shown} choose={setChosen} />
               {shown !== null && list.some((entry) => entry.round === shown) && (
-                <Round key={shown} jobId={jobId} number={shown} terms={terms} unit={unit} mine={mine} />
+                <Round key={shown} jobId={jobId} number={shown} terms={terms} mine={mine} />
               )}
               {list.length > 0 && <Progress jobId={jobId} rounds={list} mine={mine} total={terms.rounds} />}
             </>
           )}
         </Loaded>
       </section>
-      <Own
-        detail={detail}
-        settled={(rounds.data ?? []).filter((entry) => entry.status === "settled").length}
-        after={reload}
-      />
+      <Own detail={detail} settled={detail.settled} after={reload} />
       <section>
         <h2>Trainers</h2>
         <Loaded from={trainers} lines={3}>
@@ -157,6 +177,7 @@ function Detail({ detail, reload }: { detail: JobDetail; reload: () => void }) {
 
 const PHASES: Record<Exclude<Phase["at"], "enrolling" | "over">, { label: string; bar: string }> = {
   submitting: { label: "To submit", bar: "Submitting phase" },
+  delivering: { label: "To deliver again", bar: "Delivering phase" },
   settling: { label: "To settle", bar: "Settling phase" },
   takeover: { label: "To take over", bar: "Takeover window" },
   confirming: { label: "To confirm", bar: "Confirmation" },
@@ -170,7 +191,7 @@ function PhaseReading({ detail }: { detail: JobDetail }) {
     return (
       <Reading
         label="Enrolment ends in"
-        note={summary.aggregator ? "an aggregator is there" : "waits for an aggregator"}
+        note={`at ${momentText(until, now)}${summary.aggregator ? "; an aggregator is there" : ""}`}
       >
         <Countdown to={until} past="over" />
       </Reading>
@@ -182,9 +203,14 @@ function PhaseReading({ detail }: { detail: JobDetail }) {
       note={
         <>
           <Bar part={elapsed(until, length, now)} label={PHASES[at].bar} />
-          {at === "confirming"
-            ? "trainers check the last sum"
-            : `${summary.submitted} of ${summary.seats_taken} submitted`}
+          <span>
+            {at === "confirming"
+              ? `trainers check the last sum${detail.rows_quorum > 0 ? " and the reference rows" : ""}`
+              : at === "delivering"
+                ? `${plural(detail.undelivered.length, "update")} did not open`
+                : `${summary.submitted} of ${summary.seats_taken} submitted`}
+          </span>
+          , until {momentText(until, now)}
         </>
       }
     >
@@ -204,6 +230,7 @@ function Timeline({ detail, rounds, shown, choose }: TimelineProps) {
   const { summary, terms } = detail;
   const coming = Math.max(0, Math.min(terms.rounds - rounds.length, 60));
   const ended = isOver(summary.state);
+  const last = ended || summary.state === "confirming";
   const taken = new Set(detail.takeovers.map((takeover) => takeover.round));
   return (
     <ol class="timeline" aria-label="The job's life">
@@ -215,7 +242,7 @@ function Timeline({ detail, rounds, shown, choose }: TimelineProps) {
         <li key={entry.round}>
           <button
             type="button"
-            class={`round round-${entry.status}${taken.has(entry.round) ? " round-taken" : ""}`}
+            class={`round round-${entry.status}${taken.has(entry.round) ? " round-taken" : ""}${entry.voids.length ? " round-void" : ""}`}
             aria-pressed={entry.round === shown}
             onClick={() => choose(entry.round)}
           >
@@ -228,11 +255,12 @@ function Timeline({ detail, rounds, shown, choose }: TimelineProps) {
                 ? `settled, ${entry.selected.length} of ${entry.submitted.length} selected`
                 : ""}
               {taken.has(entry.round) ? ", taken over by another aggregator" : ""}
+              {entry.voids.length ? ", void since updates did not open" : ""}
             </span>
           </button>
         </li>
       ))}
-      {!ended &&
+      {!last &&
         Array.from({ length: coming }, (_, at) => (
           <li key={`coming ${rounds.length + at + 1}`} class="round coming number">
             {rounds.length + at + 1}

@@ -6,7 +6,8 @@ import { useNode } from "../live/node";
 import { useResource } from "../live/resource";
 import { useUnit } from "../live/unit";
 import { formatAmount, parseAmount, ZERO_ADDRESS } from "../text/amounts";
-import { Amount, Loaded, Notice } from "../ui/parts";
+import { Funds, useHoldings } from "../ui/funds";
+import { Loaded, Notice } from "../ui/parts";
 import { Progress, useTransaction } from "../ui/wallet";
 import { useWallet } from "../wallet/wallet";
 
@@ -20,7 +21,9 @@ export function Stake({ detail, payee, data, reload }: Props) {
   const [problem, setProblem] = useState<string | null>(null);
   const [joining, setJoining] = useState(false);
   const coin = terms.token === ZERO_ADDRESS;
-  const short = coin && local.data !== undefined && BigInt(local.data.balance) <= BigInt(terms.stake);
+  const me = useNode()?.acts_as?.address;
+  const holdings = useHoldings(me, terms.token);
+  const short = coin && holdings.data !== undefined && BigInt(holdings.data.coin) <= BigInt(terms.stake);
   const join = async () => {
     setJoining(true);
     setProblem(null);
@@ -54,18 +57,11 @@ export function Stake({ detail, payee, data, reload }: Props) {
                 ))}
               </select>
             </label>
-            <p>
-              The node's key holds <Amount value={facts.balance} />.
-            </p>
           </>
         )}
       </Loaded>
-      {!coin && (
-        <p class="hint">
-          The stake is in {unit.symbol}, which the node's key has to hold too: send it there before you join.
-        </p>
-      )}
-      {short && <TopUp stake={BigInt(terms.stake)} after={local.reload} />}
+      {me && <Funds account={me} whose="The node's key" cost={BigInt(terms.stake)} token={terms.token} unit={unit} />}
+      {short && <TopUp stake={BigInt(terms.stake)} after={holdings.reload} />}
       <button type="button" onClick={join} disabled={!payee || !data || joining}>
         {joining ? "Joins…" : `Deposit ${formatAmount(terms.stake, unit)} and train`}
       </button>
@@ -89,7 +85,7 @@ function TopUp({ stake, after }: { stake: bigint; after: () => void }) {
   const wei = parseAmount(amount);
   const send = async () => {
     if (wei === null) return;
-    const last = await run({ to: me as Hex, data: "0x", value: wei });
+    const last = await run({ to: me as Hex, data: "0x", value: wei }, `Send ${formatAmount(wei)} to the node's key`);
     if (last.at === "done") after();
   };
   const fund = async () => {

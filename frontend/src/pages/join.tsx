@@ -1,39 +1,32 @@
 /** Joining in three steps, then watching one's own trainer. The data never leave the node's machine. */
 import { useState } from "preact/hooks";
 import { ApiError, type DataCheck, get, type JobDetail, post } from "../live/api";
-import { setChainTime } from "../live/clock";
 import { useNode, useToken } from "../live/node";
-import { ofJob, useResource } from "../live/resource";
+import { useResource } from "../live/resource";
 import { useUnit } from "../live/unit";
 import { Link } from "../router";
-import { bytesText, count, percent } from "../text/amounts";
+import { bytesText, count, percent, plural } from "../text/amounts";
 import { plainDuration } from "../text/time";
 import { NoToken } from "../ui/no-token";
 import { Amount, Empty, Hex as HexView, Loaded, Notice, Skeleton, Term, Title, Transaction } from "../ui/parts";
 import { Preview } from "../ui/preview";
 import { WalletChooser } from "../ui/wallet";
 import { useWallet } from "../wallet/wallet";
+import { JobLoaded, useJob } from "./job-loaded";
 import { Stake } from "./join-stake";
 import { Trainer } from "./trainer";
+import { Trust } from "./trust";
 
 export function Join({ jobId }: { jobId: number }) {
   const token = useToken();
-  const job = useResource(
-    `job ${jobId}`,
-    async () => {
-      const found = await get("/api/jobs/{job_id}", { job_id: jobId });
-      setChainTime(found.now);
-      return found;
-    },
-    ofJob(jobId),
-  );
+  const job = useJob(jobId);
   const own = useResource(
     token ? `own ${jobId}` : null,
     () => get("/api/trainers"),
     (news) => news.type === "training" || news.type === "chain",
   );
   const mine = own.data?.find((trainer) => trainer.job_id === jobId);
-  const [left, setLeft] = useState<string | null>(null);
+  const [left, setLeft] = useState<{ hash: string; text: string } | null>(null);
   return (
     <>
       <header class="page-head">
@@ -44,22 +37,27 @@ export function Join({ jobId }: { jobId: number }) {
       </header>
       {left && !mine && (
         <Notice kind="good">
-          You have left; the stake was credited to the payee. <Transaction hash={left} />
+          {left.text} <Transaction hash={left.hash} />
         </Notice>
       )}
-      <Loaded from={job} lines={6}>
+      <JobLoaded from={job} jobId={jobId} lines={6}>
         {(detail) =>
           !token ? (
             <NoToken />
           ) : own.data === undefined && own.loading ? (
             <Skeleton lines={4} />
           ) : mine ? (
-            <Trainer trainer={mine} detail={detail} reload={own.reload} left={setLeft} />
+            <Trainer
+              trainer={mine}
+              detail={detail}
+              reload={own.reload}
+              left={(hash, text) => setLeft({ hash, text })}
+            />
           ) : (
             <Loaded from={own}>{() => <Steps detail={detail} reload={own.reload} />}</Loaded>
           )
         }
-      </Loaded>
+      </JobLoaded>
     </>
   );
 }
@@ -129,9 +127,13 @@ function Steps({ detail, reload }: Go) {
         <h2>Stake and go</h2>
         <p>
           The node deposits a <Term word="stake" /> of <Amount value={terms.stake} unit={unit} exact />. You get it back
-          at the end; {terms.max_missed} missed submissions in a row cost {percent(terms.slash_bps / 10_000, 0)} of it.
-          Each round gives {plainDuration(terms.submit_window)} to train and submit.
+          when the job is over; {plural(terms.max_missed, "missed submission")} in a row, or{" "}
+          {plural(terms.max_strikes, "strike")}, cost {percent(terms.slash_bps / 10_000, 0)} of it. Each round gives{" "}
+          {plainDuration(terms.submit_window)} to train and submit, and adds to your <Term word="points" />. When the
+          job is over, its <Term word="pot" /> of <Amount value={terms.reward} unit={unit} /> for each settled round is
+          divided by them.
         </p>
+        <Trust summary={summary} />
         <Stake detail={detail} payee={byWallet === null ? null : payee} data={data} reload={reload} />
       </li>
     </ol>
@@ -200,7 +202,7 @@ function DataStep({
         built in.
       </p>
       <button type="submit" disabled={looking || !source.trim()}>
-        {looking ? "Checks…" : "Check the data"}
+        {looking ? "Checking…" : "Check the data"}
       </button>
       {problem && <Notice kind="bad">{problem}</Notice>}
       {found && !found.fits && <Notice kind="bad">The data do not fit this job. {found.problem}</Notice>}

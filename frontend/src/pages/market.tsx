@@ -1,51 +1,52 @@
 /** Every job of the market, with what a trainer looks at first: pay, seats, deadlines, and what must be trusted. */
-import { useCallback, useEffect, useState } from "preact/hooks";
-import { get, type JobSummary } from "../live/api";
-import { type Resource, useResource } from "../live/resource";
+import { useEffect, useMemo, useState } from "preact/hooks";
+import type { JobSummary } from "../live/api";
+import { useNow } from "../live/clock";
+import { type Filter, type Jobs, SORTS, type Sort, useJobs } from "../live/jobs";
+import type { Resource } from "../live/resource";
 import { useUnit } from "../live/unit";
-import { Link } from "../router";
-import { count } from "../text/amounts";
-import { STATES } from "../text/standing";
+import { Link, setQuery, useQuery } from "../router";
+import { count, plural } from "../text/amounts";
+import { isOver, STATES } from "../text/standing";
+import { seatsText, startText } from "../text/start";
 import { Amount, Countdown, Empty, Loaded, State, Term, Title } from "../ui/parts";
 
-const SORTS = [
-  ["newest", "Newest first"],
-  ["reward", "Highest reward first"],
-  ["enrol_by", "Enrolment ends soonest"],
-] as const;
+const ORDERS: Record<Sort, string> = {
+  newest: "Newest first",
+  reward: "Highest reward first",
+  enrol_by: "Enrolment ends soonest",
+};
+const RULES = ["reference", "krum-cosine"];
 
-type Filter = { search: string; state: string; rule: string; sort: (typeof SORTS)[number][0] };
-type Jobs = { items: JobSummary[]; next: string | null; total: number };
+const among = (value: string | null, known: readonly string[]) => (value && known.includes(value) ? value : "");
 
-async function read(filter: Filter, pages: number): Promise<Jobs> {
-  let found: Jobs = { items: [], next: null, total: 0 };
-  let cursor: string | null = null;
-  for (let page = 0; page < pages; page += 1) {
-    const more: Jobs = await get("/api/jobs", { ...filter, cursor, limit: 50 });
-    found = { ...more, items: [...found.items, ...more.items] };
-    cursor = more.next;
-    if (!cursor) break;
-  }
-  return found;
+/** What the address asks for. */
+export function filterOf(query: string): Filter {
+  const given = new URLSearchParams(query);
+  return {
+    search: (given.get("search") ?? "").slice(0, 100).trim(),
+    state: among(given.get("state"), STATES.slice(1)),
+    rule: among(given.get("rule"), RULES),
+    sort: (among(given.get("sort"), SORTS) || "newest") as Sort,
+  };
 }
 
 export function Market() {
-  const [filter, setFilter] = useState<Filter>({ search: "", state: "", rule: "", sort: "newest" });
-  const [typed, setTyped] = useState("");
-  const [pages, setPages] = useState(1);
-  const change = useCallback((part: Partial<Filter>) => {
-    setFilter((old) => ({ ...old, ...part }));
-    setPages(1);
-  }, []);
+  const query = useQuery();
+  const filter = useMemo(() => filterOf(query), [query]);
+  const [typed, setTyped] = useState(filter.search);
+  const change = (part: Partial<Filter>) => {
+    const next = { ...filter, ...part };
+    setQuery({ ...next, sort: next.sort === "newest" ? "" : next.sort });
+  };
+  // biome-ignore lint/correctness/useExhaustiveDependencies: only typing starts the wait
   useEffect(() => {
+    if (typed.trim() === filter.search) return;
     const timer = setTimeout(() => change({ search: typed.trim() }), 250);
     return () => clearTimeout(timer);
-  }, [typed, change]);
-  const jobs = useResource(
-    JSON.stringify([filter, pages]),
-    () => read(filter, pages),
-    (news) => news.type === "chain",
-  );
+  }, [typed]);
+  useEffect(() => setTyped((old) => (old.trim() === filter.search ? old : filter.search)), [filter.search]);
+  const jobs = useJobs(filter);
   const shown = useKept(jobs);
   const filtered = filter.search || filter.state || filter.rule;
   return (
@@ -81,19 +82,17 @@ export function Market() {
           Pay rule
           <select value={filter.rule} onChange={(event) => change({ rule: event.currentTarget.value })}>
             <option value="">Any</option>
-            <option>reference</option>
-            <option>krum-cosine</option>
+            {RULES.map((rule) => (
+              <option key={rule}>{rule}</option>
+            ))}
           </select>
         </label>
         <label>
           Order
-          <select
-            value={filter.sort}
-            onChange={(event) => change({ sort: event.currentTarget.value as Filter["sort"] })}
-          >
-            {SORTS.map(([value, text]) => (
+          <select value={filter.sort} onChange={(event) => change({ sort: event.currentTarget.value as Sort })}>
+            {SORTS.map((value) => (
               <option key={value} value={value}>
-                {text}
+                {ORDERS[value]}
               </option>
             ))}
           </select>
@@ -125,9 +124,9 @@ export function Market() {
           ) : (
             <>
               <p class="muted" role="status">
-                {count(page.total)} {page.total === 1 ? "job" : "jobs"}
-                {filtered ? " match" : ""}
-                {filtered && page.total === 1 ? "es" : ""}
+                {plural(page.total, "job")}
+                {filtered ? (page.total === 1 ? " matches" : " match") : ""}
+                {page.items.length < page.total && `, ${count(page.items.length)} shown`}
               </p>
               <ul class="jobs">
                 {page.items.map((job) => (
@@ -135,7 +134,7 @@ export function Market() {
                 ))}
               </ul>
               {page.next && (
-                <button type="button" class="quiet" onClick={() => setPages(pages + 1)} disabled={jobs.loading}>
+                <button type="button" class="quiet" onClick={jobs.more} disabled={jobs.loading}>
                   Show more
                 </button>
               )}
@@ -172,6 +171,9 @@ function Job({ job }: { job: JobSummary }) {
           {" · "}
           <Term word={job.rule} />
         </p>
+        {job.state === "open" && <Start job={job} />}
+        {job.state === "open" && <p class="muted">{job.trust}</p>}
+        {job.problem && <p class="muted wrap">{job.problem}</p>}
       </div>
       <div class="job-state">
         <State state={job.state} />
@@ -192,9 +194,7 @@ function Job({ job }: { job: JobSummary }) {
         </div>
         <div>
           <dt>Seats</dt>
-          <dd class="number">
-            {job.seats_taken} of {job.max_trainers}
-          </dd>
+          <dd class="number">{isOver(job.state) ? job.max_trainers : `${job.seats_taken} of ${job.max_trainers}`}</dd>
         </div>
         <div>
           <dt>
@@ -219,6 +219,14 @@ function Job({ job }: { job: JobSummary }) {
   );
 }
 
+function Start({ job }: { job: JobSummary }) {
+  return (
+    <p class="muted">
+      {seatsText(job)}; {startText(job, useNow())}
+    </p>
+  );
+}
+
 function Deadline({ job }: { job: JobSummary }) {
   if (job.state === "open")
     return (
@@ -229,7 +237,7 @@ function Deadline({ job }: { job: JobSummary }) {
   if (job.state === "running" && job.submit_by !== null && job.submit_by !== undefined)
     return (
       <>
-        submit within <Countdown to={job.submit_by} past="(closed)" />
+        updates due in <Countdown to={job.submit_by} past="(closed)" />
       </>
     );
   if (job.state === "confirming" && job.confirm_by !== null)

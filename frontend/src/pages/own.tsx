@@ -1,10 +1,11 @@
 /** What this node holds of a job that others cannot read: its model, and the owner's validation data. */
+import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { type Hex, isAddressEqual } from "viem";
 import { file, get, type JobDetail, post } from "../live/api";
 import { useNode, useToken } from "../live/node";
 import { ofJob, useResource } from "../live/resource";
-import { isOver } from "../text/standing";
+import { isOver, LESSER } from "../text/standing";
 import { useAttempt } from "../ui/attempt";
 import { downloadBlob, Hex as HexView, Notice, Term, Transaction } from "../ui/parts";
 import { Progress, useTransaction } from "../ui/wallet";
@@ -23,15 +24,30 @@ export function Own({ detail, settled, after }: { detail: JobDetail; settled: nu
   ).data;
   const model = part?.job_key === true && settled > 0;
   const byWallet = wallet !== null && isAddressEqual(wallet.account, detail.summary.owner as Hex);
-  const reveal = part?.can_reveal === true && !detail.revealed && (part.owner || byWallet);
+  const mine = part?.owner === true || byWallet;
+  const reveal = mine && part?.can_reveal === true && !detail.revealed;
+  const byOwner = detail.reveals.some(({ sender }) => isAddressEqual(sender as Hex, detail.summary.owner as Hex));
+  const toMembers = mine && part?.can_reveal_to_members === true && !byOwner;
   return (
     <>
       <HandOver key={detail.takeovers.length} detail={detail} part={part} after={after} />
-      {(model || reveal || detail.revealed) && (
+      {(model || toMembers || reveal || detail.revealed) && (
         <section>
           <h2>Model and validation data</h2>
           {model && <Model jobId={jobId} over={isOver(detail.summary.state)} />}
-          {reveal && <Reveal jobId={jobId} byNode={part.owner} after={after} />}
+          {toMembers && (
+            <Reveal key="members" jobId={jobId} to={MEMBERS} byNode={part.owner} after={after}>
+              {detail.reveals.length === 0
+                ? `The job's members wait for the owner's validation data, which are kept on this machine. If nobody reveals them, ${LESSER}`
+                : "The aggregator has said where the validation data are. They are kept on this machine, too: where what it revealed is wrong, reveal them yourself."}
+            </Reveal>
+          )}
+          {reveal && (
+            <Reveal key="all" jobId={jobId} to={ALL} byNode={part.owner} after={after}>
+              The owner's validation data are kept on this machine. Once they are revealed, auditors can repeat how each
+              round was judged.
+            </Reveal>
+          )}
           {detail.revealed && (
             <p>
               The owner has revealed the validation data: whoever holds the job key can repeat how each round was
@@ -63,7 +79,31 @@ function Model({ jobId, over }: { jobId: number; over: boolean }) {
   );
 }
 
-function Reveal({ jobId, byNode, after }: { jobId: number; byNode: boolean; after: () => void }) {
+/** Who will see the data. The node is asked by it too: it refuses what the job's state does not allow. */
+const MEMBERS = {
+  path: "/api/jobs/{job_id}/reveal-to-members",
+  call: "reveal",
+  warning: "Every member will be able to read these data, and to keep them.",
+  button: "Reveal the validation data to the members",
+  sure: "Show them to the members",
+} as const;
+const ALL = {
+  path: "/api/jobs/{job_id}/reveal",
+  call: "revealValidation",
+  warning: "Everybody will be able to read these data, for good.",
+  button: "Reveal the validation data",
+  sure: "Make them public",
+} as const;
+
+type RevealProps = {
+  jobId: number;
+  to: typeof MEMBERS | typeof ALL;
+  byNode: boolean;
+  after: () => void;
+  children: ComponentChildren;
+};
+
+function Reveal({ jobId, to, byNode, after, children }: RevealProps) {
   const node = useNode();
   const { step, run, busy } = useTransaction();
   const [asking, setAsking] = useState(false);
@@ -72,13 +112,13 @@ function Reveal({ jobId, byNode, after }: { jobId: number; byNode: boolean; afte
   const send = async () => {
     if (!node) return;
     if (byNode) {
-      setHash((await post("/api/jobs/{job_id}/reveal", undefined, { job_id: jobId })).transaction);
+      setHash((await post(to.path, undefined, { job_id: jobId })).transaction);
       return after();
     }
-    const prepared = await post("/api/jobs/{job_id}/reveal/prepare", undefined, { job_id: jobId });
-    const call = announcement(prepared, "revealValidation", jobId, node.market as Hex);
+    const prepared = await post(`${to.path}/prepare`, undefined, { job_id: jobId });
+    const call = announcement(prepared, to.call, jobId, node.market as Hex);
     if (!call) return setProblem("What the node prepared does not reveal this job's data. Nothing was sent.");
-    const last = await run(call);
+    const last = await run(call, `Reveal the validation data of job ${jobId}`);
     if (last.at === "done") after();
   };
   const reveal = async () => {
@@ -87,16 +127,13 @@ function Reveal({ jobId, byNode, after }: { jobId: number; byNode: boolean; afte
   };
   return (
     <>
-      <p>
-        The owner's validation data are kept on this machine. Once they are revealed, auditors can repeat how each round
-        was judged.
-      </p>
+      <p>{children}</p>
       {asking ? (
         <Notice kind="warn">
-          <p>Everybody will be able to read these data, for good.</p>
+          <p>{to.warning}</p>
           <div class="actions">
             <button type="button" onClick={reveal} disabled={working || !node}>
-              {working ? "Reveals…" : `Make them public${byNode ? "" : " with your wallet"}`}
+              {working ? "Reveals…" : `${to.sure}${byNode ? "" : " with your wallet"}`}
             </button>
             <button type="button" class="quiet" onClick={() => setAsking(false)} disabled={working}>
               Keep them
@@ -105,7 +142,7 @@ function Reveal({ jobId, byNode, after }: { jobId: number; byNode: boolean; afte
         </Notice>
       ) : (
         <button type="button" class="quiet" onClick={() => setAsking(true)} disabled={busy}>
-          Reveal the validation data
+          {to.button}
         </button>
       )}
       {problem && <Notice kind="bad">{problem}</Notice>}

@@ -3,25 +3,28 @@
 import { useState } from "preact/hooks";
 import { encodeFunctionData, type Hex, isAddress } from "viem";
 import { marketAbi } from "../generated/market";
-import { ApiError, type CreditFacts, get, type PayeeCredits, post } from "../live/api";
+import { ApiError, type CreditFacts, get, type PayeeCredits, post, type Unclaimed } from "../live/api";
 import { useNode, useToken } from "../live/node";
 import { useResource } from "../live/resource";
 import { useUnit } from "../live/unit";
 import { go, Link } from "../router";
-import { ZERO_ADDRESS } from "../text/amounts";
+import { formatAmount, ZERO_ADDRESS } from "../text/amounts";
+import { whyThisPay } from "../text/why";
 import { Amount, Empty, Hex as HexView, Loaded, Notice, Table, Term, Title, Transaction, When } from "../ui/parts";
 import { Progress, useTransaction, WalletChooser } from "../ui/wallet";
 import { useWallet } from "../wallet/wallet";
-import { JudgedTable, useRound, Why } from "./round";
+import { ClaimFees, ClaimSeat, useMine } from "./claims";
+import { Trainers } from "./job-facts";
+import { WhySaid } from "./round";
 
 const REASONS: Record<CreditFacts["reason"], string> = {
-  pay: "pay of a round",
-  fee: "aggregator's fee",
+  pay: "pay",
+  fee: "aggregator's fees",
   stake: "stake back",
   bond: "bond back",
   compensation: "compensation from the aggregator's bond",
   refund: "escrow back to the owner",
-  burnt: "burnt: bond and fee of a disputed sum",
+  burnt: "burnt",
 };
 
 const same = (a: string | undefined, b: string) => a?.toLowerCase() === b.toLowerCase();
@@ -54,8 +57,9 @@ export function Pay({ payee }: { payee: string | null }) {
             </>
           ) : (
             <>
-              What the contract owes an address. A <Term word="credit" /> waits until its <Term word="payee" />{" "}
-              withdraws it. An aggregator's <Term word="fee" /> is paid one round later.
+              What the contract owes an address. Pay and stakes of a job that is over wait for their{" "}
+              <Term word="claim" />; then they are a <Term word="credit" />, until their <Term word="payee" /> withdraws
+              it.
             </>
           )}
         </p>
@@ -86,25 +90,64 @@ function Credits({ payee }: { payee: string }) {
   const credits = useResource(
     `credits ${payee}`,
     () => get("/api/credits/{payee}", { payee }),
-    (news) => news.type === "chain" && ["Credited", "Withdrawn"].includes(news.news.kind),
+    (news) => news.type === "chain" && ["Credited", "Withdrawn", "Ended", "Claimed"].includes(news.news.kind),
   );
   return (
     <Loaded from={credits} lines={5}>
       {(found) => (
         <>
           <p class="muted">
-            <HexView value={found.payee} what="payee" />
+            Payee <HexView value={found.payee} what="payee" />
           </p>
           <div class="readings">
             {found.tokens.map((token) => (
               <Held key={token.token} payee={found.payee} token={token} after={credits.reload} />
             ))}
           </div>
+          <Waiting list={found.unclaimed} after={credits.reload} />
           <h2>Credits</h2>
           <History list={found.credits} payee={found.payee} />
         </>
       )}
     </Loaded>
+  );
+}
+
+function Waiting({ list, after }: { list: Unclaimed[]; after: () => void }) {
+  if (list.length === 0) return null;
+  return (
+    <section>
+      <h2>To be claimed</h2>
+      {list.map((each) => (
+        <Claim key={`${each.job_id} ${each.slot}`} waiting={each} after={after} />
+      ))}
+    </section>
+  );
+}
+
+function Claim({ waiting, after }: { waiting: Unclaimed; after: () => void }) {
+  const { job_id: jobId, name, slot, payee, pay, stake, fees, token } = waiting;
+  const unit = useUnit(token);
+  const own = useMine()(payee);
+  return (
+    <>
+      <h3>
+        <Link to={`/job/${jobId}`}>{name ?? `Job ${jobId}`}</Link>
+      </h3>
+      {slot === null ? (
+        <ClaimFees jobId={jobId} payee={payee} fees={fees} unit={unit} after={after} />
+      ) : (
+        <ClaimSeat
+          jobId={jobId}
+          slot={slot}
+          payee={payee}
+          amount={BigInt(pay) + BigInt(stake)}
+          own={own}
+          unit={unit}
+          after={after}
+        />
+      )}
+    </>
   );
 }
 
@@ -123,7 +166,10 @@ function Held({ payee, token, after }: { payee: string; token: PayeeCredits["tok
   const byWallet = async () => {
     if (!node) return;
     const data = encodeFunctionData({ abi: marketAbi, functionName: "withdraw", args: [token.token as Hex] });
-    const last = await run({ to: node.market as Hex, data, value: 0n });
+    const last = await run(
+      { to: node.market as Hex, data, value: 0n },
+      `Withdraw ${formatAmount(token.withdrawable, unit)}`,
+    );
     if (last.at === "done") after();
   };
   const byNode = async () => {
@@ -205,7 +251,13 @@ function History({ list, payee }: { list: CreditFacts[]; payee: string }) {
             <td class="right">
               <Money credit={credit} />
             </td>
-            <td>{credit.reason === "fee" ? <Term word="fee">{REASONS.fee}</Term> : REASONS[credit.reason]}</td>
+            <td>
+              {credit.reason === "fee" || credit.reason === "burnt" ? (
+                <Term word={credit.reason}>{REASONS[credit.reason]}</Term>
+              ) : (
+                REASONS[credit.reason]
+              )}
+            </td>
             <td>
               <When unix={credit.timestamp} />
             </td>
@@ -236,27 +288,29 @@ function Money({ credit }: { credit: CreditFacts }) {
   return <Amount value={credit.amount} unit={useUnit(credit.token)} />;
 }
 
-/** The judgement of the round: one's own weight among the others'. */
+/** How the job's pot was divided: one's own points among the others'. */
 function WhyPay({ credit, payee }: { credit: CreditFacts; payee: string }) {
-  const round = useRound(credit.job_id, credit.round);
-  const job = useResource(`job ${credit.job_id}`, () => get("/api/jobs/{job_id}", { job_id: credit.job_id }));
+  const at = { job_id: credit.job_id };
+  const job = useResource(`job ${credit.job_id}`, () => get("/api/jobs/{job_id}", at));
+  const trainers = useResource(`trainers ${credit.job_id}`, () => get("/api/jobs/{job_id}/trainers", at));
   const unit = useUnit(credit.token);
   return (
     <article class="panel" aria-label="Why this pay">
-      <h3>
-        Job {credit.job_id}, round {credit.round}
-      </h3>
+      <h3>Job {credit.job_id}</h3>
       <Loaded from={job} lines={1}>
         {(detail) => (
-          <Loaded from={round} lines={4}>
-            {(found) => (
+          <Loaded from={trainers} lines={4}>
+            {(list) => (
               <>
-                {found.judged
-                  .filter((entry) => same(entry.payee, payee))
-                  .map((entry) => (
-                    <Why key={entry.slot} detail={found} slot={entry.slot} rule={detail.terms.rule} unit={unit} />
+                {list
+                  .filter((each) => each.member && same(each.payee, payee))
+                  .map((each) => (
+                    <WhySaid key={each.slot} why={whyThisPay(detail, list, each.slot, unit)} />
                   ))}
-                <JudgedTable detail={found} terms={detail.terms} unit={unit} />
+                <Trainers list={list} unit={unit} detail={detail} />
+                <p>
+                  <Link to={`/job/${credit.job_id}`}>What each round brought</Link>
+                </p>
               </>
             )}
           </Loaded>

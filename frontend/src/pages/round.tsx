@@ -1,26 +1,14 @@
 /** One round: who submitted, how each was judged and paid, and the proof of it. */
 import { useState } from "preact/hooks";
-import { get, type Judged, type LocalTrainer, type RoundDetail, type Terms } from "../live/api";
+import { get, type LocalTrainer, type RoundDetail, type RoundSummary, type Terms } from "../live/api";
 import { ofJob, useResource } from "../live/resource";
-import { count, formatNumber, share, shortAmount, type Unit } from "../text/amounts";
-import type { Word } from "../text/glossary";
-import { whyThisPay } from "../text/why";
-import {
-  Amount,
-  Countdown,
-  download,
-  Empty,
-  Hex,
-  Loaded,
-  Notice,
-  Payee,
-  Table,
-  Term,
-  Transaction,
-  When,
-} from "../ui/parts";
+import { count, formatNumber, plural, share, shortAmount } from "../text/amounts";
+import { partText, wholeOf } from "../text/points";
+import { listed } from "../text/standing";
+import { lossText, roundText, VERDICTS, type Why, whyThisGain } from "../text/why";
+import { Countdown, download, Empty, Hex, Loaded, Notice, Payee, Table, Term, Transaction, When } from "../ui/parts";
 
-type Props = { jobId: number; number: number; terms: Terms; unit: Unit; mine: LocalTrainer | undefined };
+type Props = { jobId: number; number: number; terms: Terms; mine: LocalTrainer | undefined };
 
 export function useRound(jobId: number, number: number) {
   return useResource(
@@ -30,7 +18,7 @@ export function useRound(jobId: number, number: number) {
   );
 }
 
-export function Round({ jobId, number, terms, unit, mine }: Props) {
+export function Round({ jobId, number, terms, mine }: Props) {
   const round = useRound(jobId, number);
   return (
     <article class="panel" aria-label={`Round ${number}`}>
@@ -38,37 +26,28 @@ export function Round({ jobId, number, terms, unit, mine }: Props) {
         Round <span class="number">{number}</span>
       </h3>
       <Loaded from={round} lines={4}>
-        {(detail) => <Detail jobId={jobId} detail={detail} terms={terms} unit={unit} mine={mine} />}
+        {(detail) => <Detail jobId={jobId} detail={detail} terms={terms} mine={mine} />}
       </Loaded>
     </article>
   );
 }
 
-function Detail({
-  jobId,
-  detail,
-  terms,
-  unit,
-  mine,
-}: {
-  jobId: number;
-  detail: RoundDetail;
-  terms: Terms;
-  unit: Unit;
-  mine: LocalTrainer | undefined;
-}) {
+type Shown = { jobId: number; detail: RoundDetail; terms: Terms; mine: LocalTrainer | undefined };
+
+function Detail({ jobId, detail, terms, mine }: Shown) {
   const { summary } = detail;
   const result = mine?.results.find((each) => each.round === summary.round);
   return (
     <>
-      <Status detail={detail} unit={unit} />
+      <Status detail={detail} terms={terms} />
+      <Voids summary={summary} />
       {result && (
         <p class="muted">
           Your trainer: loss {result.loss.toFixed(4)} in {result.seconds.toFixed(1)} s.
         </p>
       )}
       {detail.judged.length > 0 ? (
-        <JudgedTable detail={detail} terms={terms} unit={unit} />
+        <JudgedTable detail={detail} terms={terms} />
       ) : detail.submissions.length > 0 ? (
         <Submissions label="Submissions" list={detail.submissions} />
       ) : (
@@ -95,9 +74,53 @@ function Detail({
   );
 }
 
-function Submissions({ label, list }: { label: string; list: RoundDetail["submissions"] }) {
+function toBe(one: boolean, now: boolean): string {
+  if (now) return one ? "It is" : "They are";
+  return one ? "It was" : "They were";
+}
+
+/** What did not open, and who has delivered it again. */
+export function Voids({ summary }: { summary: RoundSummary }) {
+  const { voids, undelivered, status } = summary;
   return (
-    <Table label={label} head={["Seat", "Operator", "Submitted", "Transaction", <Term key="c" word="CID" />]}>
+    <>
+      {voids.map((each, at) => {
+        const one = each.unopened.length === 1;
+        return (
+          <div key={each.transaction}>
+            <p>
+              <Term word="void">Void</Term>: the {one ? "update" : "updates"} of {listed(each.unopened).toLowerCase()}{" "}
+              did not open, by the aggregator's word in <Transaction hash={each.transaction} />.{" "}
+              {each.deliver_by === null ? (
+                "The job allows no further void: it ended, and the reward of the round is burnt."
+              ) : (
+                <>
+                  {toBe(one, status === "delivering" && at === voids.length - 1)} to be{" "}
+                  <Term word="deliver again">delivered again</Term> until <When unix={each.deliver_by} />.
+                </>
+              )}
+            </p>
+            {each.delivered.length > 0 && (
+              <Submissions label="Delivered again" when="Delivered again" list={each.delivered} />
+            )}
+            {at === voids.length - 1 && undelivered.length > 0 && (
+              <p class="muted">
+                {status === "delivering" ? "Still to come" : "Not delivered again"}: {listed(undelivered).toLowerCase()}
+                .
+              </p>
+            )}
+          </div>
+        );
+      })}
+    </>
+  );
+}
+
+type ListProps = { label: string; when?: string; list: RoundSummary["voids"][number]["delivered"] };
+
+function Submissions({ label, list, when = "Submitted" }: ListProps) {
+  return (
+    <Table label={label} head={["Seat", "Operator", when, "Transaction", <Term key="c" word="CID" />]}>
       {list.map((submission) => (
         <tr key={submission.transaction}>
           <td class="number">{submission.slot}</td>
@@ -119,7 +142,7 @@ function Submissions({ label, list }: { label: string; list: RoundDetail["submis
   );
 }
 
-function Status({ detail, unit }: { detail: RoundDetail; unit: Unit }) {
+function Status({ detail, terms }: { detail: RoundDetail; terms: Terms }) {
   const { summary } = detail;
   switch (summary.status) {
     case "open":
@@ -129,7 +152,21 @@ function Status({ detail, unit }: { detail: RoundDetail; unit: Unit }) {
           have.
         </p>
       );
+    case "delivering":
+      return (
+        <p>
+          {plural(summary.undelivered.length, "update")} did not open, to be{" "}
+          <Term word="deliver again">delivered again</Term>: <Countdown to={summary.submit_by} past="(closed)" />.
+        </p>
+      );
     case "settling":
+      if (summary.submitted.length === 0)
+        return (
+          <p>
+            {summary.undelivered.length > 0 ? "No update was delivered again" : "Nobody submitted"} in time: the round
+            can be skipped now.
+          </p>
+        );
       return (
         <p>
           The aggregator judges {summary.submitted.length}{" "}
@@ -141,30 +178,36 @@ function Status({ detail, unit }: { detail: RoundDetail; unit: Unit }) {
       return (
         <p>
           <Term word="settled round">Settled</Term>: {summary.selected.length} of {summary.submitted.length} updates
-          were selected, and a <Term word="pot" /> of <Amount value={summary.pot ?? "0"} unit={unit} /> was divided.
+          were selected. {roundText(summary.gains, terms.rule)}
         </p>
       );
     case "skipped":
-      return <p>Skipped: nobody submitted, and the round's money went back to the owner.</p>;
+      return (
+        <p>
+          Skipped: {summary.undelivered.length > 0 ? "no update was delivered again" : "nobody submitted"}, so the round
+          costs the owner nothing.
+        </p>
+      );
     default:
       return <p>The job ended in this round.</p>;
   }
 }
 
-export function JudgedTable({ detail, terms, unit }: { detail: RoundDetail; terms: Terms; unit: Unit }) {
+export function JudgedTable({ detail, terms }: { detail: RoundDetail; terms: Terms }) {
   const [asked, setAsked] = useState<number | null>(null);
-  const total = detail.judged.reduce((sum, entry) => sum + BigInt(entry.weight), 0n);
-  // Pay stands beside the seat: on a phone, what is further right has to be scrolled to.
+  const whole = wholeOf(detail.judged.map((entry) => BigInt(entry.gain)));
+  const reference = terms.rule === "reference";
+  // The gain stands beside the seat: on a phone, what is further right has to be scrolled to.
   const head = [
     "Seat",
-    "Pay",
-    "Verdict",
-    <Term key="w" word="weight">
-      Weight
+    <Term key="g" word="gain">
+      Gain
     </Term>,
+    "Verdict",
   ];
-  if (terms.rule === "reference")
+  if (reference)
     head.push(
+      "Loss",
       <Term key="c" word="coefficient">
         In the sum
       </Term>,
@@ -177,24 +220,20 @@ export function JudgedTable({ detail, terms, unit }: { detail: RoundDetail; term
   );
   return (
     <>
-      <Table label="Judgement and pay" head={head} right={[1]}>
+      <Table label="Judgement and gain" head={head}>
         {detail.judged.map((entry) => (
           <tr key={entry.slot}>
             <td class="number">{entry.slot}</td>
-            <td class="right">
-              <Amount value={entry.pay} unit={unit} />
+            <td>
+              <Gain gain={BigInt(entry.gain)} whole={whole} />
             </td>
             <td>
               <span class={`verdict verdict-${entry.verdict}`}>
-                <Term word={entry.verdict as Word} />
+                <Term word={entry.verdict}>{VERDICTS[entry.verdict]}</Term>
               </span>
             </td>
-            <td>
-              <Weight entry={entry} total={total} />
-            </td>
-            {terms.rule === "reference" && (
-              <td class="number">{entry.coefficient ? share(BigInt(entry.coefficient), 4096n) : "—"}</td>
-            )}
+            {reference && <td>{lossText(BigInt(entry.gain)) || "—"}</td>}
+            {reference && <td class="number">{entry.coefficient ? share(BigInt(entry.coefficient), 4096n) : "—"}</td>}
             <td>
               <Payee value={entry.payee} />
             </td>
@@ -206,43 +245,31 @@ export function JudgedTable({ detail, terms, unit }: { detail: RoundDetail; term
                 onClick={() => setAsked(asked === entry.slot ? null : entry.slot)}
               >
                 <span>
-                  Why<span class="visually-hidden"> was seat {entry.slot} paid this</span>?
+                  Why<span class="visually-hidden"> did seat {entry.slot} gain this</span>?
                 </span>
               </button>
             </td>
           </tr>
         ))}
       </Table>
-      {asked !== null && <Why detail={detail} slot={asked} rule={terms.rule} unit={unit} />}
+      {asked !== null && <WhySaid why={whyThisGain(detail, asked, terms)} transaction={detail.summary.transaction} />}
     </>
   );
 }
 
-function Weight({ entry, total }: { entry: Judged; total: bigint }) {
-  const weight = BigInt(entry.weight);
-  const part = total === 0n ? 0 : Number((weight * 1000n) / total) / 10;
+export function Gain({ gain, whole }: { gain: bigint; whole: bigint }) {
+  const part = whole === 0n ? 0 : Number(((gain < 0n ? -gain : gain) * 1000n) / whole) / 10;
   return (
-    <span class="weight" title={`${formatNumber(weight, 0)} of ${formatNumber(total, 0)}`}>
-      <span class="weight-bar" aria-hidden="true">
+    <span class={gain < 0n ? "part part-lost" : "part"} title={`${formatNumber(gain, 0)} units`}>
+      <span class="part-bar" aria-hidden="true">
         <span style={{ width: `${part}%` }} />
       </span>
-      <span class="number">{share(weight, total)}</span>
+      <span class="number">{partText(gain, whole)}</span>
     </span>
   );
 }
 
-export function Why({
-  detail,
-  slot,
-  rule,
-  unit,
-}: {
-  detail: RoundDetail;
-  slot: number;
-  rule: Terms["rule"];
-  unit: Unit;
-}) {
-  const why = whyThisPay(detail, slot, rule, unit);
+export function WhySaid({ why, transaction = null }: { why: Why; transaction?: string | null }) {
   return (
     <div class="why" role="status">
       <p>
@@ -251,9 +278,9 @@ export function Why({
       {why.reasons.map((reason) => (
         <p key={reason}>{reason}</p>
       ))}
-      {detail.summary.transaction && (
+      {transaction && (
         <p class="muted">
-          The contract checked the proof in <Transaction hash={detail.summary.transaction} />.
+          The contract checked the proof in <Transaction hash={transaction} />.
         </p>
       )}
     </div>
@@ -276,7 +303,8 @@ function Proof({ jobId, detail }: { jobId: number; detail: RoundDetail }) {
           <span class="mark good" aria-hidden="true">
             ✓
           </span>{" "}
-          The contract checked the <Term word="Gram proof" /> and the <Term word="decision proof" /> before it paid.{" "}
+          The contract checked the <Term word="Gram proof" /> and the <Term word="decision proof" /> before it added to
+          the balances.{" "}
           <button type="button" class="quiet small" onClick={save}>
             Save the proof's data
           </button>

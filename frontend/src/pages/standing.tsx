@@ -1,9 +1,9 @@
-/** What is out of the ordinary with a job, in plain words: a takeover, its window, disputes, and the last check. */
+/** What is out of the ordinary with a job, in plain words: a takeover, its window, a void round, disputes, and the last check. */
 import type { JobDetail } from "../live/api";
 import { useNow } from "../live/clock";
 import { Link } from "../router";
 import { type Unit, ZERO_ADDRESS } from "../text/amounts";
-import { disputed, endedByDispute, phaseOf } from "../text/standing";
+import { disputed, endText, phaseOf, rowsText, voidText } from "../text/standing";
 import { Amount, Hex, Notice, Term, Transaction, When } from "../ui/parts";
 
 export function Standing({ detail, unit }: { detail: JobDetail; unit: Unit }) {
@@ -11,6 +11,9 @@ export function Standing({ detail, unit }: { detail: JobDetail; unit: Unit }) {
   const now = useNow();
   const { at } = phaseOf(detail, now);
   const disputes = disputed(detail);
+  const rows = rowsText(detail, now);
+  const voided = voidText(detail, now);
+  const end = endText(detail);
   const burnt = BigInt(detail.burnt);
   return (
     <>
@@ -30,15 +33,29 @@ export function Standing({ detail, unit }: { detail: JobDetail; unit: Unit }) {
           <code>merit aggregator run --job {detail.summary.job_id} --take-over</code>.
         </Notice>
       )}
-      {at === "confirming" && (
+      {voided && (
+        <Notice kind={voided.kind}>
+          <Term word="void">Void</Term>: {voided.text}
+        </Notice>
+      )}
+      {end && (
         <Notice kind="info">
-          <Term word="confirming">Confirming</Term>: the last round is settled, and trainers check its sum. Each takes
-          its stake back when it has; the last one completes the job.
+          {at === "confirming" && (
+            <>
+              <Term word="confirming">Confirming</Term>:{" "}
+            </>
+          )}
+          {end}
         </Notice>
       )}
       {disputes && (
-        <Notice kind={endedByDispute(detail) ? "bad" : "warn"}>
+        <Notice kind={detail.disputed_sum ? "bad" : "warn"}>
           <Term word="dispute">Disputed</Term>: {disputes}
+        </Notice>
+      )}
+      {rows && (
+        <Notice kind={rows.kind}>
+          <Term word="reference rows">Reference rows</Term>: {rows.text}
         </Notice>
       )}
       {burnt > 0n && (

@@ -1,16 +1,21 @@
 /** A trainer of this node: its training as it happens, its next deadline, its pay; pause and leave. */
 import { useState } from "preact/hooks";
-import { ApiError, get, type JobDetail, type LocalTrainer, post } from "../live/api";
+import { ApiError, get, type JobDetail, type LocalTrainer, post, type RoundSummary, type Terms } from "../live/api";
+import { useNow } from "../live/clock";
 import { useNode, useToken } from "../live/node";
 import { ofJob, useResource } from "../live/resource";
 import { useUnit } from "../live/unit";
 import { Link } from "../router";
-import { percent } from "../text/amounts";
-import { leavingText } from "../text/standing";
+import { percent, plural, share } from "../text/amounts";
+import { balanceText, heldBy, ownRounds, partsOf } from "../text/points";
+import { askedAgain, isOver, leavingText, leftText, owes, phaseOf } from "../text/standing";
+import { broughtText, roundsText, strikeText } from "../text/why";
 import { Chart } from "../ui/chart";
 import { NoToken } from "../ui/no-token";
-import { Amount, Bar, Countdown, Empty, Loaded, Notice, Payee, Reading, State, Title } from "../ui/parts";
-import { DisputeByNode } from "./dispute";
+import { Amount, Bar, Countdown, Empty, Loaded, Notice, Payee, Reading, State, Table, Term, Title } from "../ui/parts";
+import { Claims } from "./claims";
+import { DisputeByNode, DisputeRows } from "./dispute";
+import { Gain } from "./round";
 
 const STATUS: Record<LocalTrainer["status"], string> = {
   starting: "is starting",
@@ -25,7 +30,7 @@ type Props = {
   detail: JobDetail;
   reload: () => void;
   /** Hears the transaction that gave the seat up. */
-  left: (hash: string) => void;
+  left: (hash: string, text: string) => void;
 };
 
 export function Trainer({ trainer, detail, reload, left }: Props) {
@@ -39,7 +44,10 @@ export function Trainer({ trainer, detail, reload, left }: Props) {
     setProblem(null);
     try {
       if (what === "leave")
-        left((await post("/api/trainers/{job_id}/leave", undefined, { job_id: trainer.job_id })).transaction);
+        left(
+          (await post("/api/trainers/{job_id}/leave", undefined, { job_id: trainer.job_id })).transaction,
+          leftText(detail, seat),
+        );
       else await post(`/api/trainers/{job_id}/${what}`, undefined, { job_id: trainer.job_id });
       reload();
     } catch (error) {
@@ -53,8 +61,23 @@ export function Trainer({ trainer, detail, reload, left }: Props) {
     () => get("/api/jobs/{job_id}/trainers", { job_id: trainer.job_id }),
     ofJob(trainer.job_id),
   );
+  const rounds = useResource(
+    `rounds ${trainer.job_id}`,
+    () => get("/api/jobs/{job_id}/rounds", { job_id: trainer.job_id }),
+    ofJob(trainer.job_id),
+  );
+  const again = () => {
+    reload();
+    seats.reload();
+  };
   const node = useNode();
+  const list = seats.data ?? [];
+  const { parts, whole } = partsOf(list.map(heldBy));
+  const over = isOver(summary.state);
   const seat = seats.data?.filter((each) => each.operator === node?.acts_as?.address).at(-1);
+  const leaving = leavingText(detail, seat);
+  const now = useNow();
+  const asked = askedAgain(detail, seat, now);
   const going = trainer.status === "running" || trainer.status === "starting";
   return (
     <>
@@ -85,9 +108,13 @@ export function Trainer({ trainer, detail, reload, left }: Props) {
           label="Next deadline"
           note={
             summary.state === "running"
-              ? "to submit this round's update"
+              ? dueText(
+                  phaseOf(detail, now).at === "delivering",
+                  asked !== null,
+                  seat?.submitted.includes(summary.round) ?? false,
+                )
               : summary.state === "confirming"
-                ? "to check the last sum and leave with the stake"
+                ? `to check the last sum${detail.rows_quorum > 0 ? " and the reference rows" : ""}; then pay and stake can be claimed`
                 : "no round is running"
           }
         >
@@ -96,23 +123,57 @@ export function Trainer({ trainer, detail, reload, left }: Props) {
           ) : summary.state === "confirming" && summary.confirm_by != null ? (
             <Countdown to={summary.confirm_by} past="closed" />
           ) : (
-            summary.state
+            "none"
           )}
         </Reading>
         <Reading
-          label="Earned"
+          label={
+            <>
+              <Term word="points">Points</Term> so far
+            </>
+          }
+          note={seat && `${seat.opened} of ${plural(detail.settled, "settled round")} opened`}
+        >
+          <span class="number">{seat ? share(parts[list.indexOf(seat)] ?? 0n, whole) : "—"}</span>
+        </Reading>
+        <Reading
+          label={over ? "Pay" : "If the job ended now"}
           note={
             <>
-              goes to <Payee value={trainer.payee} />
+              {over ? (seat?.claimed ? "claimed for " : "waits to be claimed for ") : "would go to "}
+              <Payee value={trainer.payee} />
             </>
           }
         >
-          {seat ? <Amount value={seat.pay} unit={unit} /> : "—"}
+          {seat ? (
+            <>
+              {!over && "about "}
+              <Amount value={seat.pay} unit={unit} />
+            </>
+          ) : (
+            "—"
+          )}
         </Reading>
-        <Reading label="Missed, strikes" note={`${terms.max_missed} missed in a row cost the seat`}>
+        <Reading
+          label={
+            <>
+              Missed, <Term word="strike">strikes</Term>
+            </>
+          }
+          note={`${terms.max_missed} missed in a row ${terms.max_missed === 1 ? "costs" : "cost"} the seat, ${plural(terms.max_strikes, "strike")} a part of the stake`}
+        >
           <span class="number">{seat ? `${seat.missed}, ${seat.strikes}` : "—"}</span>
         </Reading>
       </dl>
+      {asked && <Notice kind="warn">{asked}</Notice>}
+      {seat && seat.struck.length > 0 && (
+        <Notice kind="warn">
+          Struck in {roundsText(seat.struck)}. {strikeText(terms.rule)}
+          {owes(detail, seat) && " The stake waits for the claim, which takes a part of it; the points stay."}
+        </Notice>
+      )}
+      {seat && rounds.data && <OwnRounds rounds={rounds.data} slot={seat.slot} rule={terms.rule} />}
+      {seat && over && <Claims detail={detail} trainers={[seat]} unit={unit} after={again} />}
       <Curves trainer={trainer} rounds={summary.rounds} />
       <p class="muted">
         Data: <code>{trainer.data}</code>. Trains on {trainer.device || "the best device there is"}.
@@ -128,7 +189,7 @@ export function Trainer({ trainer, detail, reload, left }: Props) {
             Go on
           </button>
         )}
-        {trainer.status !== "finished" && (
+        {trainer.status !== "finished" && leaving && (
           <button type="button" class="quiet" onClick={() => setAsking(true)} disabled={working}>
             Leave the job
           </button>
@@ -145,15 +206,60 @@ export function Trainer({ trainer, detail, reload, left }: Props) {
         </Notice>
       )}
       <DisputeByNode detail={detail} seat={seat} after={reload} />
-      {asking && (
-        <Confirm
-          text={leavingText(summary.state)}
-          working={working}
-          yes={() => act("leave")}
-          no={() => setAsking(false)}
-        />
+      <DisputeRows detail={detail} seat={seat} after={reload} by="node" />
+      {asking && leaving && (
+        <Confirm text={leaving} working={working} yes={() => act("leave")} no={() => setAsking(false)} />
       )}
       {problem && <Notice kind="bad">{problem}</Notice>}
+    </>
+  );
+}
+
+/** What is due at the next deadline of a round. asked: of this trainer, where updates are delivered again; submitted: by
+ * it. */
+function dueText(delivering: boolean, asked: boolean, submitted: boolean): string {
+  if (!delivering && submitted) return "for the others; then your node delivers what opens your update, if it runs";
+  if (!delivering) return "to submit this round's update";
+  return asked ? "to deliver this round's update again" : "for updates of others that did not open";
+}
+
+/** Rounds that are listed before the rest is asked for. */
+const LISTED = 10;
+
+/** What each settled round brought this seat, the latest first. */
+function OwnRounds({ rounds, slot, rule }: { rounds: RoundSummary[]; slot: number; rule: Terms["rule"] }) {
+  const [all, setAll] = useState(false);
+  const own = ownRounds(rounds, slot).reverse();
+  if (own.length === 0) return null;
+  return (
+    <>
+      <Table
+        label="What each round brought"
+        head={[
+          "Round",
+          "Part of the round",
+          "What it brought",
+          <Term key="b" word="balance">
+            Balance after it
+          </Term>,
+        ]}
+      >
+        {own.slice(0, all ? own.length : LISTED).map(({ round, verdict, gain, whole, balance }) => (
+          <tr key={round}>
+            <td class="number">{round}</td>
+            <td>
+              <Gain gain={gain} whole={whole} />
+            </td>
+            <td>{broughtText(verdict, gain, rule)}</td>
+            <td class="number">{balanceText(balance, rule)}</td>
+          </tr>
+        ))}
+      </Table>
+      {own.length > LISTED && !all && (
+        <button type="button" class="quiet small" onClick={() => setAll(true)}>
+          All {own.length} rounds
+        </button>
+      )}
     </>
   );
 }

@@ -1,16 +1,19 @@
 /** Amounts are bigints in a token's smallest unit; nothing that is money passes through a float. */
 
+import { LOCALE } from "./locale";
+
 export const ZERO_ADDRESS = "0x0000000000000000000000000000000000000000";
 
-export type Unit = { symbol: string; decimals: number };
+/** unknown: the token has not said its decimals. */
+export type Unit = { symbol: string; decimals: number; unknown?: boolean };
 
 export const COIN: Unit = { symbol: "ether", decimals: 18 };
 /** A token whose decimals are not known is shown in its smallest unit, never guessed. */
-export const SMALLEST: Unit = { symbol: "smallest units", decimals: 0 };
+export const SMALLEST: Unit = { symbol: "units", decimals: 0, unknown: true };
 
-const SPACED = /\B(?=(\d{3})+(?!\d))/g;
+const WHOLE = new Intl.NumberFormat(LOCALE);
 
-/** Exact: every digit that is not a trailing zero. Thousands are set apart by narrow spaces. */
+/** Exact: every digit that is not a trailing zero. */
 export function formatAmount(amount: bigint | string, unit: Unit = COIN): string {
   return `${formatNumber(amount, unit.decimals)} ${unit.symbol}`;
 }
@@ -18,7 +21,7 @@ export function formatAmount(amount: bigint | string, unit: Unit = COIN): string
 export function formatNumber(amount: bigint | string, decimals: number): string {
   const value = BigInt(amount);
   const digits = (value < 0n ? -value : value).toString().padStart(decimals + 1, "0");
-  const whole = digits.slice(0, digits.length - decimals).replace(SPACED, "\u202f");
+  const whole = WHOLE.format(BigInt(digits.slice(0, digits.length - decimals)));
   const part = digits.slice(digits.length - decimals).replace(/0+$/, "");
   return `${value < 0n ? "−" : ""}${whole}${decimals && part ? `.${part}` : ""}`;
 }
@@ -63,7 +66,12 @@ export function share(part: bigint, whole: bigint): string {
 }
 
 export function count(value: number | bigint): string {
-  return value.toString().replace(SPACED, "\u202f");
+  return WHOLE.format(value);
+}
+
+/** "1 trainer", "2 trainers"; many: where an s is not enough. */
+export function plural(value: number | bigint, one: string, many = `${one}s`): string {
+  return `${count(value)} ${BigInt(value) === 1n ? one : many}`;
 }
 
 export function bytesText(bytes: number): string {

@@ -24,13 +24,17 @@ export type Draft = {
   stake: string;
   bond: string;
   rounds: string;
+  minRounds: string;
   minTrainers: string;
   maxTrainers: string;
   maxFaulty: string;
   enrolFor: string;
+  startDelay: string;
   submitWindow: string;
   settleWindow: string;
   takeoverWindow: string;
+  confirmWindow: string;
+  revealWindow: string;
   token: string;
   aggregator: string;
   aggregatorKey: string;
@@ -59,17 +63,21 @@ export const DEFAULTS: Draft = {
   epochs: "3",
   batchSize: "16",
   reward: "0.6",
-  fee: "0.02",
-  stake: "0.1",
-  bond: "0.5",
+  fee: "",
+  stake: "",
+  bond: "",
   rounds: "5",
+  minRounds: "",
   minTrainers: "3",
-  maxTrainers: "8",
-  maxFaulty: "2",
+  maxTrainers: "3",
+  maxFaulty: "0",
   enrolFor: "1 d",
+  startDelay: "1 min",
   submitWindow: "10 min",
   settleWindow: "10 min",
   takeoverWindow: "0",
+  confirmWindow: "10 min",
+  revealWindow: "",
   token: "",
   aggregator: "",
   aggregatorKey: "",
@@ -79,6 +87,11 @@ export const DEFAULTS: Draft = {
   key: "",
   chunk: "",
 };
+
+/** So many times the fees of all rounds the bond is by default, as in the job file. */
+const FEES_IN_BOND = 10n;
+/** How often updates that do not open are delivered again; the form does not ask for it. */
+export const MAX_VOIDS = 3;
 
 const KEPT = "merit.draft";
 
@@ -107,6 +120,15 @@ export const isAddress = (text: string) => /^0x[0-9a-fA-F]{40}$/.test(text);
 const HASH = /^0x[0-9a-f]{64}$/;
 /** A proving key is for 8, 16 or 32 seats. */
 export const circuitSeats = (seats: number) => (seats <= 8 ? 8 : seats <= 16 ? 16 : 32);
+/** Of 32 seats, so many can be faulty. */
+const MAX_FAULTY = 14;
+/** How many trainers a job with so many faulty ones needs to start; null where that is no number of trainers. */
+export function leastTrainers({ maxFaulty }: Draft): number | null {
+  if (!whole(maxFaulty, 0, MAX_FAULTY)) return null;
+  return Number(maxFaulty) === 0 ? 1 : 2 * Number(maxFaulty) + 3;
+}
+/** From which round on the owner may end the job; all of them where nothing is said. */
+export const minRoundsOf = ({ minRounds, rounds }: Draft) => Number(minRounds.trim() === "" ? rounds : minRounds);
 const decimal = (text: string) => /^-?\d{1,30}(\.\d{1,30})?(e-?\d{1,2})?$/i.test(text.trim());
 
 /** What is wrong with each field; empty when the node can be asked. unit: what the amounts are written in. */
@@ -121,19 +143,38 @@ export function mistakesOf(draft: Draft, unit: Unit = COIN): Mistakes {
       ? "Give a whole number of the token's smallest units."
       : `Give a decimal number with at most ${unit.decimals} places, such as 0.25.`;
   for (const field of ["reward", "fee", "stake", "bond"] as const)
-    must(field, parseAmount(draft[field], unit) !== null, number);
-  must("reward", parseAmount(draft.reward, unit) !== 0n, "Trainers need a reward above 0.");
+    must(field, draft[field] === "" ? field !== "reward" : parseAmount(draft[field], unit) !== null, number);
+  const reward = parseAmount(draft.reward, unit);
+  must("reward", reward !== 0n, "Trainers need a reward above 0.");
+  must(
+    "reward",
+    reward === null || !whole(draft.maxTrainers, 1, 32) || reward >= BigInt(draft.maxTrainers),
+    "Give one smallest unit for each seat at least.",
+  );
   must("rounds", whole(draft.rounds, 1, 1000), "Give 1 to 1000 rounds.");
+  must(
+    "minRounds",
+    draft.minRounds.trim() === "" || (whole(draft.minRounds, 1, 1000) && minRoundsOf(draft) <= Number(draft.rounds)),
+    "Give 1 to the number of rounds, or nothing for all of them.",
+  );
   must("minTrainers", whole(draft.minTrainers, 1, 32), "Give 1 to 32 trainers.");
   must("maxTrainers", whole(draft.maxTrainers, 1, 32), "Give 1 to 32 seats.");
   must("minTrainers", Number(draft.minTrainers) <= Number(draft.maxTrainers), "This is more than there are seats.");
+  const least = leastTrainers(draft);
+  must("maxFaulty", least !== null, `Give 0 to ${MAX_FAULTY} trainers.`);
   must(
     "maxFaulty",
-    whole(draft.maxFaulty, 0, 31) && Number(draft.maxFaulty) < Number(draft.maxTrainers),
-    "It must be less than the seats.",
+    least === null || Number(draft.minTrainers) >= least,
+    `With so many faulty trainers a job needs ${least} or more to start.`,
   );
-  for (const field of ["enrolFor", "submitWindow", "settleWindow"] as const)
+  for (const field of ["enrolFor", "submitWindow", "settleWindow", "confirmWindow"] as const)
     must(field, parseDuration(draft[field]) !== null, "Give a duration such as 10 min, 2 h or 1 d.");
+  must("startDelay", parseWait(draft.startDelay) !== null, "Give a duration such as 1 min, or 0 for none.");
+  must(
+    "revealWindow",
+    !draft.validation || revealWindowOf(draft) !== null,
+    "Give less than the confirm window, never, or nothing for half of it.",
+  );
   must(
     "takeoverWindow",
     parseWait(draft.takeoverWindow) !== null,
@@ -161,19 +202,46 @@ export function mistakesOf(draft: Draft, unit: Unit = COIN): Mistakes {
   return found;
 }
 
+/** Seconds in which validation data are shown to members, 0 for never or for none; null for what cannot be. */
+export function revealWindowOf({ validation, revealWindow, confirmWindow }: Draft): number | null {
+  const confirm = parseDuration(confirmWindow) ?? 0;
+  const text = revealWindow.trim();
+  if (!validation || text === "never") return 0;
+  const found = text === "" ? Math.floor(confirm / 2) : parseDuration(text);
+  return found !== null && found > 0 && found < confirm ? found : null;
+}
+
+export type Money = Record<"reward" | "stake" | "bond" | "fee", bigint>;
+
+/** The form's amounts, in smallest units, with what the job file has by default where a field is empty (docs/job-file.md); null while one is not a number. */
+export function moneyOf(draft: Draft, unit: Unit = COIN): Money | null {
+  const reward = parseAmount(draft.reward, unit);
+  const numbers = whole(draft.rounds, 1, 1000) && whole(draft.minTrainers, 1, 32) && leastTrainers(draft) !== null;
+  if (reward === null || !numbers) return null;
+  const [rounds, trainers, liars] = [BigInt(draft.rounds), BigInt(draft.minTrainers), BigInt(draft.maxFaulty) + 1n];
+  const up = (amount: bigint, of: bigint) => (amount + of - 1n) / of;
+  const league = up(reward * rounds * liars, trainers > liars ? trainers - liars : 1n);
+  // biome-ignore lint/complexity/useMathMinMax: it takes no bigints
+  const bond = league > reward ? league : reward;
+  const standard = { stake: up(reward, trainers), bond, fee: up(bond, FEES_IN_BOND * rounds) };
+  const given = (field: keyof typeof standard) =>
+    draft[field].trim() === "" ? standard[field] : parseAmount(draft[field], unit);
+  const [stake, deposited, fee] = [given("stake"), given("bond"), given("fee")];
+  return stake === null || deposited === null || fee === null ? null : { reward, stake, bond: deposited, fee };
+}
+
 /** Rounds × (reward + fee), or null while a field is not a number. */
 export function costOf(draft: Draft, unit: Unit = COIN): bigint | null {
-  const reward = parseAmount(draft.reward, unit);
-  const fee = parseAmount(draft.fee, unit);
-  return reward === null || fee === null || !whole(draft.rounds, 1, 1000)
-    ? null
-    : escrowOf(Number(draft.rounds), reward, fee);
+  const money = moneyOf(draft, unit);
+  return money && escrowOf(Number(draft.rounds), money.reward, money.fee);
 }
 
 /** The document of the job file. Amounts are whole numbers of the smallest unit, as texts: they pass 2^53. */
 export function documentOf(draft: Draft, unit: Unit = COIN): Record<string, unknown> {
   const number = (text: string) => Number(text);
-  const amount = (text: string) => `${parseAmount(text, unit) ?? 0n} wei`;
+  // Of a token, a whole number alone counts its smallest units (docs/job-file.md).
+  const money = moneyOf(draft, unit);
+  const amount = (field: keyof Money) => `${money?.[field] ?? 0n}${draft.token ? "" : " wei"}`;
   const image = draft.architecture === "cnn";
   const size = { channels: number(draft.channels), height: number(draft.height), width: number(draft.width) };
   const classes = number(draft.classes);
@@ -200,20 +268,25 @@ export function documentOf(draft: Draft, unit: Unit = COIN): Record<string, unkn
     },
     market: {
       ...(draft.token && { token: draft.token }),
-      reward: amount(draft.reward),
-      fee: amount(draft.fee),
-      stake: amount(draft.stake),
-      bond: amount(draft.bond),
-      ...(draft.aggregator && { aggregator: { address: draft.aggregator, encryption_key: draft.aggregatorKey } }),
+      reward: amount("reward"),
+      fee: amount("fee"),
+      stake: amount("stake"),
+      bond: amount("bond"),
+      aggregator: draft.aggregator ? { address: draft.aggregator, encryption_key: draft.aggregatorKey } : "anyone",
       ...(draft.validation && { rule: "reference" }),
       rounds: number(draft.rounds),
+      min_rounds: minRoundsOf(draft),
       min_trainers: number(draft.minTrainers),
       max_trainers: number(draft.maxTrainers),
       max_faulty: number(draft.maxFaulty),
+      max_voids: MAX_VOIDS,
       enrol_for: parseDuration(draft.enrolFor),
+      start_delay: parseWait(draft.startDelay),
       submit_window: parseDuration(draft.submitWindow),
       settle_window: parseDuration(draft.settleWindow),
       takeover_window: parseWait(draft.takeoverWindow),
+      confirm_window: parseDuration(draft.confirmWindow),
+      ...(draft.validation && { reveal_window: revealWindowOf(draft) }),
     },
     ...(draft.setup === "named" && {
       proofs: { srs: draft.srs, key: draft.key, chunk: number(draft.chunk) },

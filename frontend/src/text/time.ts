@@ -1,4 +1,5 @@
 /** Deadlines are Unix seconds by the chain's clock; "now" is always an argument. */
+import { LOCALE } from "./locale";
 
 const NBSP = "\u00a0";
 
@@ -54,8 +55,10 @@ export function elapsed(deadline: number, window: number, now: number): number {
   return window <= 0 ? 1 : Math.min(1, Math.max(0, 1 - (deadline - now) / window));
 }
 
-const DATE = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
-const EXACT = new Intl.DateTimeFormat("en-GB", { dateStyle: "full", timeStyle: "long" });
+const DATE = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium", timeStyle: "short" });
+const EXACT = new Intl.DateTimeFormat(LOCALE, { dateStyle: "full", timeStyle: "long" });
+const CLOCK = new Intl.DateTimeFormat(LOCALE, { timeStyle: "short" });
+const DAY = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium" });
 
 export function dateText(unix: number): string {
   return DATE.format(unix * 1000);
@@ -63,4 +66,10 @@ export function dateText(unix: number): string {
 
 export function exactDate(unix: number): string {
   return EXACT.format(unix * 1000);
+}
+
+/** "14:20" where that is today, else with the date: in the reader's time zone. */
+export function momentText(unix: number, now: number): string {
+  const today = DAY.format(unix * 1000) === DAY.format(now * 1000);
+  return (today ? CLOCK : DATE).format(unix * 1000);
 }

@@ -31,7 +31,7 @@ export function Preview({ found, shape }: { found: DataCheck; shape: number[] })
           <div key={name}>
             <dt>{name}</dt>
             <dd>
-              <span class="weight-bar" aria-hidden="true">
+              <span class="part-bar" aria-hidden="true">
                 <span style={{ width: `${(100 * number) / most}%` }} />
               </span>
               <span class="number">{count(number)}</span>

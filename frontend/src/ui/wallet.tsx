@@ -1,10 +1,12 @@
 /** Choosing a wallet, and what a transaction is doing. */
 import { useState } from "preact/hooks";
+import type { Hex as HexValue } from "viem";
 import { useNode } from "../live/node";
 import { useStore } from "../live/store";
 import { count, shortHex } from "../text/amounts";
 import { chainName } from "../wallet/chains";
 import { type Announced, providers } from "../wallet/providers";
+import type { Sent } from "../wallet/sent";
 import { busy, type Call, type Step, send } from "../wallet/transaction";
 import { connect, disconnect, switchChain, useWallet } from "../wallet/wallet";
 import { Amount, Hex, Notice, Transaction } from "./parts";
@@ -69,9 +71,11 @@ export function WalletChooser({ purpose }: { purpose: string }) {
 export function useTransaction() {
   const [step, setStep] = useState<Step>({ at: "idle" });
   const node = useNode();
-  const run = async (call: Call): Promise<Step> => {
+  /** text: what it does, for the list of what was sent. */
+  const run = async (call: Call, text: string, creation: Sent["creation"] = null): Promise<Step> => {
     if (!node) return { at: "idle" };
-    return send(call, { chainId: node.chain_id, rpc: node.rpc ?? null }, setStep);
+    const kept = { text, market: node.market as HexValue, creation };
+    return send(call, { chainId: node.chain_id, rpc: node.rpc ?? null }, setStep, undefined, kept);
   };
   return { step, run, busy: busy(step), reset: () => setStep({ at: "idle" }) };
 }
@@ -88,23 +92,48 @@ export function Progress({ step, what }: { step: Step; what: string }) {
     case "signing":
       return (
         <Notice kind="info">
-          It would go through. Confirm it in your wallet; its gas costs about <Amount value={step.fee} />.
+          It would go through. Confirm it in your wallet
+          {step.fee !== null && (
+            <>
+              ; its gas costs about <Amount value={step.fee} />
+            </>
+          )}
+          .
         </Notice>
       );
     case "pending":
       return (
         <Notice kind={step.trouble ? "warn" : "info"}>
-          <p>
-            Sent: <Transaction hash={step.hash} />. Waits for a block…
-          </p>
+          {step.contract ? (
+            <p>
+              Your wallet is a contract: its owners have to sign and send this there. The page goes on looking for what
+              comes of it, and so does the list of what was sent.
+            </p>
+          ) : (
+            <p>
+              Sent
+              {step.hash && (
+                <>
+                  : <Transaction hash={step.hash} />
+                </>
+              )}
+              . Waits for a block…
+            </p>
+          )}
           {step.trouble && <p>{step.trouble} It is looked for again every second.</p>}
         </Notice>
       );
     case "done":
       return (
         <Notice kind="good">
-          {what} <Transaction hash={step.hash}>Transaction {shortHex(step.hash)}</Transaction>, {count(step.gas)} gas,{" "}
-          <Amount value={step.fee} /> paid for it.
+          {what} {step.hash && <Transaction hash={step.hash}>Transaction {shortHex(step.hash)}</Transaction>}
+          {step.gas !== null && `, ${count(step.gas)} gas`}
+          {step.fee !== null && (
+            <>
+              , <Amount value={step.fee} /> paid for it
+            </>
+          )}
+          {step.hash && "."}
         </Notice>
       );
     case "declined":

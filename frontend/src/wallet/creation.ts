@@ -12,18 +12,25 @@ export type Wanted = {
   stake: bigint;
   bond: bigint;
   rounds: number;
+  minRounds: number;
   minTrainers: number;
   maxTrainers: number;
   maxFaulty: number;
+  maxVoids: number;
+  startDelay: number;
   submitWindow: number;
   settleWindow: number;
   takeoverWindow: number;
+  confirmWindow: number;
+  revealWindow: number;
   aggregator: Hex | null;
 };
 
 const COMPARED = [
   ...(["reward", "fee", "stake", "bond", "rounds"] as const),
-  ...(["minTrainers", "maxTrainers", "maxFaulty", "submitWindow", "settleWindow", "takeoverWindow"] as const),
+  ...(["minRounds", "minTrainers", "maxTrainers", "maxFaulty", "maxVoids"] as const),
+  ...(["startDelay", "submitWindow", "settleWindow", "takeoverWindow"] as const),
+  ...(["confirmWindow", "revealWindow"] as const),
 ];
 const approval = parseAbi(["function approve(address spender, uint256 amount)"]);
 
@@ -67,7 +74,7 @@ export function differences(calls: UnsignedCall[], wanted: Wanted, market: Hex):
 /** Whether a call announces this content id for this job through that function, and does nothing else. */
 export function announces(
   call: UnsignedCall,
-  through: "revealValidation" | "handOver",
+  through: "reveal" | "revealValidation" | "handOver",
   jobId: number,
   cid: string,
   market: Hex,
@@ -84,7 +91,7 @@ export function announces(
 /** The call to send for what a node prepared to announce; null where it would do anything else. */
 export function announcement(
   { cid, calls }: { cid: string; calls: UnsignedCall[] },
-  through: "revealValidation" | "handOver",
+  through: "reveal" | "revealValidation" | "handOver",
   jobId: number,
   market: Hex,
 ): Call | null {

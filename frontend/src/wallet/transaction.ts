@@ -1,24 +1,33 @@
 /** One way to send a transaction: right chain, funds, simulation, wallet, wait. Each step is said, each failure explained. */
-import { type Address, type Hex, hexToBigInt, numberToHex } from "viem";
+import { type Address, type Hex, numberToHex } from "viem";
 import { COIN, formatAmount, shortAmount } from "../text/amounts";
-import { codeOf, explain, REJECTED } from "./refusals";
-import { switchChain, type Wallet, wallet } from "./wallet";
+import { isHash, type Log, nameOf, quantity } from "./answers";
+import { attended, type Outcome, outcomeOf, settle } from "./outcome";
+import { explain, kindOf } from "./refusals";
+import { change, forgetSent, type Kept, remember, type Sent, sent } from "./sent";
+import { refresh, switchChain, type Wallet, wallet } from "./wallet";
 
 export type Call = { to: Address; data: Hex; value: bigint };
-export type Log = { address: string; topics: string[] };
 
 export type Step =
   | { at: "idle" }
   | { at: "switching"; chainId: number }
   | { at: "simulating" }
-  | { at: "signing"; fee: bigint }
-  | { at: "pending"; hash: Hex; trouble: string | null }
-  | { at: "done"; hash: Hex; gas: bigint; fee: bigint; logs: Log[] }
+  | { at: "signing"; fee: bigint | null }
+  | { at: "pending"; hash: Hex | null; contract: boolean; trouble: string | null }
+  | {
+      at: "done";
+      hash: Hex | null;
+      block: number | null;
+      gas: bigint | null;
+      fee: bigint | null;
+      logs: Log[];
+      job: number | null;
+    }
   | { at: "declined" }
   | { at: "failed"; reason: string; hash: Hex | null };
 
 export type Place = { chainId: number; rpc: string | null };
-type Receipt = { status: Hex; gasUsed: Hex; effectiveGasPrice?: Hex; logs?: Log[]; blockNumber: Hex };
 type Clock = (ms: number) => Promise<void>;
 
 const POLL_MS = 800;
@@ -27,19 +36,23 @@ const wait: Clock = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 export const busy = (step: Step) => ["switching", "simulating", "signing", "pending"].includes(step.at);
 
-/** What stops a call before it is sent: null, or a sentence. Also what its gas will cost at most. */
-async function simulate(held: Wallet, call: Call): Promise<{ reason: string | null; fee: bigint; gas: bigint }> {
-  const request = (method: string, params: unknown[]) => held.provider.request({ method, params }) as Promise<Hex>;
+/** What stops a call before it is sent: null, or a sentence. Also what its gas will cost at most, where that is known. */
+async function simulate(
+  held: Wallet,
+  call: Call,
+): Promise<{ reason: string | null; fee: bigint | null; gas: bigint | null }> {
+  const request = (method: string, params: unknown[]) => held.provider.request({ method, params });
   const asked = { from: held.account, to: call.to, data: call.data, value: numberToHex(call.value) };
-  const holds = hexToBigInt(await request("eth_getBalance", [held.account, "latest"]));
-  if (holds < call.value) {
+  const holds = quantity(await request("eth_getBalance", [held.account, "latest"]));
+  if (holds !== null && holds < call.value) {
     const reason = `This takes ${formatAmount(call.value)}, and ${held.account} holds ${shortAmount(holds)}. Fund it, then try again.`;
-    return { reason, fee: 0n, gas: 0n };
+    return { reason, fee: null, gas: null };
   }
   await request("eth_call", [asked, "latest"]);
-  const gas = hexToBigInt(await request("eth_estimateGas", [asked]));
-  const fee = gas * hexToBigInt(await request("eth_gasPrice", []));
-  if (holds < call.value + fee) {
+  const gas = quantity(await request("eth_estimateGas", [asked]));
+  const price = quantity(await request("eth_gasPrice", []).catch(() => null));
+  const fee = gas === null || price === null ? null : gas * price;
+  if (holds !== null && fee !== null && holds < call.value + fee) {
     const reason =
       `This takes ${formatAmount(call.value)} and about ${shortAmount(fee, COIN)} of gas, and the account holds ` +
       `${shortAmount(holds)}. Fund it, then try again.`;
@@ -51,22 +64,23 @@ async function simulate(held: Wallet, call: Call): Promise<{ reason: string | nu
 /** A margin on the estimate: state may move between simulation and inclusion. */
 const withMargin = (gas: bigint) => (gas * 12n) / 10n;
 
-async function receiptOf(held: Wallet, hash: Hex, say: (step: Step) => void, clock: Clock): Promise<Receipt | null> {
-  for (let tries = 0; tries < POLLS; tries += 1) {
-    try {
-      const found = await held.provider.request({ method: "eth_getTransactionReceipt", params: [hash] });
-      if (found) return found as Receipt;
-      say({ at: "pending", hash, trouble: null });
-    } catch (error) {
-      say({ at: "pending", hash, trouble: explain(error) });
-    }
-    await clock(POLL_MS);
-  }
-  return null;
+/** Whether the account is a contract (a Safe, say): others send its transactions, when its owners have agreed. */
+async function isContract(held: Wallet): Promise<boolean> {
+  const code = await held.provider
+    .request({ method: "eth_getCode", params: [held.account, "latest"] })
+    .catch(() => null);
+  // 0xef0100… is a plain key's account that lends itself a contract (EIP-7702).
+  return typeof code === "string" && /^0x(?!ef0100)[0-9a-f]{2,}/i.test(code);
 }
 
 /** Sends a call; `say` hears every step. Never throws: the last step says how it ended, and is returned. */
-export async function send(call: Call, place: Place, say: (step: Step) => void, clock: Clock = wait): Promise<Step> {
+export async function send(
+  call: Call,
+  place: Place,
+  say: (step: Step) => void,
+  clock: Clock = wait,
+  kept: Kept = { text: "A transaction", market: call.to },
+): Promise<Step> {
   const end = (step: Step): Step => {
     say(step);
     return step;
@@ -74,44 +88,94 @@ export async function send(call: Call, place: Place, say: (step: Step) => void, 
   const fail = (reason: string, hash: Hex | null = null) => end({ at: "failed", reason, hash });
   const first = wallet.get();
   if (!first) return fail("Connect a wallet first.");
+  let entry: Sent | null = null;
+  let ready: Wallet;
   try {
-    if (first.chainId !== place.chainId) {
+    const moved = async (from: Wallet) => {
+      if (from.chainId === place.chainId) return null;
       say({ at: "switching", chainId: place.chainId });
-      const reason = await switchChain(first, place.chainId, place.rpc);
-      if (reason) return fail(reason);
-    }
+      return switchChain(from, place.chainId, place.rpc, clock);
+    };
+    const elsewhere = await moved(first);
+    if (elsewhere) return fail(elsewhere);
+    const now = await refresh(first);
+    const again = now && (await moved(now)); // a wallet that did not tell that it had changed
+    if (again) return fail(again);
     const held = wallet.get();
     if (!held || held.account !== first.account) return fail("The wallet's account changed; look again, then retry.");
+    ready = held;
     say({ at: "simulating" });
     const { reason, fee, gas } = await simulate(held, call);
     if (reason) return fail(reason);
+    const contract = await isContract(held);
+    const { account } = held;
+    entry = remember({ account, chainId: place.chainId, contract, ...kept, creation: kept.creation ?? null });
+    attended.add(entry.id);
     say({ at: "signing", fee });
     const transaction = {
       from: held.account,
       to: call.to,
       data: call.data,
       value: numberToHex(call.value),
-      gas: numberToHex(withMargin(gas)),
+      ...(gas !== null && { gas: numberToHex(withMargin(gas)) }),
     };
-    const hash = (await held.provider.request({ method: "eth_sendTransaction", params: [transaction] })) as Hex;
-    say({ at: "pending", hash, trouble: null });
-    const receipt = await receiptOf(held, hash, say, clock);
-    if (!receipt)
-      return fail("It is not in a block after ten minutes; it may still be. Look at it in your wallet.", hash);
-    const used = hexToBigInt(receipt.gasUsed);
-    if (hexToBigInt(receipt.status) !== 1n) return fail(await why(held, call, receipt), hash);
-    const price = receipt.effectiveGasPrice ? hexToBigInt(receipt.effectiveGasPrice) : 0n;
-    return end({ at: "done", hash, gas: used, fee: used * price, logs: receipt.logs ?? [] });
+    const given = nameOf(await held.provider.request({ method: "eth_sendTransaction", params: [transaction] }));
+    entry = { ...entry, state: "waiting", name: given || null };
+    change(entry.id, entry);
   } catch (error) {
-    return codeOf(error) === REJECTED ? end({ at: "declined" }) : fail(explain(error));
+    if (entry) attended.delete(entry.id);
+    const declined = kindOf(error) === "rejected";
+    // After a lost answer a new job may have been sent: it stays remembered, and is looked for in the market.
+    if (entry && (declined || !kept.creation || refusedFor(error))) forgetSent(entry.id);
+    return declined ? end({ at: "declined" }) : fail(explain(error));
   }
+  const last = await awaited(entry, ready, call, say, clock);
+  attended.delete(entry.id);
+  return end(last);
+}
+
+/** Whether an error says that nothing was sent. */
+function refusedFor(error: unknown): boolean {
+  return kindOf(error) !== null || /insufficient funds|exceeds (the )?balance|revert|invalid/i.test(String(error));
+}
+
+async function awaited(kept: Sent, held: Wallet, call: Call, say: (step: Step) => void, clock: Clock): Promise<Step> {
+  const hash = () => (isHash(kept.name) ? kept.name : null);
+  let trouble: string | null = null;
+  for (let tries = 0; tries < POLLS; tries += 1) {
+    kept = sent.get().find((each) => each.id === kept.id) ?? kept;
+    if (tries === 0 || trouble !== null) say({ at: "pending", hash: hash(), contract: kept.contract, trouble });
+    try {
+      const outcome = await outcomeOf(kept, held.provider);
+      if (outcome) return await concluded(kept, held, call, outcome);
+      if (trouble !== null) say({ at: "pending", hash: hash(), contract: kept.contract, trouble: null });
+      trouble = null;
+    } catch (error) {
+      trouble = explain(error);
+      say({ at: "pending", hash: hash(), contract: kept.contract, trouble });
+    }
+    await clock(POLL_MS);
+  }
+  const reason = kept.contract
+    ? "The owners of your contract wallet have not brought it into a block yet. It stays in the list of what was sent."
+    : "It is not in a block after ten minutes; it may still be. Look at it in your wallet, and in the list of what was sent.";
+  return { at: "failed", reason, hash: hash() };
+}
+
+async function concluded(kept: Sent, held: Wallet, call: Call, outcome: Outcome): Promise<Step> {
+  const { state, block, gas, fee, logs, job } = outcome;
+  const hash = outcome.hash ?? (isHash(kept.name) && !kept.contract ? kept.name : null);
+  const reason = state === "done" ? null : (outcome.reason ?? (await why(held, call, block)));
+  settle(kept.id, { ...outcome, reason });
+  return reason === null ? { at: "done", hash, block, gas, fee, logs, job } : { at: "failed", reason, hash };
 }
 
 /** A transaction that was mined but failed: the same call, on the block before, says why. */
-async function why(held: Wallet, call: Call, receipt: Receipt): Promise<string> {
+async function why(held: Wallet, call: Call, block: number | null): Promise<string> {
   const asked = { from: held.account, to: call.to, data: call.data, value: numberToHex(call.value) };
   try {
-    await held.provider.request({ method: "eth_call", params: [asked, receipt.blockNumber] });
+    const at = block === null ? "latest" : numberToHex(block);
+    await held.provider.request({ method: "eth_call", params: [asked, at] });
   } catch (error) {
     return explain(error);
   }

@@ -70,7 +70,7 @@ def of_verifiers(
 
 
 def of_a_job(n: int, c: int, rule: Rule = Rule.REFERENCE) -> dict[str, int]:
-    """gas_submit, gas_settle_first (the first round also makes every payee's credit) and gas_settle.
+    """gas_submit, gas_settle_first (the first round also makes every balance) and gas_settle.
 
     All n updates point much the same way, so that all are selected and paid.
     """
@@ -90,17 +90,25 @@ def of_a_job(n: int, c: int, rule: Rule = Rule.REFERENCE) -> dict[str, int]:
             bond=10**17,
             aggregator=ZERO_ADDRESS,
             enrol_by=connection.now() + 3600,
+            start_delay=0,
             submit_window=600,
             settle_window=600,
             takeover_window=0,
+            confirm_window=600,
+            reveal_window=0,
             rule=rule,
             rounds=3,
+            min_rounds=3,
+            rate=2**40,
+            rate_decay=2**32,
+            scale_exponent=-15,
             min_trainers=2,
             max_trainers=n,
             max_faulty=0,
             max_missed=2,
             max_strikes=2,
             max_empty_rounds=2,
+            max_voids=3,
             slash_bps=3000,
             gram_verifier=deploy_gram(connection, owner, CHUNK, srs.tau_g2),
             gram_key=gram_key_hash(CHUNK, srs.tau_g2),
@@ -124,7 +132,8 @@ def of_a_job(n: int, c: int, rule: Rule = Rule.REFERENCE) -> dict[str, int]:
             products = gram([row.row for row in rows])
             lines = [line[:n] for line in products[:n]]
             if rule is Rule.REFERENCE:
-                judged = reference(lines, [True] * n, *([products[i][n + k] for i in range(n)] for k in range(2)))
+                v0, u = ([products[i][n + k] for i in range(n)] for k in range(2))
+                judged = reference(lines, [True] * n, v0, products[n][n], u)
             else:
                 judged = krum_cosine(lines, [True] * n, terms.max_faulty)
             context = proof_context(
@@ -144,13 +153,15 @@ def of_a_job(n: int, c: int, rule: Rule = Rule.REFERENCE) -> dict[str, int]:
                 references=rows[n:],
                 judged=judged,
             )
-            chosen = [slot for slot in range(n) if judged.selected[slot] and judged.weights[slot]]
+            chosen = [slot for slot in range(n) if judged.selected[slot] and judged.scores[slot]]
             if len(chosen) < n:
                 raise SystemExit("an update that points the right way was not selected")
             settlement = Settlement(
                 unopened=0,
                 selected=mask_of(set(chosen)),
-                weights=tuple(judged.weights[slot] for slot in chosen),
+                struck=0,
+                scores=tuple(judged.scores[slot] for slot in chosen),
+                row_exponent=-20 if references else 0,
                 coefficients=tuple(judged.coefficients[slot] for slot in chosen) if references else (),
                 sum_cid=CID,
                 sum_commitment=commitment_hash(proved.sums),

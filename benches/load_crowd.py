@@ -23,7 +23,8 @@ from marketplace.cli.demo.cast import data_schema
 from marketplace.domain import Event, State
 from marketplace.errors import MeritError, Reverted
 from marketplace.keys.identity import Identity
-from marketplace.keys.sealing import Purpose, seal_bytes_to
+from marketplace.keys.sealing import Purpose
+from marketplace.services.deliveries import seal_update
 from marketplace.services.node import Node
 from marketplace.services.owner import create_job
 from marketplace.services.proofs import committed
@@ -40,6 +41,7 @@ from zk.files import pack_update
 ETHER = 10**18
 RULES = ("krum-cosine", "reference")
 WINDOW = "2 h"  # of each phase: no deadline passes while load is measured
+CONFIRM = "2 s"  # there is nothing to check
 
 
 @dataclass(frozen=True)
@@ -148,9 +150,8 @@ class Crowd:
             case "RoundSettled":
                 self.counts.settled.append(now)
                 self.counts.waited.append(now - self._last[job_id])
-            case "ConfirmationOpened":
-                self._all(self._leave, members, job_id)
             case "Ended":
+                self._all(self._claim, members, job_id)
                 self.counts.ended.append((now, job_id, State(seen.state).name.lower()))
                 group = self._group.pop(job_id)
                 if self.more:
@@ -200,11 +201,13 @@ class Crowd:
         made = committed(self._srs, self._direction + noise)
         content = pack_update(made.row, made.blinders, made.commitment, chunks(self.parameters, self._chunk))
         context = self.owner.context(Purpose.UPDATE, job_id=job_id, round=round, party=member.address)
-        cid = put_bytes(self._storage, seal_bytes_to(self._aggregator[1], content, context))
-        self._here().submit_update(member.account, job_id, round, commitment_hash(made.commitment), cid)
+        sealed = seal_update(self._aggregator[1], content, context)
+        for file in (sealed.large, sealed.small):  # at once: nobody here would use what it opens
+            put_bytes(self._storage, file)
+        self._here().submit_update(member.account, job_id, round, commitment_hash(made.commitment), sealed.cid)
 
-    def _leave(self, member: Identity, job_id: int) -> None:
-        self._here().leave(member.account, job_id)
+    def _claim(self, member: Identity, job_id: int) -> None:
+        self._here().claim(member.account, job_id, self._slots[job_id][member.address])
 
     # ---------------------------------------------------------------- their jobs
 
@@ -231,11 +234,11 @@ class Crowd:
                 "rounds": size.rounds,
                 "min_trainers": size.trainers,
                 "max_trainers": size.trainers,
-                "max_faulty": max(1, size.trainers // 5),
-                "max_strikes": size.rounds + 1,  # noise alone decides who is left out: nobody is to go for it
+                "max_faulty": min(max(1, size.trainers // 5), max(0, (size.trainers - 3) // 2)),
                 "enrol_for": WINDOW,
                 "submit_window": WINDOW,
                 "settle_window": WINDOW,
+                "confirm_window": CONFIRM,
                 "aggregator": {"address": self._aggregator[0], "encryption_key": "0x" + self._aggregator[1].hex()},
             },
         }

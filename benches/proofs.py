@@ -63,12 +63,23 @@ def judged(rule: int, products: list[list[int]], n: int) -> rules.Decision:
     slots = [line[:n] for line in products[:n]]
     if rule == KRUM_COSINE:
         return rules.krum_cosine(slots, [True] * n, n // 4)
-    return rules.reference(slots, [True] * n, *([products[i][n + k] for i in range(n)] for k in range(2)))
+    v0, u = ([products[i][n + k] for i in range(n)] for k in range(2))
+    return rules.reference(slots, [True] * n, v0, products[n][n], u)
 
 
 def claimed(rules_decision: rules.Decision, n: int, gram_hash: int, r: int, s: int, y: int) -> DecisionStatement:
-    coefficients, weights = rules_decision.coefficients, rules_decision.weights
-    return DecisionStatement(gram_hash, r, s, y, [True] * n, rules_decision.selected, n // 4, coefficients, weights)
+    return DecisionStatement(
+        gram_hash=gram_hash,
+        r=r,
+        s=s,
+        y=y,
+        opened=[True] * n,
+        selected=rules_decision.selected,
+        struck=rules_decision.struck,
+        max_faulty=n // 4,
+        coefficients=rules_decision.coefficients,
+        scores=rules_decision.scores,
+    )
 
 
 def krum_cosine_seconds(products: list[list[int]], n: int) -> float:

@@ -10,6 +10,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ from aggregator.rules import UNIT, krum_cosine
 from aggregator.sums import next_model, weighted_sum
 from marketplace.domain import Rule
 from marketplace.keys.identity import Identity
-from marketplace.keys.sealing import Purpose, SealContext, open_sealed_bytes, seal_bytes_to, seal_bytes_with_key
+from marketplace.keys.sealing import Purpose, SealContext, open_sealed, seal_bytes_with_key
+from marketplace.services.deliveries import fetch_update, open_delivery, seal_update
 from marketplace.spec import ProofsConfig
-from marketplace.storage import get_bytes, open_storage, put_bytes
+from marketplace.storage import open_storage, put_bytes
 from trainer.quantize import to_integers
 from zk import kzg, setup
 from zk.encoding import chunks
@@ -53,17 +55,18 @@ def measure(d: int, n: int) -> list[dict[str, Any]]:
     points = timed("trainer: commit", lambda: kzg.commit(srs, update, blinders))
     sealed = timed(
         "trainer: pack and seal",
-        lambda: seal_bytes_to(aggregator.encryption_key, pack_update(update, blinders, points, c), context),
-        len,
+        lambda: seal_update(aggregator.encryption_key, pack_update(update, blinders, points, c), context),
+        lambda made: len(made.large),
     )
     with tempfile.TemporaryDirectory() as folder:
         storage = open_storage(f"folder:{Path(folder) / 'storage'}", timeout=10)
-        cid = timed("trainer: store", lambda: put_bytes(storage, sealed))
-        bound = max_update_file_bytes(d, c)
-        fetched = timed("aggregator: fetch one", lambda: get_bytes(storage, cid, max_bytes=2 * bound))
-    opened = timed(
-        "aggregator: open one", lambda: open_sealed_bytes(aggregator.decryption_key, fetched, context, bound)
-    )
+        timed("trainer: store", lambda: put_bytes(storage, sealed.large))
+        timed("trainer: deliver", lambda: put_bytes(storage, sealed.small), lambda _: len(sealed.small))
+        bound, opener = max_update_file_bytes(d, c), partial(open_sealed, aggregator.decryption_key)
+        delivery = timed(
+            "aggregator: fetch and open a small file", lambda: open_delivery(storage, sealed.cid, opener, context)
+        )
+        opened = timed("aggregator: fetch and open an update", lambda: fetch_update(storage, delivery, context, bound))
     row = [[part] for part in unpack_update(opened, d, c)]
     timed("aggregator: check one opening", lambda: kzg.which_open(srs, *row))
     rng = np.random.default_rng(2)

@@ -34,8 +34,10 @@ def table(model: type[BaseModel]) -> list[str]:
 
 
 def default(value: Any, factory: Any) -> str:
-    if factory is not None:
+    if factory is dict:
         return "empty"
+    if factory is not None:
+        return "see right"
     if value is PydanticUndefined:
         return "required"
     if isinstance(value, BaseModel):
@@ -47,9 +49,11 @@ def page() -> str:
     lines = [
         "# The job file",
         "",
-        "`merit job create` reads a job from YAML. Unknown fields are refused. Amounts are whole numbers of the",
-        "token's smallest unit or texts such as `0.25 ether`; durations are whole seconds or texts such as `10 min`,",
-        "`2 h`, `1 d`. This page is made from the models by `scripts/job_file_docs.py`.",
+        "`merit job create` reads a job from YAML. Unknown fields are refused. Amounts are texts such as `0.25 ether`,",
+        "or whole numbers of the smallest unit; where the job pays in a `token`, texts such as `2.5 tokens` are read",
+        "by its own decimals. Durations are whole seconds or texts such as `10 min`, `2 h`, `1 d`. Addresses and",
+        "keys are pasted as they were printed. A text that YAML reads as something else (yes, no, null, 2026, a date)",
+        "needs quotes. This page is made from the models by `scripts/job_file_docs.py`.",
         "",
         "```yaml",
         EXAMPLE.read_text("utf-8").rstrip(),
@@ -63,9 +67,13 @@ def page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def write_or_check(path: Path, text: str) -> None:
+    """Writes a page, or, with `--check`, exits with a sentence where it is another."""
+    if sys.argv[1:] != ["--check"]:
+        path.write_text(text, "utf-8")
+    elif not path.exists() or path.read_text("utf-8") != text:
+        sys.exit(f"{path.name} is out of date: run `make docs`.")
+
+
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--check"]:
-        if PAGE.read_text("utf-8") != page():
-            sys.exit(f"{PAGE.name} is out of date: run `make docs`.")
-    else:
-        PAGE.write_text(page(), "utf-8")
+    write_or_check(PAGE, page())

@@ -18,6 +18,7 @@ import tempfile
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from email.message import Message
 from fnmatch import fnmatchcase
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
@@ -82,7 +83,7 @@ def pinned(text: str) -> Iterator[tuple[str, str, bool]]:
 
 def said_licence(package: Distribution) -> str:
     """The licence expression of a package's metadata, or what older packages have in place of one."""
-    metadata = package.metadata
+    metadata: Message = package.metadata
     classified = [c.split(" :: ")[-1] for c in metadata.get_all("Classifier") or [] if c.startswith("License ::")]
     classified = [c for c in classified if c not in ("OSI Approved", "DFSG approved")]
     plain = (metadata.get("License") or "").strip().split("\n")[0]

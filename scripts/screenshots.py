@@ -134,7 +134,7 @@ def main() -> None:
 
         expect(settled(owner).nth(3)).to_be_visible(timeout=JOB_MS)
         settled(owner).nth(1).click()
-        table = owner.get_by_role("region", name="Judgement and pay").get_by_role("row")
+        table = owner.get_by_role("region", name="Judgement and gain").get_by_role("row")
         chart = owner.get_by_role("figure", name="Accuracy by round").get_by_role("row", name="accuracy")
         expect(table).to_have_count(4)
         expect(chart.get_by_role("cell").nth(4)).to_be_attached()
@@ -148,8 +148,7 @@ def main() -> None:
 
         careless = pages[2]
         careless.get_by_role("navigation").get_by_role("link", name="My pay", exact=True).click()
-        pays = careless.get_by_role("row").filter(has_text="pay of a round")
-        pays.first.get_by_role("button", name="Why this pay?").click()
+        careless.get_by_role("button", name="Why this pay?", exact=True).click()
         expect(careless.locator(".why")).to_be_visible()
         picture(careless, "pay-phone", PHONE, "light")
 
@@ -158,11 +157,11 @@ def main() -> None:
         expect(auditor.get_by_text("Everything that could be checked is right")).to_be_visible(timeout=JOB_MS)
         expect(auditor.get_by_label("RPC address", exact=True)).not_to_have_value("")
         button(auditor, "Read the chain").click()
-        expect(auditor.locator(".check-name").filter(has_text="payouts are all")).to_be_visible()
+        expect(auditor.locator(".check-name").filter(has_text="payouts are what was claimed")).to_be_visible()
         picture(auditor, "audit", DESKTOP, "dark")
         auditor.goto(f"{market.origin}/job/{job}")
         settled(auditor).first.click()
-        auditor.get_by_role("button", name="Why was seat 2").click()
+        auditor.get_by_role("button", name="Why did seat 2 gain this").click()
         expect(auditor.locator(".why")).to_be_visible()
         picture(auditor, "round", DESKTOP, "dark", top=auditor.locator(".timeline"), tallest=710)
         browser.close()

@@ -1,0 +1,150 @@
+"""A job's rounds in one process, with the rules, rows, sums and points that a real job has, and no chain or proofs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from aggregator import rules
+from aggregator.points import RATE_BITS, divide, gains
+from aggregator.rules import UNIT
+from aggregator.sums import next_model
+from marketplace.domain import Rule
+from marketplace.services import judgement
+from marketplace.services.validation import Validation
+from trainer.config import ModelConfig, TrainingConfig, UpdateConfig
+from trainer.data import Dataset
+from trainer.models import build, flatten, load_flat
+from trainer.quantize import to_integers
+from trainer.train import evaluate, train_round
+from zk.encoding import Float32s, Int16s, Int64s
+
+UPDATE = UpdateConfig()
+RATE = 1.0
+POT = 10**18
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is learned: the model, how trainers train, and the data that nobody trains on."""
+
+    model: ModelConfig
+    training: TrainingConfig
+    validation: Dataset
+    test: Dataset
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What a round was: base float32[d], updates by slot, the decision, and what each slot's balance gained."""
+
+    number: int
+    base: Float32s
+    updates: Sequence[Int16s | None]
+    decision: rules.Decision
+    gains: Sequence[int]
+    end: Float32s
+
+
+@dataclass(slots=True)
+class Played:
+    """A job that is over. strikes, opened: by slot."""
+
+    rounds: list[Round] = field(default_factory=list)
+    strikes: list[int] = field(default_factory=list)
+    opened: list[int] = field(default_factory=list)
+    accuracy: float = 0.0
+
+    @property
+    def balances(self) -> list[int]:
+        return [sum(values) for values in zip(*(entry.gains for entry in self.rounds), strict=True)]
+
+    def pay(self) -> list[float]:
+        """Each slot's part of the pot, 0 … 1."""
+        return [part / POT for part in divide(POT, self.balances, self.opened)]
+
+
+class Learner:
+    """Local training and validation of one task, on one module."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.module = build(task.model)
+        self.validation = Validation(task.validation, self.module)
+
+    def base(self) -> Float32s:
+        parameters: Float32s = flatten(build(self.task.model)).numpy()
+        return parameters
+
+    def train(self, base: Float32s, data: Dataset, round: int, seed: int) -> Int16s:
+        """The update int16[d] of an honest trainer with these data."""
+        load_flat(self.module, base)
+        train_round(self.module, data, self.task.training, round=round, seed=seed)
+        return to_integers(flatten(self.module) - torch.from_numpy(base), UPDATE.scale)
+
+    def loss(self, parameters: Float32s) -> float:
+        return self.validation.evaluate(parameters)[0]
+
+    def accuracy(self, parameters: Float32s) -> float:
+        load_flat(self.module, parameters)
+        return evaluate(self.module, self.task.test)[1]
+
+
+Updates = Callable[[int, Float32s], Sequence[Int16s | None]]
+"""Round and base → the updates by slot; None for a slot that did not open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The model after a round of this rule."""
+
+    rule: Rule
+
+    def step(self, base: Float32s, total: Int64s, *, round: int, selected: int) -> Float32s:
+        return next_model(base, total, rate=RATE, scale=UPDATE.scale, unit=UNIT[self.rule], selected=selected)
+
+
+def judge(
+    learner: Learner, rule: Rule, max_faulty: int, base: Float32s, updates: Sequence[Int16s | None], round: int
+) -> tuple[rules.Decision, list[int], Float32s]:
+    """(the decision, what each balance gains, the model after the round)."""
+    steps = Steps(rule)
+    found = judgement.judge(
+        updates, base, round, rule=rule, max_faulty=max_faulty, models=steps, validation=learner.validation
+    )
+    decision = found.decision
+    chosen = [slot for slot, inside in enumerate(decision.selected) if inside]
+    end = base if found.total is None else steps.step(base, found.total, round=round, selected=len(chosen))
+    units = gains(
+        rule,
+        [decision.scores[slot] for slot in chosen],
+        rate=int(RATE * 2**RATE_BITS),
+        exponent=UPDATE.exponent + found.row_exponent,
+        selected=len(chosen),
+    )
+    by_slot = dict(zip(chosen, units, strict=True))
+    return decision, [by_slot.get(slot, 0) for slot in range(len(updates))], end
+
+
+def play(learner: Learner, rule: Rule, max_faulty: int, rounds: int, updates: Updates) -> Played:
+    """Plays a job. updates: what trainers send."""
+    model, played = learner.base(), Played()
+    for number in range(1, rounds + 1):
+        sent = updates(number, model)
+        decision, brought, end = judge(learner, rule, max_faulty, model, sent, number)
+        if not played.strikes:
+            played.strikes, played.opened = [0] * len(sent), [0] * len(sent)
+        for slot, update in enumerate(sent):
+            played.strikes[slot] += decision.struck[slot]
+            played.opened[slot] += update is not None
+        played.rounds.append(Round(number, model, sent, decision, brought, end))
+        model = end
+    played.accuracy = learner.accuracy(model)
+    return played
+
+
+def one_thread() -> None:
+    """Small models gain nothing from more, and the same bits come out everywhere."""
+    torch.set_num_threads(1)
+    np.seterr(all="raise", under="ignore")

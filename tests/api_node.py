@@ -6,7 +6,7 @@ PYTEST_DONT_REWRITE: test modules import from here before pytest registers the p
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from marketplace.api.trainers import TrainerPool
 from marketplace.services.index import Index
 from marketplace.services.node import Node
 from tests.jobs import World
+from tests.patience import PATIENCE
 
 TOKEN = "a-token-of-more-than-thirty-two-characters"
 POLL = 0.05
@@ -36,10 +37,10 @@ class Api:
     url: str
 
     def __post_init__(self) -> None:
-        self.bare = httpx.Client(base_url=self.url, timeout=60)
-        self.web = httpx.Client(base_url=self.url, timeout=60, headers={"Authorization": f"Bearer {TOKEN}"})
+        self.bare = httpx.Client(base_url=self.url, timeout=PATIENCE)
+        self.web = httpx.Client(base_url=self.url, timeout=PATIENCE, headers={"Authorization": f"Bearer {TOKEN}"})
 
-    def until(self, holds: Callable[[], Any], what: str, within: float = 60.0) -> Any:
+    def until(self, holds: Callable[[], Any], what: str, within: float = PATIENCE) -> Any:
         """What `holds` gives once it is true; fails when that takes too long."""
         end = time.monotonic() + within
         while time.monotonic() < end:
@@ -124,9 +125,9 @@ class Told:
     data: Any
 
 
-def told(client: httpx.Client, path: str, **headers: str) -> Iterator[Told]:
+def told(client: httpx.Client, path: str, **headers: str) -> Generator[Told]:
     """The events of a stream as they come; it ends with the caller's loop, or with the stream."""
-    with client.stream("GET", path, headers=headers, timeout=60) as answer:
+    with client.stream("GET", path, headers=headers, timeout=PATIENCE) as answer:
         assert answer.status_code == 200, answer.read()
         assert answer.headers["content-type"].startswith("text/event-stream")
         fields: dict[str, str] = {}

@@ -11,8 +11,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,17 +25,18 @@ from eth_abi.abi import encode
 from eth_account.signers.local import LocalAccount
 from eth_utils.abi import function_signature_to_4byte_selector
 from eth_utils.crypto import keccak
-from web3.types import TxReceipt
 
-from marketplace.chain import guard
+from marketplace.chain import guard, transactions
+from marketplace.chain.answers import Mined
 from marketplace.chain.anvil import MNEMONIC, Anvil, dev_accounts, find_tool
 from marketplace.chain.compile import SETTINGS, SOLC, compile_sources
-from marketplace.chain.connection import Connection
+from marketplace.chain.connection import Connection, Refused
 from marketplace.chain.deploy import deploy
 from marketplace.chain.events import EventReader
 from marketplace.chain.market import Market
 from marketplace.chain.transactions import transact
 from marketplace.domain import ZERO_ADDRESS, Event, RoundProof, Rule, Settlement, Terms, slots
+from tests.patience import PATIENCE
 from zk.statements import circuit_id
 
 PEOPLE = dev_accounts(10)
@@ -116,13 +117,16 @@ class Proxy:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else each answer, written in two parts, waits 40 ms for an acknowledgement
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 request = json.loads(body)
                 proxy.methods.append(request["method"])
                 headers = {"Content-Type": "application/json"}
-                answer = proxy.hook(request, lambda: requests.post(target, body, headers=headers, timeout=20).json())
+                answer = proxy.hook(
+                    request, lambda: requests.post(target, body, headers=headers, timeout=PATIENCE).json()
+                )
                 content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
                 self.send_response(answer if isinstance(answer, int) else 200)
                 self.send_header("Content-Length", str(len(content)))
@@ -150,7 +154,7 @@ def _code(name: str) -> bytes:
 
 
 def _created(connection: Connection, code: bytes) -> str:
-    address = transact(connection, PEOPLE[0], None, code, wait=20)["contractAddress"]
+    address = transact(connection, PEOPLE[0], None, code, wait=PATIENCE).contract
     assert address
     return address
 
@@ -163,7 +167,11 @@ def new_contract(connection: Connection, name: str, arguments: bytes = b"") -> s
 def chain_on(connection: Connection) -> Chain:
     """A fresh market with verifiers that take any proof."""
     deployment = deploy(connection, PEOPLE[0])
-    market = Market(connection, deployment.market, receipt_within=20)
+    return with_stubs(connection, Market(connection, deployment.market, receipt_within=PATIENCE), deployment.block)
+
+
+def with_stubs(connection: Connection, market: Market, first_block: int = 0) -> Chain:
+    """A market that is there, with verifiers that take any proof."""
     gram = new_contract(connection, "StubGramVerifier", encode(["bytes32"], [GRAM_KEY]))
     decisions = {
         circuit: new_contract(
@@ -171,7 +179,7 @@ def chain_on(connection: Connection) -> Chain:
         )
         for circuit in STUB_CIRCUITS
     }
-    return Chain(connection, market, deployment.block, gram, decisions)
+    return Chain(connection, market, first_block, gram, decisions)
 
 
 @contextmanager
@@ -180,6 +188,9 @@ def untouched(chain: Chain) -> Iterator[Chain]:
     snapshot = chain.connection.request("evm_snapshot")
     yield chain
     chain.connection.request("evm_revert", snapshot)
+    with suppress(Refused):  # Anvil's pool would keep what the test left in it, and mine it in the next one
+        chain.connection.request("anvil_dropAllTransactions")
+    transactions.forget()  # what was mined since is no more
 
 
 @pytest.fixture(scope="session")
@@ -190,7 +201,7 @@ def anvil() -> Iterator[Anvil]:
 
 @pytest.fixture(scope="session")
 def _anvil_chain(anvil: Anvil) -> Chain:
-    return chain_on(Connection(anvil.url))
+    return chain_on(Connection(anvil.url, timeout=PATIENCE))
 
 
 @pytest.fixture(scope="session")
@@ -201,7 +212,7 @@ def ganache_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def _ganache_chain(ganache_url: str) -> Chain:
-    return chain_on(Connection(ganache_url))
+    return chain_on(Connection(ganache_url, timeout=PATIENCE))
 
 
 @pytest.fixture
@@ -226,11 +237,11 @@ def proxy(chain: Chain) -> Iterator[Proxy]:
 
 def send(
     connection: Connection, to: str, signature: str, *arguments: object, signer: LocalAccount = PEOPLE[0]
-) -> TxReceipt:
+) -> Mined:
     """Calls a function of any contract."""
     types = signature[signature.index("(") + 1 : -1].split(",")
     data = function_signature_to_4byte_selector(signature) + encode(types, arguments)
-    return transact(connection, signer, to, data, wait=20)
+    return transact(connection, signer, to, data, wait=PATIENCE)
 
 
 @dataclass(frozen=True)
@@ -284,17 +295,25 @@ def terms(chain: Chain, **changes: Any) -> Terms:
         "bond": 900_000,
         "aggregator": ZERO_ADDRESS,
         "enrol_by": chain.connection.now() + 3600,
+        "start_delay": 0,
         "submit_window": 600,
         "settle_window": 600,
         "takeover_window": 0,
+        "confirm_window": 600,
+        "reveal_window": 0,
         "rule": Rule.KRUM_COSINE,
         "rounds": 2,
+        "min_rounds": changes.get("rounds", 2),
+        "rate": 2**40,
+        "rate_decay": 2**32,
+        "scale_exponent": -15,
         "min_trainers": 2,
         "max_trainers": 3,
-        "max_faulty": 1,
+        "max_faulty": 0,
         "max_missed": 2,
         "max_strikes": 2,
         "max_empty_rounds": 2,
+        "max_voids": 3,
         "slash_bps": 3000,
         "gram_verifier": chain.gram,
         "gram_key": GRAM_KEY,
@@ -319,14 +338,16 @@ def commitment(*parts: int) -> bytes:
 
 
 NO_PROOF = RoundProof((), (), 0, (), (0,) * 8)
-"""Of a round in which nothing is opened."""
+"""Not even the wrong one."""
 
 
 def settlement(
     selected: int,
-    weights: tuple[int, ...],
+    scores: tuple[int, ...],
     unopened: int = 0,
     *,
+    struck: int = 0,
+    row_exponent: int = 0,
     submitted: int,
     round_: int = 1,
     rule: Rule = Rule.KRUM_COSINE,
@@ -337,8 +358,6 @@ def settlement(
     coefficients: None for those of the rule.
     """
     opened = submitted & ~unopened
-    if not opened:
-        return Settlement(unopened, 0, (), (), "", bytes(32), "", bytes(32)), NO_PROOF
     reference = rule is Rule.REFERENCE
     if coefficients is None:
         coefficients = (4096,) * selected.bit_count() if reference else ()
@@ -347,7 +366,9 @@ def settlement(
     judged = Settlement(
         unopened=unopened,
         selected=selected,
-        weights=weights,
+        struck=struck,
+        scores=scores,
+        row_exponent=row_exponent,
         coefficients=coefficients,
         sum_cid="bafysum" if selected else "",
         sum_commitment=hash_of(total),
@@ -358,15 +379,17 @@ def settlement(
     return judged, RoundProof(committed + rows, total, 5, tuple(range(16)), tuple(range(8)))
 
 
-OWNER, AGGREGATOR, TRAINERS = PEOPLE[1], PEOPLE[2], PEOPLE[3:6]
+OWNER, AGGREGATOR, TRAINERS, FIVE = PEOPLE[1], PEOPLE[2], PEOPLE[3:6], PEOPLE[3:8]
+ONE_FAULTY: dict[str, Any] = {"min_trainers": 5, "max_trainers": 5, "max_faulty": 1}
+"""Of a job of five trainers, the fewest of which one may be faulty."""
 
 
-def running_job(chain: Chain, **changes: Any) -> int:
-    """A job in round 1 with three trainers in slots 0 to 2, its key published."""
+def running_job(chain: Chain, trainers: Sequence[LocalAccount] = TRAINERS, **changes: Any) -> int:
+    """A job in round 1 with its trainers in slots 0 to 2, or as many as there are, its key published."""
     market = chain.market
     job_id, _ = market.create_job(OWNER, terms(chain, **changes), KEY, "bafyspec")
     market.accept_aggregation(AGGREGATOR, job_id, AGGREGATOR.address, KEY)
-    for trainer in TRAINERS:
+    for trainer in trainers:
         market.join(trainer, job_id, trainer.address, KEY)
     market.start(OWNER, job_id)
     market.publish_key(AGGREGATOR, job_id, "bafykey")

@@ -366,8 +366,8 @@ def simulate(
         F = add(F, multiply(point, pow(v, 2 * c + e, P)))
     Wz = multiply(add(F, neg(g1(E))), pow(S.tau - z, -1, P))
     Ww = multiply(add(A, neg(g1(eAw))), pow(S.tau - zw, -1, P))
-    encoded = [g1_bytes(point) for point in (M, A, Q, Wz, Ww)]
-    return finish(t, round_, Proof(*encoded, y, eA, eM, eAw, tuple(ea), tuple(eb)), r, s, z, v)
+    m, a, q, wz, ww = (g1_bytes(point) for point in (M, A, Q, Wz, Ww))
+    return finish(t, round_, Proof(m, a, q, wz, ww, y, eA, eM, eAw, tuple(ea), tuple(eb)), r, s, z, v)
 
 
 # ------------------------------------------------------------------ cases

@@ -1,10 +1,12 @@
 """Brownie's fixtures around a market on an Anvil of its own, whose clock stands still unless a test moves it."""
 
+import random
 import socket
+from contextlib import suppress
 
 import brownie
 import pytest
-from brownie import JobMarket, PlainToken, accounts, web3
+from brownie import Claims, Creation, Delivery, Disputes, Failures, JobMarket, PlainToken, RoundCheck, accounts, web3
 from hypothesis import settings
 from web3.middleware import Web3Middleware
 from world import ACCOUNTS, RICH, TAKER, Verifiers, World, rpc
@@ -14,10 +16,14 @@ settings.load_profile("seeded")
 
 
 def pytest_configure(config):
-    """Brownie attaches to whatever answers at its port: a free one gives it a chain that nobody else uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    """Brownie attaches to whatever answers at its port: a free one gives it a chain that nobody else uses.
+
+    Systems give connections ports from 32768 on. From below it is taken by chance only, until the chain listens.
+    """
+    for port in random.SystemRandom().sample(range(20_000, 32_768), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            break
     anvil = brownie._config.CONFIG.networks["development"]["cmd_settings"]
     anvil.update(port=port, accounts=ACCOUNTS, gas_limit=30_000_000)
 
@@ -44,6 +50,8 @@ def requests():
 @pytest.fixture(scope="module")
 def deployed(module_isolation):
     rpc("anvil_setBlockTimestampInterval", 0)
+    for library in (Claims, Creation, Delivery, Disputes, Failures, RoundCheck):  # Brownie links a contract to the latest of each
+        library.deploy({"from": accounts[0]})
     market = JobMarket.deploy({"from": accounts[0]})
     token = PlainToken.deploy({"from": accounts[0]})
     for account in (*accounts[:RICH], accounts[TAKER]):

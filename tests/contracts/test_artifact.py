@@ -4,13 +4,17 @@ import json
 from pathlib import Path
 
 import pytest
-from brownie import GramVerifier, JobMarket, accounts, web3
+from brownie import Claims, Creation, Delivery, Disputes, Failures, GramVerifier, JobMarket, RoundCheck, accounts, web3
 from world import words_hash
 
 from marketplace.chain import compile as compiler
 from marketplace.errors import InputError
 
 ARTIFACT = Path(__file__).parents[2] / "marketplace" / "chain" / "artifacts" / "JobMarket.json"
+LIBRARIES = {
+    "Claims": Claims, "Creation": Creation, "Delivery": Delivery, "Disputes": Disputes, "Failures": Failures,
+    "RoundCheck": RoundCheck,
+}  # fmt: skip
 LARGEST_CODE = 24_576  # bytes, EIP-170
 GENERATOR = (
     11559732032986387107991004021392285783925812861821192530917403151452391805634,
@@ -32,10 +36,32 @@ def without_metadata(code):
 
 
 def test_the_committed_artifact_is_the_contract_under_test(deployed, artifact):
-    committed = bytes.fromhex(artifact["deployedBytecode"].removeprefix("0x"))
+    committed = bytearray.fromhex(artifact["deployedBytecode"].removeprefix("0x"))
+    assert artifact["deployedLinks"].keys() == LIBRARIES.keys()
+    for name, offsets in artifact["deployedLinks"].items():
+        for at in offsets:
+            assert committed[at : at + 20] == bytes(20)
+            committed[at : at + 20] = bytes.fromhex(LIBRARIES[name][-1].address[2:])
     tested = bytes(web3.eth.get_code(deployed[0].address))
-    assert without_metadata(committed) == without_metadata(tested)
+    assert without_metadata(bytes(committed)) == without_metadata(tested)
     assert sorted(map(str, artifact["abi"])) == sorted(map(str, JobMarket.abi))
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_a_library_that_it_calls_is_the_committed_one(deployed, name):
+    """And changes nothing by itself: it only looks, or refuses whoever calls it and is not linked to it."""
+    artifact = json.loads(ARTIFACT.with_name(f"{name}.json").read_text())
+    address = LIBRARIES[name][-1].address
+    tested = bytes(web3.eth.get_code(address))
+    committed = bytearray.fromhex(artifact["deployedBytecode"][2:])
+    own = set() if name == "RoundCheck" else {"library_deploy_address"}
+    assert (artifact["deployedLinks"], artifact["immutables"].keys()) == ({}, own)
+    for offsets in artifact["immutables"].values():
+        for at in offsets:
+            committed[at : at + 32] = bytes.fromhex(address[2:]).rjust(32, b"\0")
+    assert without_metadata(bytes(committed)) == without_metadata(tested)
+    assert len(tested) <= LARGEST_CODE
+    assert all(entry.get("stateMutability") in (None, "view", "pure") for entry in artifact["abi"])
 
 
 def test_a_deployed_verifier_is_its_artifact_with_the_immutables_filled_in(module_isolation):
@@ -75,8 +101,8 @@ def test_only_the_calls_of_the_market_change_anything(artifact):
     }
     assert writing == {
         "createJob", "acceptAggregation", "join", "leave", "cancel", "start", "publishKey", "submitUpdate",
-        "settleRound", "skipRound", "abort", "takeOver", "handOver", "dispute", "complete", "showOpening", "withdraw",
-        "revealValidation",
+        "settleRound", "voidRound", "redeliver", "skipRound", "askEnd", "abort", "takeOver", "handOver", "dispute", "reveal", "disputeRows",
+        "complete", "showOpening", "claim", "claimFees", "withdraw", "revealValidation",
     }  # fmt: skip
 
 

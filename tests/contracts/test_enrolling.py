@@ -6,6 +6,7 @@ from brownie.exceptions import VirtualMachineError
 from world import (
     CANCELLED,
     CID,
+    FAULTY,
     KEY,
     LONG_CID,
     OPEN,
@@ -28,14 +29,14 @@ YEAR = 365 * 24 * 3600
 
 def test_a_created_job_holds_its_terms_and_the_escrow(world):
     before = world.balance()
-    terms = world.terms(aggregator=world.aggregator.address, rule=2)
+    terms = world.terms(aggregator=world.aggregator.address, rule=2, rate=2**39 + 1)
     tx = world.market.createJob(terms, KEY, CID, {"from": world.owner, "value": world.value(3300)})
     job = tx.return_value
     assert job == world.market.jobCount() == 1
     assert list(world.market.terms(job)) == terms
     held = world.market.job(job)
     assert (held["owner"], held["state"], held["escrow"], held["round"]) == (world.owner, OPEN, 3300, 0)
-    assert held["aggregator"] == ZERO_ADDRESS
+    assert (held["aggregator"], held["rate"], held["pot"], held["settled"]) == (ZERO_ADDRESS, 2**39 + 1, 0, 0)
     assert world.balance() - before == 3300
     event = tx.events["JobCreated"]
     assert (event["jobId"], event["owner"], event["specCid"]) == (1, world.owner, CID)
@@ -51,16 +52,22 @@ def test_a_created_job_holds_its_terms_and_the_escrow(world):
         ("rounds", 0), ("rounds", 1001),
         ("maxTrainers", 0), ("maxTrainers", 33),
         ("minTrainers", 0), ("minTrainers", 5),
-        ("maxFaulty", 4),
         ("maxMissed", 0), ("maxStrikes", 0), ("maxEmptyRounds", 0),
         ("slashBps", 10_001),
         ("submitWindow", 0), ("submitWindow", YEAR + 1),
         ("settleWindow", 0), ("settleWindow", YEAR + 1),
         ("takeoverWindow", YEAR + 1),
+        ("confirmWindow", 0), ("confirmWindow", YEAR + 1),
+        ("startDelay", YEAR + 1), ("startDelay", 2**32 - 1),
+        ("revealWindow", 1), ("revealWindow", 2**32 - 1),  # the usual rule reveals nothing
+        ("minRounds", 0), ("minRounds", 4),
+        ("rate", 0), ("rate", 100 * 2**40 + 1), ("rate", 2**64 - 1),
+        ("rateDecay", 0), ("rateDecay", 2**32 + 1), ("rateDecay", 2**40 - 1),
+        ("scaleExponent", -41), ("scaleExponent", 1), ("scaleExponent", -(2**15)), ("scaleExponent", 2**15 - 1),
     ],
 )  # fmt: skip
 def test_a_term_outside_its_bounds_is_refused(coin_world, term, value):
-    with refuses("InvalidTerm", term.encode(), value):
+    with refuses("InvalidTerm", term.encode(), value % 2**256):
         coin_world.create(**{term: value})
 
 
@@ -68,14 +75,42 @@ def test_a_term_outside_its_bounds_is_refused(coin_world, term, value):
     "terms",
     [
         {"rule": 1}, {"rule": 2}, {"rounds": 1}, {"rounds": 1000}, {"maxTrainers": 32}, {"minTrainers": 4},
-        {"minTrainers": 1, "maxTrainers": 1, "maxFaulty": 0}, {"maxFaulty": 3}, {"maxFaulty": 0},
+        {"minTrainers": 1, "maxTrainers": 1, "maxFaulty": 0}, {"maxVoids": 0}, {"maxVoids": 255},
+        {"minTrainers": 5, "maxTrainers": 5, "maxFaulty": 1}, {"minTrainers": 9, "maxTrainers": 12, "maxFaulty": 3},
+        {"minTrainers": 31, "maxTrainers": 32, "maxFaulty": 14},
         {"maxMissed": 1}, {"maxMissed": 255}, {"maxStrikes": 1}, {"maxEmptyRounds": 255},
         {"slashBps": 0}, {"slashBps": 10_000},
         {"submitWindow": 1, "settleWindow": 1}, {"submitWindow": YEAR, "settleWindow": YEAR, "takeoverWindow": YEAR},
+        {"confirmWindow": 1}, {"confirmWindow": YEAR}, {"minRounds": 1}, {"minRounds": 3},
+        {"startDelay": 0}, {"startDelay": YEAR},
+        {"rule": 2, "revealWindow": 0}, {"rule": 2, "revealWindow": 79}, {"rule": 2, "confirmWindow": 1},
+        {"rule": 2, "confirmWindow": YEAR, "revealWindow": YEAR - 1},
+        {"rate": 1, "rateDecay": 1, "scaleExponent": -40},
+        {"rate": 100 * 2**40, "rateDecay": 2**32, "scaleExponent": 0},
     ],
 )  # fmt: skip
 def test_a_term_at_its_bound_is_accepted(coin_world, terms):
     assert coin_world.create(**terms) == 1
+
+
+@pytest.mark.parametrize(
+    ("faulty", "least", "most"), [(1, 4, 4), (1, 4, 8), (1, 1, 32), (2, 6, 32), (14, 30, 32), (15, 32, 32), (255, 32, 32)]
+)
+def test_where_some_may_be_faulty_a_job_needs_twice_as_many_and_three_more(coin_world, faulty, least, most):
+    with refuses("InvalidTerm", b"minTrainers", least):
+        coin_world.create(maxFaulty=faulty, minTrainers=least, maxTrainers=most)
+
+
+@pytest.mark.parametrize(
+    ("value", "terms"),
+    [
+        (80, {"rule": 2}), (81, {"rule": 2}), (1, {"rule": 2, "confirmWindow": 1}),
+        (YEAR, {"rule": 2, "confirmWindow": YEAR}), (79, {"rule": 1}),
+    ],
+)  # fmt: skip
+def test_revealing_is_over_before_disputing_is_and_another_rule_reveals_nothing(coin_world, value, terms):
+    with refuses("InvalidTerm", b"revealWindow", value):
+        coin_world.create(revealWindow=value, **terms)
 
 
 def test_enrolment_ends_not_in_the_past_nor_in_more_than_a_year(coin_world):
@@ -179,7 +214,7 @@ def test_an_aggregator_pays_its_bond_and_is_named(world):
     tx = world.accept(job)
     assert world.balance() - before == USUAL["bond"]
     held = world.market.job(job)
-    assert (held["aggregator"], held["aggregatorPayee"]) == (world.aggregator, world.fees)
+    assert (held["aggregator"], held["aggregatorPayee"], held["bonded"]) == (world.aggregator, world.fees, True)
     event = tx.events["AggregationAccepted"]
     assert (event["aggregator"], event["payee"], event["encryptionKey"]) == (world.aggregator, world.fees, KEY)
 
@@ -308,15 +343,22 @@ def test_32_trainers_can_join(coin_world):
 def test_the_owner_cancels_an_open_job_and_all_money_goes_back(world):
     job = world.enrolled(2)
     tx = world.market.cancel(job, {"from": world.owner})
-    assert credits(tx) == {
-        (world.owner, "Refund"): 3300,
-        (world.fees, "Bond"): 700,
-        (world.payee(0), "Stake"): 501,
-        (world.payee(1), "Stake"): 501,
-    }
-    assert tx.events["Ended"]["state"] == CANCELLED
+    assert credits(tx) == {(world.owner, "Refund"): 3300, (world.fees, "Bond"): 700}
+    assert (tx.events["Ended"]["state"], tx.events["Ended"]["pot"]) == (CANCELLED, 0)
     held = world.market.job(job)
-    assert (held["state"], held["escrow"], held["carry"], held["active"]) == (CANCELLED, 0, 0, 0)
+    assert (held["state"], held["escrow"], held["pot"], held["bonded"]) == (CANCELLED, 0, 0, False)
+    assert credits(world.claim(job, 1)) == {(world.payee(1), "Stake"): 501}
+    assert credits(world.claim(job, 0)) == {(world.payee(0), "Stake"): 501}
+
+
+def test_who_left_before_a_job_was_cancelled_has_nothing_to_claim(world):
+    job = world.enrolled(3)
+    world.leave(job, 1)
+    world.market.cancel(job, {"from": world.owner})
+    for slot in (1, 3, 31, 32, 255):
+        with refuses("NotMember", job, slot):
+            world.claim(job, slot)
+    assert world.claim_all(job) == {(world.payee(i), "Stake"): 501 for i in (0, 2)}
 
 
 def test_anyone_cancels_a_job_that_nobody_wanted_once_enrolment_is_over(world):
@@ -349,14 +391,14 @@ def test_a_job_that_can_start_is_cancelled_by_its_owner_alone(world):
 
 
 def test_a_full_job_with_an_aggregator_starts_at_once(world):
-    job = world.enrolled(4)
+    job = world.enrolled(5, **FAULTY)
     tx = world.market.start(job, {"from": world.stranger})
     assert "Started" in tx.events
     opened = tx.events["RoundOpened"]
     assert (opened["round"], opened["submitBy"], opened["settleBy"]) == (1, now() + 100, now() + 150)
     held = world.market.job(job)
     assert (held["state"], held["round"], held["submitBy"], held["settleBy"]) == (RUNNING, 1, now() + 100, now() + 150)
-    assert held["submitted"] == 0
+    assert (held["submitted"], held["members"], held["active"], held["quorum"]) == (0, 31, 31, 2)
     assert not held["keyPublished"]
 
 
@@ -387,3 +429,69 @@ def test_a_job_does_not_start_with_too_few_trainers(world):
     move_to(world.term(job, "enrolBy") + 1)
     with refuses("NotStartable", job, True, 1):
         world.market.start(job, {"from": world.owner})
+
+
+# ------------------------------------------------------------------ the delay before a start
+
+
+def test_anyone_starts_a_full_job_once_the_delay_since_the_last_join_is_over(world):
+    job = world.create(startDelay=60)
+    world.accept(job)
+    for i in range(4):
+        move_to(now() + 10)
+        world.join(job, i)
+        assert world.market.job(job)["submitBy"] == now() + 60
+    first = now() + 60
+    for wait in (0, 59):
+        move_to(first - 60 + wait)
+        for sender in (world.stranger, world.aggregator, world.operator(3)):
+            with refuses("StartDelayed", job, first):
+                world.market.start(job, {"from": sender})
+    move_to(first)
+    opened = world.market.start(job, {"from": world.stranger}).events["RoundOpened"]
+    assert (opened["submitBy"], opened["settleBy"]) == (now() + 100, now() + 150)
+
+
+def test_the_owner_starts_a_job_that_can_start_whatever_the_delay(world):
+    job = world.create(startDelay=YEAR)
+    for i in range(3):
+        world.join(job, i)
+    owner = {"from": world.owner}
+    with refuses("NotStartable", job, False, 3):
+        world.market.start(job, owner)
+    world.accept(job)
+    with refuses("NotStartable", job, True, 3):
+        world.market.start(job, owner)
+    world.join(job, 3)
+    world.market.start(job, owner)
+    assert world.market.job(job)["state"] == RUNNING
+
+
+def test_who_leaves_delays_nothing_and_who_takes_the_slot_does(world):
+    job = world.enrolled(4, startDelay=60)
+    first = world.market.job(job)["submitBy"]
+    move_to(now() + 30)
+    world.leave(job, 2)
+    assert world.market.job(job)["submitBy"] == first
+    world.join(job, 4)
+    assert world.market.job(job)["submitBy"] == now() + 60
+    move_to(first)
+    with refuses("StartDelayed", job, first + 30):
+        world.market.start(job, {"from": world.stranger})
+
+
+def test_the_delay_holds_past_enrolment_and_keeps_others_from_cancelling(world):
+    job = world.create(startDelay=60)
+    world.accept(job)
+    move_to(world.term(job, "enrolBy"))
+    for i in range(2):
+        world.join(job, i)
+    first = now() + 60
+    move_to(first - 1)
+    with refuses("StartDelayed", job, first):
+        world.market.start(job, {"from": world.stranger})
+    with refuses("NotCancellable", job, world.stranger):
+        world.market.cancel(job, {"from": world.stranger})
+    move_to(first)
+    world.market.start(job, {"from": world.stranger})
+    assert world.market.job(job)["state"] == RUNNING

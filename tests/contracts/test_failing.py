@@ -30,12 +30,12 @@ def aborted(world, job):
     return world.market.abort(job, {"from": world.stranger})
 
 
-def failed_in_round_2(world):
-    """Fee and a slash are due from round 1; trainers 0 to 2 have submitted in round 2."""
-    job = world.running(takeoverWindow=30, maxMissed=1)
+def failed_in_round_2(world, **changes):
+    """A slash is in the pot from round 1; trainers 0 to 2 have submitted in round 2."""
+    job = world.running(**{"takeoverWindow": 30, "maxMissed": 1, **changes})
     world.submit(job, 0, 1, 2)
     world.past_submitting(job)
-    world.settle(job, mask(0, 1, 2), weights=[1, 1, 2])
+    world.settle(job, mask(0, 1, 2), scores=[1, 1, 2])
     world.submit(job, 0, 1, 2)
     world.past_settling(job)
     return job
@@ -118,7 +118,7 @@ def test_anyone_takes_over_also_where_the_terms_name_another(world):
         assert (event["jobId"], event["round"], event["aggregator"]) == (job, 1, taker)
         assert (event["payee"], event["encryptionKey"]) == (world.taker_fees, KEY)
         held = world.market.job(job)
-        assert (held["aggregator"], held["aggregatorPayee"], held["takenOver"]) == (taker, world.taker_fees, True)
+        assert (held["aggregator"], held["aggregatorPayee"], held["takenOverIn"]) == (taker, world.taker_fees, 1)
 
 
 def test_who_takes_over_needs_a_payee_and_a_key_and_pays_the_bond_exactly(world):
@@ -139,24 +139,31 @@ def test_who_takes_over_needs_a_payee_and_a_key_and_pays_the_bond_exactly(world)
 # ------------------------------------------------------------------ what becomes of the failed one
 
 
-def test_the_bond_of_the_failed_goes_to_the_submitters_the_due_fee_to_it_and_the_rest_to_the_next_pot(world):
+def test_the_bond_of_the_failed_goes_to_the_submitters_its_rest_to_the_pot_and_its_fees_wait(world):
     job = failed_in_round_2(world)
-    assert world.market.job(job)["carry"] == SLASH
+    assert world.market.job(job)["pot"] == SLASH
     tx = world.take_over(job)
-    assert credits(tx) == {
-        (world.fees, "Fee"): 100,
-        **{(world.payee(i), "Compensation"): 233 for i in range(3)},
-    }
+    assert credits(tx) == {(world.payee(i), "Compensation"): 233 for i in range(3)}
     assert [event.name for event in tx.events if event.name != "Transfer"] == [
-        "TakenOver", *4 * ["Credited"], "RoundOpened",
+        "TakenOver", *3 * ["Credited"], "RoundOpened",
     ]  # fmt: skip
     held = world.market.job(job)
-    assert (held["escrow"], held["carry"], held["feeDue"]) == (3300 - 1100, SLASH + 1, False)
+    assert (held["escrow"], held["pot"], held["bonded"]) == (3300, SLASH + 1, True)
+    assert (held["settled"], held["settledBefore"], held["owed"]) == (1, 1, 1)
     publish(world, job)
-    world.submit(job, 0, 1, 2)
-    tx = world.settle(job, mask(0, 2), weights=[1, 1], sender=world.taker)
-    assert tx.events["RoundSettled"]["pot"] == 1000 + SLASH + 1
-    assert credits(tx) == {(world.payee(i), "Pay"): 575 for i in (0, 2)}
+    world.settled(job, rounds=2, sender=world.taker)
+    tx = world.complete(job)
+    assert credits(tx) == {(world.taker_fees, "Fee"): 200, (world.taker_fees, "Bond"): 700}
+    assert tx.events["Ended"]["pot"] == 3000 + SLASH + 1
+    assert world.market.job(job)["escrow"] == 3000 + SLASH + 1 + 100
+    assert credits(world.claim_fees(job, world.fees)) == {(world.fees, "Fee"): 100}
+
+
+def test_a_round_that_opens_anew_takes_nothing_of_the_rate(world):
+    job = failed_in_round_2(world, rateDecay=2**31)
+    assert world.market.job(job)["rate"] == 2**39
+    world.take_over(job)
+    assert world.market.job(job)["rate"] == 2**39
 
 
 def test_the_round_opens_anew_and_nobody_has_missed_it(world):
@@ -181,8 +188,6 @@ def test_the_failed_aggregator_neither_publishes_nor_settles(world):
     with refuses("NotAggregator", job, world.aggregator):
         world.settle(job, ALL)
     world.settle(job, ALL, sender=world.taker)
-    world.submit(job, 0, 1, 2, 3)
-    assert credits(world.settle(job, ALL, sender=world.taker))[world.taker_fees, "Fee"] == 100
 
 
 def test_the_failed_aggregator_can_take_its_job_over_for_another_bond(world):
@@ -250,11 +255,26 @@ def test_who_takes_over_and_is_not_ready_loses_no_bond_and_ends_the_job(world):
     with refuses("SubmittingClosed", job, late):
         publish(world, job)
     tx = aborted(world, job)
-    assert credits(tx) == {
-        (world.taker_fees, "Bond"): 700,
+    assert credits(tx) == {}
+    assert tx.events["ConfirmationOpened"]["outcome"] == ABORTED
+    assert world.market.job(job)["bonded"]
+    tx = world.complete(job)
+    assert credits(tx) == {(world.taker_fees, "Bond"): 700, (world.owner, "Refund"): 2200}
+    assert (tx.events["Ended"]["state"], tx.events["Ended"]["pot"]) == (ABORTED, 1000 + SLASH + 1)
+    assert credits(world.claim_fees(job, world.fees)) == {(world.fees, "Fee"): 100}
+    pot = 1000 + SLASH + 1
+    assert world.claim_all(job) == {
+        **{(world.payee(i), "Pay"): pot * part // 4 for i, part in enumerate((1, 1, 2))},
         **{(world.payee(i), "Stake"): 501 for i in range(3)},
-        (world.owner, "Refund"): 2200 + SLASH + 1,
+        (ZERO_ADDRESS, "Burnt"): 2,
     }
+
+
+def test_before_any_settlement_the_job_is_over_at_once_and_the_bond_is_its_takers(world):
+    job = world.taken_over(0)
+    world.past_submitting(job)
+    tx = aborted(world, job)
+    assert credits(tx) == {(world.taker_fees, "Bond"): 700, (world.owner, "Refund"): 3300}
     assert tx.events["Ended"]["state"] == ABORTED
 
 
@@ -274,7 +294,6 @@ def test_who_takes_over_publishes_the_key_and_fails_loses_its_bond_to_the_next(w
     move_to(world.market.job(job)["settleBy"] + 31)
     assert credits(aborted(world, job)) == {
         (world.payee(3), "Compensation"): 700,
-        **{(world.payee(i), "Stake"): 501 for i in range(4)},
         (world.owner, "Refund"): 3300,
     }
 
@@ -287,8 +306,9 @@ def test_a_later_round_can_be_taken_over_again(world):
     world.submit(job, 0)
     world.past_settling(job)
     tx = world.take_over(job, sender=world.aggregator, payee=world.fees)
-    assert credits(tx) == {(world.taker_fees, "Fee"): 100, (world.payee(0), "Compensation"): 700}
-    assert world.market.job(job)["round"] == 2
+    assert credits(tx) == {(world.payee(0), "Compensation"): 700}
+    held = world.market.job(job)
+    assert (held["round"], held["settledBefore"], held["owed"]) == (2, 1, 1)
 
 
 def test_when_all_leave_who_took_over_keeps_its_bond(world):

@@ -12,26 +12,31 @@ from pathlib import Path
 import pytest
 from brownie import Actor, history
 from brownie.exceptions import VirtualMachineError
-from world import ABORTED, CANCELLED, CID, COMPLETED, CONFIRMING, commitment, mask, move_to
+from world import ABORTED, CANCELLED, CID, COMPLETED, CONFIRMING, REFERENCE, commitment, mask, move_to
 
 PAGE = Path(__file__).parents[2] / "docs" / "security" / "griefing.md"
 ETHER = 10**18
 TRAINERS = range(8)
 F = 2
-# The reward divides among 8, 7 and 6 trainers.
+# The reward divides among 8, 7, 6 and 5 trainers.
 JOB = {
-    "maxTrainers": 8, "minTrainers": 4, "rounds": 1, "reward": 168 * ETHER // 100, "fee": ETHER // 10,
+    "maxTrainers": 8, "minTrainers": 7, "rounds": 1, "reward": 168 * ETHER // 100, "fee": ETHER // 10,
     "stake": ETHER // 10, "bond": ETHER // 2, "maxFaulty": F, "maxMissed": 2, "maxStrikes": 255, "maxEmptyRounds": 2,
-    "slashBps": 3000,
+    "maxVoids": 2, "slashBps": 3000,
 }  # fmt: skip
+ALIKE = (1,) * len(TRAINERS)
+PARTIES = ["owner", "aggregator", "taker", "stranger", *TRAINERS]
 
 
 class Game:
     """A job, and what its parties, owner, aggregator, taker, stranger, or a slot, spent and got since its creation."""
 
-    def __init__(self, world, **changes):
+    def __init__(self, world, scores=ALIKE, **changes):
+        """scores: what is true of each trainer in each round."""
         self.world = world
+        self.scores = scores
         self.begun = len(history)
+        self.before = {party: world.credit(self.accounts(party)[1]) for party in PARTIES}
         self.job = world.enrolled(len(TRAINERS), **{**JOB, **changes})
         self.rounds = changes.get("rounds", 1)
 
@@ -48,8 +53,14 @@ class Game:
         self.world.submit(self.job, *trainers)
         self.settle(trainers, unopened)
 
-    def settle(self, trainers=TRAINERS, unopened=(), sender=None):
-        self.world.settle(self.job, mask(*(set(trainers) - set(unopened))), unopened=mask(*unopened), sender=sender)
+    def settle(self, trainers=TRAINERS, unopened=(), sender=None, **changes):
+        """trainers: who is selected."""
+        selected = mask(*(set(trainers) - set(unopened)))
+        self.world.settle(self.job, selected, unopened=mask(*unopened), sender=sender, **changes)
+
+    def reference_round(self, stated=None, sender=None):
+        """A round whose rows give these scores, by default the true ones."""
+        self.world.settled(self.job, scores=list(stated or self.scores), sender=sender)
 
     def publish(self, sender):
         self.world.market.publishKey(self.job, CID, {"from": sender})
@@ -68,13 +79,16 @@ class Game:
         self.world.market.abort(self.job, {"from": self.world.stranger})
 
     def finish(self):
-        """What was settled is confirmed by nobody's dispute."""
-        if self.world.market.job(self.job)["state"] == CONFIRMING:
+        """What was settled is confirmed, and each claims what is its own."""
+        market = self.world.market
+        if market.job(self.job)["state"] == CONFIRMING:
             self.world.complete(self.job)
-
-    def leave(self, *trainers):
-        for i in trainers:
-            self.world.market.leave(self.job, {"from": self.world.operator(i)})
+        held = market.job(self.job)
+        for i in range(32):
+            if held["members"] >> i & 1 and not held["claimed"] >> i & 1:
+                market.claim(self.job, i, {"from": self.world.operator(i)})
+        if held["owed"]:
+            market.claimFees(self.job, self.world.fees, {"from": self.world.aggregator})
 
     def accounts(self, party):
         """Who acts for a party, and who is paid."""
@@ -98,21 +112,33 @@ class Game:
         for party in parties:
             sender, payee = self.accounts(party)
             paid = sum(tx.value for tx in list(history)[self.begun :] if tx.sender == sender and tx.status == 1)
-            total += self.world.credit(payee) - paid
+            total += self.world.credit(payee) - self.before[party] - paid
         return total
 
     def honest_coin(self, parties):
-        """The same, had all rounds been settled with everybody selected alike."""
+        """The same, had all rounds been settled with everybody selected, as true rows have it, and these been shown."""
         fixed = {"owner": -self.rounds * (JOB["reward"] + JOB["fee"]), "aggregator": self.rounds * JOB["fee"]}
-        share = self.rounds * JOB["reward"] // len(TRAINERS)
-        return sum(0 if party in ("stranger", "taker") else fixed.get(party, share) for party in parties)
+        whole, scores = self.rounds * JOB["reward"], self.scores
+        shares = {slot: whole * scores[slot] // sum(scores) for slot in TRAINERS}
+        return sum(0 if party in ("stranger", "taker") else (fixed | shares)[party] for party in parties)
 
 
 # ---------------------------------------------------------------- attacks: each plays a game and names the sides
 
 ATTACKS = {}  # by game: its rows
-UNOPENABLE_TWICE = "f + 1 trainers submit what does not open, to two aggregators"
+UNOPENABLE = "f + 1 trainers submit what does not open"
+CALLED_BAD = "the aggregator calls f + 1 good submissions bad"
 AGAIN = "an aggregator that also trains fails and takes over again and again"
+STRIKING = "owner, aggregator and one trainer state reference rows that strike the others"
+LITTLE = "f + 1 trainers that brought little dispute good rows"
+BACK = "owner and aggregator keep the validation data back"
+FOR_THEMSELVES = "trainers that bring nothing state rows for these; the others dispute them"
+AT_THE_END = f"the aggregator and f + 1 {FOR_THEMSELVES}; it has failed in the last of five rounds"
+UNREADY = "an aggregator fails; the owner, and who takes over and publishes no key, keep the data back"
+
+# A job whose rows are to be shown, with a bond of f + 1 equal parts of its pot. By true rows each of the first three
+# trainers brings a fifth of what each other one does: 0.06 and 0.3 a round, where equal parts are 0.21.
+SHOWN = {"rule": REFERENCE, "revealWindow": 30, "bond": (F + 1) * JOB["reward"] // 8, "scores": 3 * (3,) + 5 * (15,)}
 
 
 def attack(*rows):
@@ -127,25 +153,46 @@ def attack(*rows):
 
 
 @attack(
-    ("f + 1 trainers submit what does not open, against the aggregator", range(F + 1), ["aggregator"]),
-    ("f + 1 trainers submit what does not open, against the other trainers", range(F + 1), TRAINERS[F + 1 :]),
+    (f"{UNOPENABLE}, against the aggregator", range(F + 1), ["aggregator"]),
+    (f"{UNOPENABLE}, against the other trainers", range(F + 1), TRAINERS[F + 1 :]),
+    (f"{UNOPENABLE}, against the owner", range(F + 1), ["owner"]),
 )
 def unopenable(world):
+    """They are asked again, and deliver nothing."""
     game = Game(world).run()
-    world.submit(game.job, *TRAINERS)  # the aggregator can neither show slots 0 to f nor call so many unopened
-    game.abort()
+    world.submit(game.job, *TRAINERS)
+    world.void(game.job, *range(F + 1))
+    world.past_submitting(game.job)
+    game.settle(TRAINERS[F + 1 :])
     return game
 
 
 @attack(
-    (f"{UNOPENABLE_TWICE}, against these", range(F + 1), ["aggregator", "taker"]),
-    (f"{UNOPENABLE_TWICE}, against the other trainers", range(F + 1), TRAINERS[F + 1 :]),
+    (f"{UNOPENABLE}, again and again, against the aggregator", range(F + 1), ["aggregator"]),
+    (f"{UNOPENABLE}, again and again, against the other trainers", range(F + 1), TRAINERS[F + 1 :]),
+    (f"{UNOPENABLE}, again and again, against the owner", range(F + 1), ["owner"]),
 )
 def unopenable_again(world):
-    game = failover(world)
+    game = Game(world).run()
     world.submit(game.job, *TRAINERS)
-    game.abort()
+    for _ in range(JOB["maxVoids"]):
+        world.void(game.job, *range(F + 1))
+        world.redeliver(game.job, *range(F + 1))
+    world.void(game.job, *range(F + 1))
     return game
+
+
+@attack((f"{CALLED_BAD} while their senders are away", ["aggregator"], range(F + 1)))
+def called_bad_unheard(world):
+    return unopenable(world)
+
+
+@attack(
+    (f"{CALLED_BAD}, again and again, against the trainers", ["aggregator"], TRAINERS),
+    (f"{CALLED_BAD}, again and again, against the owner", ["aggregator"], ["owner"]),
+)
+def called_bad(world):
+    return unopenable_again(world)
 
 
 @attack(("f trainers submit what does not open", range(F), [*TRAINERS[F:], "aggregator"]))
@@ -161,7 +208,7 @@ def few_unopenable(world):
 )
 def seats(world):
     game = Game(world).run()
-    game.leave(*TRAINERS)
+    world.leave(game.job, *TRAINERS)
     return game
 
 
@@ -183,6 +230,200 @@ def now_and_then(world):
     world.submit(game.job, *TRAINERS[1:])
     world.past_submitting(game.job)
     game.settle(TRAINERS[1:])
+    game.honest_round()
+    return game
+
+
+@attack(("a trainer leaves after the round that brought most", [0], TRAINERS[1:]))
+def early(world):
+    """The first of three rounds brings nine tenths of all."""
+    game = Game(world, rounds=3, rule=REFERENCE).run()
+    world.settled(game.job, scores=8 * [63])
+    world.leave(game.job, 0)
+    world.settled(game.job, scores=7 * [3])
+    world.settled(game.job, scores=7 * [4])
+    return game
+
+
+@attack(("a trainer that is struck leaves before the end", [0], TRAINERS[1:]))
+def struck_and_gone(world):
+    game = Game(world, rounds=2, maxStrikes=1).run()
+    world.submit(game.job, *TRAINERS)
+    game.settle(TRAINERS[1:], struck=mask(0))
+    world.leave(game.job, 0)
+    world.settled(game.job)
+    return game
+
+
+@attack(
+    (f"{STRIKING}, in a job that reveals nothing", ["owner", "aggregator", 0], TRAINERS[1:]),
+)
+def false_rows(world):
+    game = Game(world, rule=REFERENCE, maxStrikes=1).run()
+    world.submit(game.job, *TRAINERS)
+    game.settle([0], struck=mask(*TRAINERS[1:]))
+    return game
+
+
+def struck_by_false_rows(world):
+    game = Game(world, **{**SHOWN, "scores": ALIKE, "maxStrikes": 1}).run()
+    world.submit(game.job, *TRAINERS)
+    game.settle([0], struck=mask(*TRAINERS[1:]))
+    return game
+
+
+@attack(
+    (f"{STRIKING} and show the data; these dispute", ["owner", "aggregator", 0], TRAINERS[1:]),
+)
+def false_rows_shown(world):
+    game = struck_by_false_rows(world)
+    world.reveal(game.job)
+    world.dispute_rows(game.job, *range(1, F + 2))
+    return game
+
+
+@attack((f"{STRIKING} and keep the data back", ["owner", "aggregator", 0], TRAINERS[1:]))
+def false_rows_kept_back(world):
+    return struck_by_false_rows(world)
+
+
+@attack(
+    (f"{LITTLE}, against the other trainers", range(F + 1), TRAINERS[F + 1 :]),
+    (f"{LITTLE}, against the aggregator", range(F + 1), ["aggregator"]),
+    (f"{LITTLE}, against the owner", range(F + 1), ["owner"]),
+)
+def good_rows_disputed(world):
+    game = Game(world, **SHOWN).run()
+    game.reference_round()
+    world.reveal(game.job)
+    world.dispute_rows(game.job, *range(F + 1))
+    return game
+
+
+@attack(("f + 1 trainers that brought most dispute good rows, against all others", TRAINERS[-F - 1 :],
+         ["owner", "aggregator", *TRAINERS[: -F - 1]]))  # fmt: skip
+def good_rows_disputed_by_those_who_lead(world):
+    game = Game(world, **SHOWN).run()
+    game.reference_round()
+    world.reveal(game.job)
+    world.dispute_rows(game.job, *TRAINERS[-F - 1 :])
+    return game
+
+
+@attack(("f trainers dispute good rows", range(F), ["owner", "aggregator", *TRAINERS[F:]]))
+def good_rows_disputed_by_few(world):
+    game = Game(world, **SHOWN).run()
+    game.reference_round()
+    world.reveal(game.job)
+    world.dispute_rows(game.job, *range(F))
+    return game
+
+
+@attack((f"{BACK}", ["owner", "aggregator"], TRAINERS))
+def kept_back(world):
+    game = Game(world, **SHOWN).run()
+    game.reference_round()
+    return game
+
+
+@attack(("the owner reveals garbage beside the data", ["owner"], ["aggregator", *TRAINERS]))
+def garbage(world):
+    game = Game(world, **SHOWN).run()
+    game.reference_round()
+    world.reveal(game.job)
+    for _ in range(3):
+        world.reveal(game.job, world.owner, "garbage")
+    return game
+
+
+def for_themselves(world, many):
+    """The first `many` trainers bring nothing, and rows say that they bring all."""
+    game = Game(world, **{**SHOWN, "scores": many * (0,) + (8 - many) * (1,)}).run()
+    game.reference_round(many * (1,) + (8 - many) * (0,))
+    world.reveal(game.job)
+    world.dispute_rows(game.job, *TRAINERS[-F - 1 :])
+    return game
+
+
+@attack((f"the aggregator and f + 1 {FOR_THEMSELVES}", ["aggregator", *range(F + 1)], TRAINERS[F + 1 :]))
+def false_rows_for_few(world):
+    return for_themselves(world, F + 1)
+
+
+@attack((f"the aggregator and five {FOR_THEMSELVES}", ["aggregator", *range(5)], TRAINERS[5:]))
+def false_rows_for_most(world):
+    return for_themselves(world, 5)
+
+
+@attack((f"{AT_THE_END}", ["aggregator", *range(F + 1)], TRAINERS[F + 1 :]))
+def false_rows_and_failed(world):
+    game = Game(world, **{**SHOWN, "scores": 3 * (0,) + 5 * (1,), "bond": 5 * SHOWN["bond"]}, rounds=5).run()
+    for _ in range(4):
+        game.reference_round(3 * (1,) + 5 * (0,))
+    world.submit(game.job, *TRAINERS)
+    game.abort()
+    world.reveal(game.job)
+    world.dispute_rows(game.job, *TRAINERS[-F - 1 :])
+    return game
+
+
+def taken_over_in_round_2(world):
+    game = Game(world, **SHOWN, rounds=2, takeoverWindow=30).run()
+    game.reference_round()
+    world.submit(game.job, *TRAINERS)
+    game.fail()
+    world.take_over(game.job)
+    return game
+
+
+@attack(("f + 1 trainers dispute rows from before a takeover, against who took over", range(F + 1), ["taker"]))
+def old_rows_disputed(world, honest=False):
+    game = taken_over_in_round_2(world)
+    game.publish(world.taker)
+    game.reference_round(sender=world.taker)
+    world.reveal(game.job, world.taker)
+    if not honest:
+        world.dispute_rows(game.job, *range(F + 1))
+    return game
+
+
+@attack(
+    (f"{UNREADY}, against the trainers", ["owner", "taker"], TRAINERS),
+    (f"{UNREADY}, against the aggregator", ["owner", "taker"], ["aggregator"]),
+)
+def unready(world, honest=False):
+    game = taken_over_in_round_2(world)
+    world.past_submitting(game.job)
+    world.market.abort(game.job, {"from": world.stranger})
+    if honest:
+        world.reveal(game.job, world.owner)
+    return game
+
+
+ABOUT_ROWS = [
+    false_rows_shown, false_rows_kept_back, good_rows_disputed, good_rows_disputed_by_those_who_lead,
+    good_rows_disputed_by_few, kept_back, garbage, false_rows_for_few,
+]  # fmt: skip
+
+
+@attack(
+    ("a trainer leaves and joins again and again, so that a full job does not start", [7], ["owner", *TRAINERS[:7]])
+)
+def again_at_the_door(world):
+    game = Game(world, startDelay=60)
+    for _ in range(3):
+        world.leave(game.job, 7)
+        world.join(game.job, 7)
+    world.market.start(game.job, {"from": world.owner})
+    game.publish(world.aggregator)
+    game.honest_round()
+    return game
+
+
+@attack(("the owner ends the job early, against the trainers", ["owner"], TRAINERS))
+def ended_early(world):
+    game = Game(world, rounds=3, minRounds=1).run()
+    world.market.askEnd(game.job, {"from": world.owner})
     game.honest_round()
     return game
 
@@ -216,7 +457,10 @@ def late(world):
     ("the aggregator never settles, against the owner", ["aggregator"], ["owner"]),
 )
 def never_settled(world):
-    return unopenable(world)
+    game = Game(world).run()
+    world.submit(game.job, *TRAINERS)
+    game.abort()
+    return game
 
 
 @attack(("the aggregator publishes no job key", ["aggregator"], TRAINERS))
@@ -252,7 +496,7 @@ def withheld_last(world):
 def withheld_undisputed(world):
     game = Game(world, rounds=3).run()
     game.honest_round()
-    game.leave(*TRAINERS)
+    world.leave(game.job, *TRAINERS)
     return game
 
 
@@ -331,7 +575,7 @@ def again_and_again(world):
     for turn in range(3):
         world.take_over(game.job, sender=world.aggregator, payee=world.fees)
         if turn == 0:
-            game.leave(*TRAINERS[1:])
+            world.leave(game.job, *TRAINERS[1:])
         game.publish(world.aggregator)
         world.submit(game.job, 0)
         game.fail()
@@ -345,7 +589,7 @@ def again_and_again(world):
 def emptied(world):
     game = Game(world, rounds=3).run()
     game.honest_round()
-    game.leave(*TRAINERS[:-1])
+    world.leave(game.job, *TRAINERS[:-1])
     game.skip()
     game.skip()
     return game
@@ -366,8 +610,8 @@ def refusing_verifier(world):
     game = Game(world).run()
     world.submit(game.job, *TRAINERS)
     world.verifiers.gram.setValid(False, {"from": world.stranger})
+    late = {"from": world.aggregator, "gas_limit": 2_000_000, "allow_revert": True}
     with pytest.raises(VirtualMachineError, match="GramProofRefused"):
-        late = {"from": world.aggregator, "gas_limit": 2_000_000, "allow_revert": True}
         world.market.settleRound(game.job, 1, *world.judged(game.job, mask(*TRAINERS)), late)
     world.verifiers.gram.setValid(True, {"from": world.stranger})
     game.abort()
@@ -379,9 +623,11 @@ def stranger(world):
     game = Game(world).run()
     world.submit(game.job, *TRAINERS)
     market = world.market
-    for call in (market.skipRound, market.abort, market.cancel, market.start, market.complete):
+    sender = {"from": world.stranger, "gas_limit": 200_000, "allow_revert": True}
+    calls = [(call,) for call in (market.skipRound, market.abort, market.cancel, market.start, market.complete)]
+    for call, *arguments in [*calls, (market.claim, 0), (market.claimFees, world.fees)]:
         with pytest.raises(VirtualMachineError):
-            call(game.job, {"from": world.stranger, "gas_limit": 200_000, "allow_revert": True})
+            call(game.job, *arguments, sender)
     game.settle()
     return game
 
@@ -427,6 +673,33 @@ def test_an_attack_costs_and_harms_what_the_table_says(coin_world, play):
             assert abs(int(said) - gas) * 100 <= gas, f"{name}: measured {gas:,}"
 
 
+@pytest.mark.parametrize("play", ABOUT_ROWS, ids=lambda play: play.__name__)
+def test_nobody_gains_by_what_is_said_or_kept_back_about_rows(coin_world, play):
+    game = play(coin_world)
+    game.finish()
+    for attackers, _ in ATTACKS[play].values():
+        assert game.coin(attackers) <= game.honest_coin(attackers)
+
+
+@pytest.mark.parametrize("play", [old_rows_disputed, unready], ids=lambda play: play.__name__)
+def test_after_a_takeover_nobody_gains_either(coin_world, play):
+    ends = []
+    for honest in (False, True):
+        game = play(coin_world, honest)
+        game.finish()
+        ends.append([game.coin(attackers) for attackers, _ in ATTACKS[play].values()])
+    assert ends[0] == ends[1]
+
+
+@pytest.mark.parametrize("play", [unopenable, unopenable_again, called_bad], ids=lambda play: play.__name__)
+def test_nobody_gains_by_what_does_not_open_or_is_said_not_to(coin_world, play):
+    game = play(coin_world)
+    game.finish()
+    for attackers, _ in ATTACKS[play].values():
+        for friends in (attackers, ["owner", *attackers]):
+            assert game.coin(friends) <= game.honest_coin(friends)
+
+
 def test_every_attack_has_a_row_and_every_row_an_attack():
     assert rows().keys() == {name for of_game in ATTACKS.values() for name in of_game}
 
@@ -441,7 +714,7 @@ def test_a_payee_that_refuses_coin_keeps_nobody_from_being_paid(coin_world):
     world.market.start(game.job, {"from": world.stranger})
     world.market.publishKey(game.job, CID, {"from": world.aggregator})
     world.submit(game.job, *TRAINERS, 8)
-    world.settle(game.job, mask(*TRAINERS, 8), weights=[1] * 8 + [0])
+    world.settle(game.job, mask(*TRAINERS, 8), scores=[1] * 8 + [0])
     game.finish()
     for i in TRAINERS:
         before = world.credit(world.payee(i))

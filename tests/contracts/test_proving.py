@@ -5,14 +5,29 @@ from brownie import web3
 from brownie.exceptions import VirtualMachineError
 from eth_abi import encode
 from eth_hash.auto import keccak
-from world import CID, SETTLEMENT, USUAL, ZERO32, Y, commitment, committed, credits, mask, points, refuses, words_hash
+from world import (
+    CID,
+    FAULTY,
+    SETTLEMENT,
+    USUAL,
+    ZERO32,
+    Y,
+    commitment,
+    committed,
+    credits,
+    mask,
+    points,
+    refuses,
+    words_hash,
+)
 
 ALL = mask(0, 1, 2, 3)
 TERM_TYPES = (
-    ["address"] + 4 * ["uint128"] + ["address", "uint40"] + 3 * ["uint32"] + ["uint8", "uint16"] + 6 * ["uint8"]
-    + ["uint16"] + 2 * ["address", "bytes32"]
+    ["address"] + 4 * ["uint128"] + ["address", "uint40"] + 6 * ["uint32"] + ["uint8"] + 2 * ["uint16"]
+    + ["uint64", "uint40", "int16"] + 7 * ["uint8"] + ["uint16"] + 2 * ["address", "bytes32"]
 )  # fmt: skip
 LARGEST = 2**256 - 1
+FIELD = 21888242871839275222246405745257275088548364400416034343698204186575808495617
 
 
 def submitted(world, **terms):
@@ -65,12 +80,14 @@ def test_points_that_nobody_committed_to_are_no_row(coin_world):
 
 
 def test_the_row_of_an_unopened_submission_is_not_slipped_in(coin_world):
-    job, rows = submitted(coin_world)
-    unopened = {"selected": mask(0, 1, 2), "unopened": mask(3)}
-    with refuses("PointCount", job, 8, 6):
-        coin_world.settle(job, **unopened, commitments=flat(*(rows[i] for i in range(4))))
+    job = coin_world.running(5, **FAULTY)
+    coin_world.submit(job, 0, 1, 2, 3, 4)
+    rows = coin_world.rows(job)
+    unopened = {"selected": mask(0, 1, 2, 4), "unopened": mask(3)}
+    with refuses("PointCount", job, 10, 8):
+        coin_world.settle(job, **unopened, commitments=flat(*(rows[i] for i in range(5))))
     with refuses("NotItsCommitment", job, 2, words_hash(rows[3])):
-        coin_world.settle(job, **unopened, commitments=flat(rows[0], rows[1], rows[3]))
+        coin_world.settle(job, **unopened, commitments=flat(rows[0], rows[1], rows[3], rows[4]))
     coin_world.settle(job, **unopened)
 
 
@@ -145,36 +162,10 @@ def test_where_nothing_is_selected_the_sum_is_still_named(coin_world):
     coin_world.settle(job, sums=infinity, sumCommitment=words_hash(infinity))
 
 
-# ------------------------------------------------------------------ nothing opened
-
-
-@pytest.mark.parametrize("rule", [1, 2])
-def test_where_nothing_is_opened_nothing_is_stated_and_the_aggregator_alone_is_to_be_paid(world, rule):
-    job = world.running(maxFaulty=2, rule=rule)
-    world.submit(job, 0, 1)
-    world.past_submitting(job)
-    stated = {
-        "coefficients": [1], "sumCid": CID, "sumCommitment": commitment(1), "referenceCid": CID,
-        "referenceCommitment": commitment(1), "weights": [1], "commitments": [1], "sums": [1], "gramHash": 1,
-        "gram": [1],
-    }  # fmt: skip
-    for name, value in stated.items():
-        with refuses("NothingOpened", job):
-            world.settle(job, unopened=mask(0, 1), **{name: value})
-    for at in range(8):
-        with refuses("NothingOpened", job):
-            world.settle(job, unopened=mask(0, 1), decision=[int(i == at) for i in range(8)])
-    world.verifiers.gram.setValid(False, {"from": world.stranger})  # nobody is asked
-    tx = world.settle(job, unopened=mask(0, 1))
-    assert credits(tx) == {}
-    assert world.market.job(job)["feeDue"]
-    assert world.trainer(job, 0)[2:] == (0, 0)
-
-
 # ------------------------------------------------------------------ what the verifiers say
 
 
-def test_what_a_verifier_refuses_is_not_paid_and_can_be_settled_with_a_better_proof(coin_world):
+def test_what_a_verifier_refuses_brings_nothing_and_can_be_settled_with_a_better_proof(coin_world):
     job, _ = submitted(coin_world)
     before = coin_world.market.job(job)
     stubs = coin_world.verifiers
@@ -233,31 +224,37 @@ def call_hash(method, *arguments):
 
 
 @pytest.mark.parametrize(
-    ("rule", "circuit", "trainers", "unopened", "selected"),
+    ("rule", "circuit", "trainers", "unopened", "selected", "struck"),
     [
-        (1, 108, 2, (), (0, 1)),
-        (1, 108, 8, (0,), (1, 4, 7)),
-        (2, 208, 8, (6,), (0, 7)),
-        (2, 208, 3, (), ()),
-        (1, 116, 9, (), (0, 2, 8)),
-        (2, 216, 16, (), (1, 3, 14, 15)),
-        (1, 132, 17, (0, 2), (15, 16)),
-        (2, 232, 18, (5,), (0, 14, 15, 16, 17)),
+        (1, 108, 2, (), (0, 1), ()),
+        (1, 108, 8, (0,), (1, 4, 7), (2, 3)),
+        (2, 208, 8, (6,), (0, 1, 7), (2, 4, 5)),
+        (2, 208, 3, (), (), (0, 1, 2)),
+        (1, 116, 9, (), (0, 2, 8), (7,)),
+        (2, 216, 16, (), (1, 3, 14, 15), (0,)),
+        (1, 132, 17, (0, 2), (15, 16), ()),
+        (2, 232, 18, (5,), (0, 14, 15, 16, 17), (13,)),
     ],
 )
-def test_each_verifier_is_asked_about_exactly_this_round(coin_world, rule, circuit, trainers, unopened, selected):
+def test_each_verifier_is_asked_about_exactly_this_round(
+    coin_world, rule, circuit, trainers, unopened, selected, struck
+):
     world = coin_world
-    job = world.running(trainers, rule=rule, minTrainers=1, maxTrainers=trainers, maxFaulty=min(7, trainers - 1))
+    faulty = max(0, (trainers - 3) // 2)
+    least = 2 * faulty + 3 if faulty else 1
+    job = world.running(trainers, rule=rule, minTrainers=least, maxTrainers=trainers, maxFaulty=faulty)
+    signs = (1, -1, -1) if rule == 2 else (1,)
     for _ in range(2):  # so that the round is not the first
         world.submit(job, *range(trainers))
         opened = [i for i in range(trainers) if i not in unopened]
-        weights = [2**96 - 1 - i for i in range(len(selected))]
+        scores = [signs[i % len(signs)] * (2**95 - 1 - i) for i in range(len(selected))]
         coefficients = [4096 - i for i in range(len(selected))] if rule == 2 else []
         whole = {slot: coefficients[i] if rule == 2 else 1 for i, slot in enumerate(selected)}
         rows = world.rows(job)
         judgement = {
-            "selected": mask(*selected), "unopened": mask(*unopened), "weights": weights, "coefficients": coefficients,
-            "gramHash": LARGEST - 1, "gram": [LARGEST - 10 - i for i in range(16)], "decision": list(range(11, 19)),
+            "selected": mask(*selected), "unopened": mask(*unopened), "struck": mask(*struck), "scores": scores,
+            "coefficients": coefficients, "rowExponent": -9 if rule == 2 else 0, "gramHash": LARGEST - 1,
+            "gram": [LARGEST - 10 - i for i in range(16)], "decision": list(range(11, 19)),
         }  # fmt: skip
         references = flat(points("v0"), points("u")) if rule == 2 else []
         statement = (
@@ -269,10 +266,10 @@ def test_each_verifier_is_asked_about_exactly_this_round(coin_world, rule, circu
             [whole.get(slot, 0) for slot in opened],
         )
         size = circuit % 100
-        masks = mask(*opened) + (mask(*selected) << 32) + (min(7, trainers - 1) << 64)
+        masks = mask(*opened) + (mask(*selected) << 32) + (faulty << 64) + (mask(*struck) << 72)
         inputs = [LARGEST - 1, 2**255 + 1, 2**254 + 2, LARGEST - 10 - Y, masks]
         inputs += packed(whole, 13, 16, size) if rule == 2 else []
-        inputs += packed(dict(zip(selected, weights, strict=True)), 96, 2, size)
+        inputs += [word % FIELD for word in packed(dict(zip(selected, scores, strict=True)), 96, 2, size)]
 
         gram, decision = world.verifiers.gram, world.verifiers.decision[circuit]
         sender = {"from": world.stranger}
@@ -284,7 +281,8 @@ def test_each_verifier_is_asked_about_exactly_this_round(coin_world, rule, circu
                 world.settle(job, **{**judgement, name: [1, *judgement[name][1:]]})
         tx = world.settle(job, **judgement)
         told = dict(zip(SETTLEMENT, tx.events["RoundSettled"]["settlement"], strict=True))
-        assert (list(told["weights"]), list(told["coefficients"])) == (weights, coefficients)
+        assert (list(told["scores"]), list(told["coefficients"])) == (scores, coefficients)
+        assert (told["struck"], told["rowExponent"]) == (mask(*struck), judgement["rowExponent"])
 
 
 def test_a_proof_is_bound_to_the_terms(coin_world):

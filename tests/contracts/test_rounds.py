@@ -1,12 +1,16 @@
-"""publishKey, submitUpdate, leave while Running, skipRound, abort, revealValidation: docs/security/job-market.tree."""
+"""publishKey, submitUpdate, leave while Running, skipRound, askEnd, abort, reveal: docs/security/job-market.tree."""
 
 import pytest
+from brownie import ZERO_ADDRESS
 from world import (
     ABORTED,
     CID,
     COMPLETED,
+    CONFIRMING,
+    FAULTY,
     LONG_CID,
     OPEN,
+    ROUND,
     RUNNING,
     SLASH,
     ZERO32,
@@ -67,17 +71,17 @@ def test_a_trainer_submits_once_a_round(world):
         world.submit(job, 0)
 
 
-def test_who_copies_a_commitment_keeps_nobody_from_submitting_it_nor_from_its_pay(world):
+def test_who_copies_a_commitment_keeps_nobody_from_submitting_it_nor_from_its_points(world):
     """Also in the last block: the copy does not open, since what opens it is sealed in the name of who made it."""
-    job = world.running()
+    job = world.running(5, **FAULTY)
     copied, later = commitment(7), commitment(8)
     world.submit(job, 2, 3)
     move_to(world.market.job(job)["submitBy"])
     for i in (0, 1):  # the copy comes first
         world.market.submitUpdate(job, 1, copied, CID, {"from": world.operator(i)})
     move_to(now() + 1)
-    tx = world.settle(job, mask(1, 2, 3), unopened=mask(0))
-    assert credits(tx) == {(world.payee(i), "Pay"): 333 for i in (1, 2, 3)}
+    world.settle(job, mask(1, 2, 3), unopened=mask(0))
+    assert world.balances(job) == [0, *3 * [ROUND // 3]]
     assert world.trainer(job, 1)[2:] == (0, 0)
     world.market.submitUpdate(job, 2, copied, CID, {"from": world.operator(3)})
     world.market.submitUpdate(job, 2, later, CID, {"from": world.operator(1)})
@@ -132,7 +136,8 @@ def test_leaving_a_running_job_gives_the_stake_back_and_closes_the_slot(world):
     job = world.running()
     tx = world.market.leave(job, {"from": world.operator(1)})
     assert credits(tx) == {(world.payee(1), "Stake"): 501}
-    assert world.market.job(job)["active"] == mask(0, 2, 3)
+    held = world.market.job(job)
+    assert (held["active"], held["members"]) == (mask(0, 2, 3), mask(0, 1, 2, 3))
     with refuses("WrongState", job, RUNNING, OPEN):
         world.join(job, 4)
 
@@ -187,24 +192,44 @@ def test_the_last_to_leave_aborts_the_job_and_the_aggregator_keeps_its_bond(worl
     assert world.market.job(job)["state"] == ABORTED
 
 
-def test_slashes_that_are_carried_when_the_last_leaves_go_to_the_owner(world):
+def test_who_leaves_keeps_its_balance_and_the_rounds_that_it_opened(world):
+    job = world.running(rounds=4)
+    world.settled(job)
+    world.submit(job, 0, 2, 3)
+    world.past_submitting(job)
+    world.settle(job, mask(0, 2, 3))
+    world.leave(job, 0, 1)
+    for slot, balance, absences, opened in ((0, ROUND // 4 + ROUND // 3, 0, 2), (1, ROUND // 4, 1, 1)):
+        record = world.market.trainer(job, slot)
+        kept = [record[name] for name in ("balance", "absences", "opened", "staked")]
+        assert kept == [balance, absences, opened, False]
+    held = world.market.job(job)
+    assert held["goneEarned"] == 2 * (ROUND // 4 + ROUND // 3) + ROUND // 4
+    assert (held["earned"], held["goneOpened"], held["absences"]) == (2 * (ROUND // 4 + ROUND // 3), 3, 0)
+    world.settled(job)
+    assert [world.market.trainer(job, slot)["absences"] for slot in range(4)] == [0, 1, 0, 0]
+
+
+def test_when_the_last_leave_what_was_settled_is_confirmed_and_then_divided_with_the_slashes(world):
     job = world.running(2, maxMissed=1)
     world.submit(job, 0)
     world.past_submitting(job)
     world.settle(job, mask(0))
     tx = world.market.leave(job, {"from": world.operator(0)})
-    assert credits(tx) == {
-        (world.payee(0), "Stake"): 501,
-        (world.fees, "Fee"): 100,
-        (world.fees, "Bond"): 700,
-        (world.owner, "Refund"): 2200 + SLASH,
-    }
+    assert credits(tx) == {(world.payee(0), "Stake"): 501}
+    opened = tx.events["ConfirmationOpened"]
+    assert (opened["confirmBy"], opened["outcome"]) == (now() + 80, ABORTED)
+    assert "Ended" not in tx.events
+    tx = world.complete(job)
+    assert credits(tx) == {(world.fees, "Fee"): 100, (world.fees, "Bond"): 700, (world.owner, "Refund"): 2200}
+    assert (tx.events["Ended"]["state"], tx.events["Ended"]["pot"]) == (ABORTED, 1000 + SLASH)
+    assert world.claim_all(job) == {(world.payee(0), "Pay"): 1000 + SLASH}
 
 
 # ------------------------------------------------------------------ skipRound
 
 
-def test_an_empty_round_is_skipped_by_anyone_and_its_money_goes_to_the_owner(world):
+def test_an_empty_round_is_skipped_by_anyone_and_moves_no_money(world):
     job = world.running()
     last = world.market.job(job)["submitBy"]
     move_to(last)
@@ -212,13 +237,35 @@ def test_an_empty_round_is_skipped_by_anyone_and_its_money_goes_to_the_owner(wor
         world.market.skipRound(job, {"from": world.stranger})
     move_to(last + 1)
     tx = world.market.skipRound(job, {"from": world.stranger})
-    assert credits(tx) == {(world.owner, "Refund"): 1100}
+    assert credits(tx) == {}
     assert tx.events["RoundSkipped"]["round"] == 1
     opened = tx.events["RoundOpened"]
     assert (opened["round"], opened["submitBy"], opened["settleBy"]) == (2, now() + 100, now() + 150)
     held = world.market.job(job)
-    assert (held["round"], held["escrow"], held["emptyRounds"]) == (2, 2200, 1)
+    assert (held["round"], held["escrow"], held["emptyRounds"], held["settled"]) == (2, 3300, 1, 0)
     assert [world.trainer(job, slot)[2] for slot in range(4)] == [1, 1, 1, 1]
+
+
+def test_an_empty_round_is_no_absence_and_its_reward_goes_back_to_the_owner(world):
+    job = world.running(rounds=2, maxMissed=9)
+    world.settled(job)
+    world.skip(job)
+    assert [world.market.trainer(job, slot)["absences"] for slot in range(4)] == [0, 0, 0, 0]
+    assert credits(world.complete(job)) == {
+        (world.fees, "Fee"): 100, (world.fees, "Bond"): 700, (world.owner, "Refund"): 1100,
+    }  # fmt: skip
+    assert world.claim_all(job) == {
+        **{(world.payee(i), "Pay"): 250 for i in range(4)}, **{(world.payee(i), "Stake"): 501 for i in range(4)},
+    }  # fmt: skip
+
+
+def test_who_disputed_in_an_empty_round_has_not_missed_it(world):
+    job = world.running(5, maxMissed=1, maxEmptyRounds=3, **FAULTY)
+    world.dispute(job, 2)
+    tx = world.skip(job)
+    assert [event["slot"] for event in tx.events["Ejected"]] == [0, 1, 3, 4]
+    assert world.market.job(job)["active"] == mask(2)
+    assert world.trainer(job, 2)[2] == 0
 
 
 def test_a_round_with_a_submission_is_not_skipped(world):
@@ -239,14 +286,20 @@ def test_a_round_without_a_key_is_not_skipped(world):
 def test_too_many_empty_rounds_in_a_row_abort_the_job(world):
     job = world.running(maxMissed=3)
     for _ in range(2):
-        world.past_submitting(job)
-        tx = world.market.skipRound(job, {"from": world.stranger})
-    assert credits(tx) == {
-        (world.fees, "Bond"): 700,
-        **{(world.payee(i), "Stake"): 501 for i in range(4)},
-        (world.owner, "Refund"): 1100 + 1100,
-    }
-    assert tx.events["Ended"]["state"] == ABORTED
+        tx = world.skip(job)
+    assert credits(tx) == {(world.fees, "Bond"): 700, (world.owner, "Refund"): 3300}
+    assert (tx.events["Ended"]["state"], tx.events["Ended"]["pot"]) == (ABORTED, 0)
+    assert world.claim_all(job) == {(world.payee(i), "Stake"): 501 for i in range(4)}
+
+
+def test_empty_rounds_that_end_a_job_with_a_settled_one_open_the_confirmation(world):
+    job = world.running(maxMissed=3, maxEmptyRounds=1)
+    world.settled(job)
+    tx = world.skip(job)
+    assert tx.events["ConfirmationOpened"]["outcome"] == ABORTED
+    tx = world.complete(job)
+    assert (tx.events["Ended"]["state"], tx.events["Ended"]["pot"]) == (ABORTED, 1000)
+    assert credits(tx)[world.owner, "Refund"] == 2200
 
 
 def test_a_settled_round_between_empty_ones_starts_the_count_again(world):
@@ -264,26 +317,100 @@ def test_a_settled_round_between_empty_ones_starts_the_count_again(world):
 
 def test_an_empty_last_round_completes_the_job(world):
     job = world.running(rounds=1, maxMissed=3)
-    world.past_submitting(job)
-    tx = world.market.skipRound(job, {"from": world.stranger})
+    tx = world.skip(job)
     assert tx.events["Ended"]["state"] == COMPLETED
-    assert credits(tx) == {
-        (world.owner, "Refund"): 1100,
-        (world.fees, "Bond"): 700,
-        **{(world.payee(i), "Stake"): 501 for i in range(4)},
-    }
+    assert credits(tx) == {(world.owner, "Refund"): 1100, (world.fees, "Bond"): 700}
+    assert world.claim_all(job) == {(world.payee(i), "Stake"): 501 for i in range(4)}
+
+
+def test_an_empty_last_round_after_a_settled_one_opens_the_confirmation(world):
+    job = world.running(rounds=2)
+    world.settled(job)
+    tx = world.skip(job)
+    assert tx.events["ConfirmationOpened"]["outcome"] == COMPLETED
+    assert world.complete(job).events["Ended"]["state"] == COMPLETED
 
 
 def test_an_empty_round_ejects_all_who_have_missed_too_many_and_ends_the_job(world):
     job = world.running(2, maxMissed=1, maxEmptyRounds=3)
-    world.past_submitting(job)
-    tx = world.market.skipRound(job, {"from": world.stranger})
-    ejected = [(e["slot"], e["strikes"], e["slashed"]) for e in tx.events["Ejected"]]
-    assert ejected == [(0, False, SLASH), (1, False, SLASH)]
-    assert tx.events["Ended"]["state"] == ABORTED
+    tx = world.skip(job)
+    assert [(e["slot"], e["slashed"]) for e in tx.events["Ejected"]] == [(0, SLASH), (1, SLASH)]
+    assert (tx.events["Ended"]["state"], tx.events["Ended"]["pot"]) == (ABORTED, 2 * SLASH)
     assert world.credit(world.payee(0)) == world.credit(world.payee(1)) == 501 - SLASH
     assert world.credit(world.fees) == 700
-    assert world.credit(world.owner) == 3300 + 2 * SLASH
+    assert world.credit(world.owner) == 3300
+    assert world.claim_all(job) == {(ZERO_ADDRESS, "Burnt"): 2 * SLASH}  # nobody is left to earn it, the owner is not
+
+
+def test_a_skipped_round_takes_its_part_of_the_rate(world):
+    job = world.running(rounds=4, maxMissed=9, rate=2**40, rateDecay=2**31 + 1)
+    world.skip(job)
+    rate = 2**40 * (2**31 + 1) // 2**32
+    assert world.market.job(job)["rate"] == rate
+    world.settled(job)
+    assert world.market.job(job)["rate"] == rate * (2**31 + 1) // 2**32
+
+
+# ------------------------------------------------------------------ askEnd
+
+
+def test_the_owner_asks_for_the_end_once(world):
+    job = world.running(minRounds=1)
+    for other in (world.aggregator, world.operator(0), world.stranger):
+        with refuses("NotOwner", job, other):
+            world.market.askEnd(job, {"from": other})
+    tx = world.market.askEnd(job, {"from": world.owner})
+    assert tx.events["EndAsked"]["jobId"] == job
+    assert credits(tx) == {}
+    held = world.market.job(job)
+    assert (held["endAsked"], held["state"], held["round"]) == (True, RUNNING, 1)
+    with refuses("EndAlreadyAsked", job):
+        world.market.askEnd(job, {"from": world.owner})
+
+
+def test_the_end_that_was_asked_for_comes_with_the_next_settlement(world):
+    """Submissions of the running round are settled, and bring what they would have."""
+    job = world.running(rounds=5, minRounds=2)
+    world.settled(job)
+    world.submit(job, 0, 1, 2, 3)
+    world.market.askEnd(job, {"from": world.owner})
+    tx = world.settle(job, mask(0, 1, 2, 3))
+    assert tx.events["ConfirmationOpened"]["outcome"] == COMPLETED
+    assert "RoundOpened" not in tx.events
+    tx = world.complete(job)
+    assert (tx.events["Ended"]["state"], tx.events["Ended"]["pot"]) == (COMPLETED, 2000)
+    assert credits(tx) == {
+        (world.fees, "Fee"): 200, (world.fees, "Bond"): 700, (world.owner, "Refund"): 3 * 1100,
+    }  # fmt: skip
+
+
+def test_the_end_that_was_asked_for_waits_for_the_least_round(world):
+    job = world.running(rounds=5, minRounds=3)
+    world.market.askEnd(job, {"from": world.owner})
+    for number in (2, 3):
+        world.settled(job)
+        held = world.market.job(job)
+        assert (held["state"], held["round"]) == (RUNNING, number)
+    world.settled(job)
+    assert world.market.job(job)["state"] == CONFIRMING
+
+
+def test_an_empty_round_does_not_bring_the_end_that_was_asked_for(world):
+    job = world.running(rounds=5, minRounds=1, maxMissed=9)
+    world.market.askEnd(job, {"from": world.owner})
+    world.skip(job)
+    assert world.market.job(job)["state"] == RUNNING
+    world.settled(job)
+    assert world.market.job(job)["state"] == CONFIRMING
+
+
+def test_a_job_that_nobody_is_left_in_is_aborted_even_if_its_end_was_asked_for(world):
+    skipped, left = (world.running(rounds=5, minRounds=1, maxMissed=1) for _ in range(2))
+    for job in (skipped, left):
+        world.settled(job)
+        world.market.askEnd(job, {"from": world.owner})
+    assert world.leave(left, 0, 1, 2, 3).events["ConfirmationOpened"]["outcome"] == ABORTED
+    assert world.skip(skipped).events["ConfirmationOpened"]["outcome"] == ABORTED
 
 
 # ------------------------------------------------------------------ abort
@@ -302,24 +429,38 @@ def test_an_aggregator_that_does_not_settle_loses_its_bond_to_the_submitters(wor
     tx = world.market.abort(job, {"from": world.stranger})
     assert credits(tx) == {
         **{(world.payee(i), "Compensation"): 233 for i in (0, 1, 3)},
-        **{(world.payee(i), "Stake"): 501 for i in range(4)},
-        (world.owner, "Refund"): 3300 + 1,
+        (world.owner, "Refund"): 3300,
     }
-    assert tx.events["Ended"]["state"] == ABORTED
+    assert (tx.events["Ended"]["state"], tx.events["Ended"]["pot"]) == (ABORTED, 1)
     assert world.credit(world.fees) == 0
+    assert world.claim_all(job) == {
+        **{(world.payee(i), "Stake"): 501 for i in range(4)}, (ZERO_ADDRESS, "Burnt"): 1,
+    }  # fmt: skip
 
 
-def test_the_carried_pot_goes_to_the_submitters_of_an_aborted_round(world):
-    job = world.running(maxMissed=1)
+def test_after_an_abort_what_was_settled_is_confirmed_and_divided(world):
+    """The slash of round 1 and what of the bond did not divide are in the pot; the fee is the failed one's."""
+    job = world.running(maxMissed=1, bond=701)
     world.submit(job, 0, 1, 2)
     world.past_submitting(job)
     world.settle(job, mask(0, 1, 2))
-    assert world.market.job(job)["carry"] == SLASH
-    world.submit(job, 0)
+    assert world.market.job(job)["pot"] == SLASH
+    world.submit(job, 0, 1)
     world.past_settling(job)
     tx = world.market.abort(job, {"from": world.stranger})
-    assert credits(tx)[(world.payee(0), "Compensation")] == 700 + SLASH
-    assert (world.payee(1), "Compensation") not in credits(tx)
+    assert credits(tx) == {(world.payee(i), "Compensation"): 350 for i in (0, 1)}
+    assert tx.events["ConfirmationOpened"]["outcome"] == ABORTED
+    held = world.market.job(job)
+    assert (held["state"], held["bonded"], held["pot"]) == (CONFIRMING, False, SLASH + 1)
+    tx = world.complete(job)
+    assert credits(tx) == {(world.fees, "Fee"): 100, (world.owner, "Refund"): 2200}
+    assert (tx.events["Ended"]["state"], tx.events["Ended"]["pot"]) == (ABORTED, 1000 + SLASH + 1)
+    assert 1000 + SLASH + 1 == 3 * 383 + 2
+    assert world.claim_all(job) == {
+        **{(world.payee(i), "Pay"): 383 for i in range(3)},
+        **{(world.payee(i), "Stake"): 501 for i in range(3)},
+        (ZERO_ADDRESS, "Burnt"): 2,
+    }
 
 
 def test_without_a_key_the_bond_goes_to_all_active_trainers(world):
@@ -333,8 +474,7 @@ def test_without_a_key_the_bond_goes_to_all_active_trainers(world):
     tx = world.market.abort(job, {"from": world.stranger})
     assert credits(tx) == {
         **{(world.payee(i), "Compensation"): 233 for i in range(3)},
-        **{(world.payee(i), "Stake"): 501 for i in range(3)},
-        (world.owner, "Refund"): 3301,
+        (world.owner, "Refund"): 3300,
     }
 
 

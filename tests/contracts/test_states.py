@@ -5,39 +5,54 @@ from brownie.exceptions import VirtualMachineError
 from world import ABORTED, CANCELLED, CID, COMPLETED, CONFIRMING, KEY, OPEN, RUNNING, World, commitment, move_to, now
 
 CALLS = [
-    "accept", "join", "leave", "cancel", "start", "publish", "submit", "settle", "skip", "abort", "takeOver",
-    "handOver", "dispute", "complete", "show", "reveal",
+    "accept", "join", "leave", "cancel", "start", "publish", "submit", "settle", "void", "redeliver", "skip", "abort", "takeOver",
+    "handOver", "dispute", "reveal", "rows", "complete", "askEnd", "claim", "claimFees", "show", "data",
 ]  # fmt: skip
 ROLES = ["owner", "aggregator", "submitter", "member", "stranger"]
 
 # What a caller who may make the call gets at each stage; "-" is WrongState, the other shorts are in ERRORS.
 # Trainers 0 (submitter) and 1 (member) are in every job; in `partly` only trainer 0 has submitted. Only the jobs of the
-# stages failed, keylessFailed, taken and takenLate can be taken over; who did so is the same aggregator.
+# stages failed, keylessFailed, taken, takenLate and feesOwed can be taken over; who did so is the same aggregator.
+# In delivering and deliverLate trainer 0 has to deliver again, in undelivered everybody.
+# What is claimed is the part of slot 0, and the fees of the aggregator's payee.
 TABLE = """
-              accept join  leave   cancel start    publish submit  settle  skip  abort    takeOver handOver dispute complete show    reveal
-none          NoJob  NoJob NoJob   NoJob  NoJob    NoJob   NoJob   NoJob   NoJob NoJob    NoJob    NoJob    NoJob   NoJob    NoPlace NoJob
-open          ok     ok    ok      ok     NotStart -       -       -       -     -        -        -        -       -        ok      NotOver
-full          Taken  Full  ok      ok     ok       -       -       -       -     -        -        -        -       -        ok      NotOver
-stale         Enrol  Enrol ok      ok     NotStart -       -       -       -     -        -        -        -       -        ok      NotOver
-ready         Enrol  Enrol ok      ok     ok       -       -       -       -     -        -        -        -       -        ok      NotOver
-keyless       -      -     ok      -      -        ok      NoKey   Nothing NoKey NotAbort NotTake  NoHand   NoKey   -        ok      NotOver
-keylessLate   -      -     Closed  -      -        Closed  NoKey   Nothing NoKey ok       NotTake  NoHand   NoKey   -        ok      NotOver
-keylessFailed -      -     Closed  -      -        Closed  NoKey   Nothing NoKey NotAbort ok       NoHand   NoKey   -        ok      NotOver
-submitting    -      -     ok      -      -        HasKey  ok      Nothing Open  NotAbort NotTake  NoHand   ok      -        ok      NotOver
-partly        -      -     ok      -      -        HasKey  ok      Open    Some  NotAbort NotTake  NoHand   ok      -        ok      NotOver
-allIn         -      -     Already -      -        HasKey  Already ok      Some  NotAbort NotTake  NoHand   Already -        ok      NotOver
-empty         -      -     Closed  -      -        HasKey  Closed  Nothing ok    NotAbort NotTake  NoHand   Closed  -        ok      NotOver
-emptyLate     -      -     Closed  -      -        HasKey  Closed  Nothing ok    Nothing  Nothing  NoHand   Closed  -        ok      NotOver
-settling      -      -     Closed  -      -        HasKey  Closed  ok      Some  NotAbort NotTake  NoHand   Closed  -        ok      NotOver
-late          -      -     Closed  -      -        HasKey  Closed  Late    Some  ok       NotTake  NoHand   Closed  -        ok      NotOver
-failed        -      -     Closed  -      -        HasKey  Closed  Late    Some  NotAbort ok       NoHand   Closed  -        ok      NotOver
-taken         -      -     ok      -      -        ok      NoKey   Nothing NoKey NotAbort NotTake  ok       NoKey   -        ok      NotOver
-takenLate     -      -     Closed  -      -        Closed  NoKey   Nothing NoKey ok       NotTake  ok       NoKey   -        ok      NotOver
-confirming    -      -     ok      -      -        -       -       -       -     -        -        -        ok      NotCompl ok      NotOver
-confirmed     -      -     ok      -      -        -       -       -       -     -        -        -        Closed  ok       ok      NotOver
-completed     -      -     -       -      -        -       -       -       -     -        -        -        -       -        ok      ok
-cancelled     -      -     -       -      -        -       -       -       -     -        -        -        -       -        ok      ok
-aborted       -      -     -       -      -        -       -       -       -     -        -        -        -       -        ok      ok
+              accept join  leave   cancel start    publish submit  settle  void    redeliver skip  abort    takeOver handOver dispute reveal  rows   complete askEnd claim   claimFees show    data
+none          NoJob  NoJob NoJob   NoJob  NoJob    NoJob   NoJob   NoJob   NoJob   NoJob     NoJob NoJob    NoJob    NoJob    NoJob   NoJob   NoJob  NoJob    NoJob  NoJob   NoJob     NoPlace NoJob
+open          ok     ok    ok      ok     NotStart -       -       -       -       -         -     -        -        -        -       -       -      -        -      NotOver NotOver   ok      NotOver
+full          Taken  Full  ok      ok     ok       -       -       -       -       -         -     -        -        -        -       -       -      -        -      NotOver NotOver   ok      NotOver
+delayed       Taken  Full  ok      ok     Delayed  -       -       -       -       -         -     -        -        -        -       -       -      -        -      NotOver NotOver   ok      NotOver
+stale         Enrol  Enrol ok      ok     NotStart -       -       -       -       -         -     -        -        -        -       -       -      -        -      NotOver NotOver   ok      NotOver
+ready         Enrol  Enrol ok      ok     ok       -       -       -       -       -         -     -        -        -        -       -       -      -        -      NotOver NotOver   ok      NotOver
+keyless       -      -     ok      -      -        ok      NoKey   Nothing Nothing NoDeliv   NoKey NotAbort NotTake  NoHand   NoKey   -       -      -        ok     NotOver NotOver   ok      NotOver
+keylessLate   -      -     Closed  -      -        Closed  NoKey   Nothing Nothing NoDeliv   NoKey ok       NotTake  NoHand   Closed  -       -      -        ok     NotOver NotOver   ok      NotOver
+keylessFailed -      -     Closed  -      -        Closed  NoKey   Nothing Nothing NoDeliv   NoKey NotAbort ok       NoHand   Closed  -       -      -        ok     NotOver NotOver   ok      NotOver
+submitting    -      -     ok      -      -        HasKey  ok      Nothing Nothing NoDeliv   Open  NotAbort NotTake  NoHand   ok      -       -      -        ok     NotOver NotOver   ok      NotOver
+asked         -      -     ok      -      -        HasKey  ok      Nothing Nothing NoDeliv   Open  NotAbort NotTake  NoHand   ok      -       -      -        Asked  NotOver NotOver   ok      NotOver
+partly        -      -     ok      -      -        HasKey  ok      Open    Open    NoDeliv   Some  NotAbort NotTake  NoHand   ok      -       -      -        ok     NotOver NotOver   ok      NotOver
+allIn         -      -     Already -      -        HasKey  Already ok      ok      NoDeliv   Some  NotAbort NotTake  NoHand   Already -       -      -        ok     NotOver NotOver   ok      NotOver
+empty         -      -     Closed  -      -        HasKey  Closed  Nothing Nothing NoDeliv   ok    NotAbort NotTake  NoHand   Closed  -       -      -        ok     NotOver NotOver   ok      NotOver
+emptyLate     -      -     Closed  -      -        HasKey  Closed  Nothing Nothing NoDeliv   ok    Nothing  Nothing  NoHand   Closed  -       -      -        ok     NotOver NotOver   ok      NotOver
+settling      -      -     Closed  -      -        HasKey  Closed  ok      ok      NoDeliv   Some  NotAbort NotTake  NoHand   Closed  -       -      -        ok     NotOver NotOver   ok      NotOver
+late          -      -     Closed  -      -        HasKey  Closed  Late    Late    NoDeliv   Some  ok       NotTake  NoHand   Closed  -       -      -        ok     NotOver NotOver   ok      NotOver
+failed        -      -     Closed  -      -        HasKey  Closed  Late    Late    NoDeliv   Some  NotAbort ok       NoHand   Closed  -       -      -        ok     NotOver NotOver   ok      NotOver
+delivering    -      -     Closed  -      -        HasKey  Closed  Open    Open    ok        Some  NotAbort NotTake  NoHand   Closed  -       -      -        ok     NotOver NotOver   ok      NotOver
+delivered     -      -     Closed  -      -        HasKey  Closed  ok      ok      NoDeliv   Some  NotAbort NotTake  NoHand   Closed  -       -      -        ok     NotOver NotOver   ok      NotOver
+undelivered   -      -     Closed  -      -        HasKey  Closed  Nothing Nothing Closed    ok    NotAbort NotTake  NoHand   Closed  -       -      -        ok     NotOver NotOver   ok      NotOver
+deliverLate   -      -     Closed  -      -        HasKey  Closed  Late    Late    Closed    Some  ok       NotTake  NoHand   Closed  -       -      -        ok     NotOver NotOver   ok      NotOver
+taken         -      -     ok      -      -        ok      NoKey   Nothing Nothing NoDeliv   NoKey NotAbort NotTake  ok       NoKey   -       -      -        ok     NotOver NotOver   ok      NotOver
+takenLate     -      -     Closed  -      -        Closed  NoKey   Nothing Nothing NoDeliv   NoKey ok       NotTake  ok       Closed  -       -      -        ok     NotOver NotOver   ok      NotOver
+confirming    -      -     -       -      -        -       -       -       -       -         -     -        -        -        ok      NoRows  NoRows NotCompl -      NotOver NotOver   ok      NotOver
+burnt         -      -     -       -      -        -       -       -       -       -         -     -        -        -        Burnt   NoRows  NoRows NotCompl -      NotOver NotOver   ok      NotOver
+confirmed     -      -     -       -      -        -       -       -       -       -         -     -        -        -        Closed  NoRows  NoRows ok       -      NotOver NotOver   ok      NotOver
+revealing     -      -     -       -      -        -       -       -       -       -         -     -        -        -        ok      ok      ok     NotCompl -      NotOver NotOver   ok      NotOver
+unrevealed    -      -     -       -      -        -       -       -       -       -         -     -        -        -        ok      RevLate ok     NotCompl -      NotOver NotOver   ok      NotOver
+rowsBurnt     -      -     -       -      -        -       -       -       -       -         -     -        -        -        ok      ok      ok     NotCompl -      NotOver NotOver   ok      NotOver
+rowsLate      -      -     -       -      -        -       -       -       -       -         -     -        -        -        Closed  RevLate Closed ok       -      NotOver NotOver   ok      NotOver
+completed     -      -     -       -      -        -       -       -       -       -         -     -        -        -        -       -       -      -        -      ok      NoFees    ok      ok
+feesOwed      -      -     -       -      -        -       -       -       -       -         -     -        -        -        -       -       -      -        -      ok      ok        ok      ok
+claimed       -      -     -       -      -        -       -       -       -       -         -     -        -        -        -       -       -      -        -      Claimed NoFees    ok      ok
+cancelled     -      -     -       -      -        -       -       -       -       -         -     -        -        -        -       -       -      -        -      ok      NoFees    ok      ok
+aborted       -      -     -       -      -        -       -       -       -       -         -     -        -        -        -       -       -      -        -      ok      NoFees    ok      ok
 """  # noqa: E501
 ERRORS = {
     "-": "WrongState", "NoJob": "NoSuchJob", "NotOver": "NotOver",
@@ -45,12 +60,15 @@ ERRORS = {
     "NoKey": "KeyNotPublished", "HasKey": "KeyAlreadyPublished", "Open": "SubmittingOpen", "Closed": "SubmittingClosed",
     "Already": "AlreadySubmitted", "Nothing": "NothingSubmitted", "Some": "SomethingSubmitted",
     "Late": "SettlingClosed", "NotAbort": "NotAbortable", "NotTake": "NotTakeable", "NoHand": "NothingToHandOver",
-    "NotCompl": "NotCompletable", "NoPlace": "NotTrainer",
+    "NotCompl": "NotCompletable", "NoPlace": "NotTrainer", "Asked": "EndAlreadyAsked", "Burnt": "AlreadyBurnt",
+    "Claimed": "AlreadyClaimed", "NoFees": "NothingToClaim", "Delayed": "StartDelayed", "NoRows": "NothingToReveal",
+    "RevLate": "RevealingClosed", "NoDeliv": "NothingToDeliver",
 }  # fmt: skip
 STAGES = {line.split()[0]: dict(zip(CALLS, line.split()[1:], strict=True)) for line in TABLE.splitlines()[2:]}
 BEFORE_ROLES = {"-", "NoJob", "NotOver", "NoHand", "NoPlace"}
 """Answers that come before the question of who is calling."""
-REQUIRED = {"accept": OPEN, "join": OPEN, "leave": OPEN, "cancel": OPEN, "start": OPEN, "complete": CONFIRMING}
+REQUIRED = dict.fromkeys(("accept", "join", "leave", "cancel", "start"), OPEN)
+REQUIRED |= dict.fromkeys(("complete", "reveal", "rows"), CONFIRMING)
 """The state that WrongState names; Running for the other calls."""
 
 
@@ -58,20 +76,26 @@ def expected(stage, call, role):
     answer = STAGES[stage][call]
     trains = role in ("submitter", "member")
     if answer not in BEFORE_ROLES:
-        if call in ("leave", "submit", "dispute", "show") and not trains:
+        if call in ("leave", "submit", "redeliver", "dispute", "rows", "show") and not trains:
             return "NotTrainer"
         if call == "handOver" and not trains and role != "owner":
             return "NotTrainer"
-        if call in ("publish", "settle") and role != "aggregator":
+        if call in ("publish", "settle", "void") and role != "aggregator":
             return "NotAggregator"
-        if call == "reveal" and role != "owner":
+        if call in ("data", "askEnd") and role != "owner":
             return "NotOwner"
+        if call == "reveal" and role not in ("owner", "aggregator"):
+            return "NotRevealer"
+        if call == "start" and answer == "Delayed" and role == "owner":
+            return "ok"
         if call == "cancel" and role != "owner" and stage != "stale":
             return "NotCancellable"
         if call == "join" and trains and answer != "Enrol":
             return "AlreadyJoined"
         if stage == "partly" and call in ("leave", "submit", "dispute") and role == "submitter":
             return "AlreadySubmitted"
+        if stage in ("delivering", "deliverLate") and call == "redeliver" and role == "member":
+            return "NothingToDeliver"
     return ERRORS.get(answer, answer)
 
 
@@ -88,10 +112,13 @@ def jobs(deployed):
         world.join(stages["stale"], i)
     stages["ready"] = world.enrolled(2, enrolBy=now() + 5)
     stages["full"] = world.enrolled()
+    stages["delayed"] = world.enrolled(startDelay=long)
     stages["keyless"] = world.started(submitWindow=long)
     stages["keylessLate"] = world.started(submitWindow=short)
     stages["submitting"] = world.running(submitWindow=long)
     stages["partly"] = world.running(submitWindow=long)
+    stages["asked"] = world.running(submitWindow=long)
+    world.market.askEnd(stages["asked"], {"from": world.owner})
     stages["allIn"] = world.running(submitWindow=long)
     stages["empty"] = world.running(submitWindow=short, settleWindow=long)
     stages["emptyLate"] = world.running(submitWindow=short, settleWindow=short)
@@ -103,10 +130,34 @@ def jobs(deployed):
     for stage in ("partly", "settling", "late", "failed"):
         world.submit(stages[stage], 0)
     world.submit(stages["allIn"], 0, 1, 2, 3)
-    stages["confirming"] = world.confirming(submitWindow=long)
-    stages["confirmed"] = world.confirming(submitWindow=short)
-    stages["completed"] = world.confirming(submitWindow=1)
-    world.complete(stages["completed"])
+    for stage, voided in (("delivering", 1), ("delivered", 1), ("undelivered", 4), ("deliverLate", 1)):
+        wait = {"delivering": long, "delivered": long, "undelivered": 120, "deliverLate": 5}[stage]
+        stages[stage] = world.running(settleWindow=wait)
+        world.submit(stages[stage], 0, 1, 2, 3)
+        world.void(stages[stage], *range(voided))
+    world.redeliver(stages["delivered"], 0)
+    stages["confirming"] = world.confirming(confirmWindow=long)
+    stages["burnt"] = world.confirming(confirmWindow=long)
+    world.dispute(stages["burnt"], 2)
+    stages["confirmed"] = world.confirming(confirmWindow=short)
+    stages["revealing"] = world.revealing(confirmWindow=long, revealWindow=long - 1)
+    stages["rowsBurnt"] = world.revealing(confirmWindow=long, revealWindow=long - 1)
+    world.dispute_rows(stages["rowsBurnt"], 2)
+    stages["unrevealed"] = world.revealing(confirmWindow=long, revealWindow=short)
+    stages["rowsLate"] = world.revealing(confirmWindow=short, revealWindow=1)
+    for stage in ("completed", "claimed"):
+        stages[stage] = world.confirming(confirmWindow=1)
+    stages["feesOwed"] = world.running(rounds=2, **windows, confirmWindow=1)
+    world.settled(stages["feesOwed"])
+    world.submit(stages["feesOwed"], 0)
+    world.past_settling(stages["feesOwed"])
+    world.take_over(stages["feesOwed"], sender=world.aggregator, payee=world.fees)
+    world.past_submitting(stages["feesOwed"])
+    world.market.abort(stages["feesOwed"], {"from": world.stranger})
+    world.complete(stages["feesOwed"])
+    for stage in ("completed", "claimed"):
+        world.market.complete(stages[stage], {"from": world.stranger})
+    world.claim(stages["claimed"], 0)
     stages["cancelled"] = world.enrolled()
     world.market.cancel(stages["cancelled"], {"from": world.owner})
     stages["aborted"] = world.running(submitWindow=1, settleWindow=1)
@@ -128,7 +179,8 @@ def answer_to(world, job, call, role):
         "owner": world.owner, "aggregator": world.aggregator, "submitter": world.operator(0),
         "member": world.operator(1), "stranger": world.stranger,
     }[role]  # fmt: skip
-    submitted = market.job(job)["submitted"]
+    held = market.job(job)
+    submitted = held["submitted"] & ~held["undelivered"]
     call, *arguments = {
         "accept": (market.acceptAggregation, sender, KEY),
         "join": (market.join, sender, KEY),
@@ -138,14 +190,21 @@ def answer_to(world, job, call, role):
         "publish": (market.publishKey, CID),
         "submit": (market.submitUpdate, 1, commitment(10**6), CID),
         "settle": (market.settleRound, 1, *world.judged(job, submitted)),
+        "void": (market.voidRound, 1, submitted or 1),
+        "redeliver": (market.redeliver, 1, CID),
         "skip": (market.skipRound,),
         "abort": (market.abort,),
         "takeOver": (market.takeOver, sender, KEY),
         "handOver": (market.handOver, CID),
         "dispute": (market.dispute,),
+        "reveal": (market.reveal, CID),
+        "rows": (market.disputeRows, 1),
         "complete": (market.complete,),
+        "askEnd": (market.askEnd,),
+        "claim": (market.claim, 0),
+        "claimFees": (market.claimFees, world.fees),
         "show": (market.showOpening, 1, CID),
-        "reveal": (market.revealValidation, CID),
+        "data": (market.revealValidation, CID),
     }[call]  # fmt: skip
     value = {market.acceptAggregation: 700, market.takeOver: 700, market.join: 501}.get(call, 0)
     try:
@@ -172,4 +231,5 @@ def test_what_each_role_may_do_at_each_stage(jobs, stage, call):
 def test_the_stages_are_what_they_are_called(jobs):
     world, stages = jobs
     states = [int(world.market.job(job)["state"]) for job in stages.values()]
-    assert sorted(states) == [0] + 4 * [OPEN] + 13 * [RUNNING] + 2 * [CONFIRMING] + [COMPLETED, CANCELLED, ABORTED]
+    over = 2 * [COMPLETED] + [CANCELLED] + 2 * [ABORTED]
+    assert sorted(states) == [0] + 5 * [OPEN] + 18 * [RUNNING] + 7 * [CONFIRMING] + over

@@ -13,6 +13,7 @@ def cancelled_with_one_trainer(world):
     """Credits: the owner 3300, the aggregator's payee 700, trainer 0's payee 501."""
     job = world.enrolled(1)
     world.market.cancel(job, {"from": world.owner})
+    world.claim(job, 0)
     return job
 
 
@@ -63,6 +64,7 @@ def test_a_payee_that_refuses_the_coin_blocks_nobody_but_itself(coin_world):
     coin_world.join(job, 1)
     actor.refuse(True, {"from": coin_world.stranger})
     market.cancel(job, {"from": coin_world.owner})
+    coin_world.claim_all(job)
     with refuses("CoinTransferFailed", actor, 501):
         actor.execute(market, market.withdraw.encode_input(ZERO_ADDRESS), {"from": coin_world.stranger})
     assert market.credit(actor, ZERO_ADDRESS) == 501

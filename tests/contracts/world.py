@@ -10,7 +10,7 @@ from brownie.exceptions import VirtualMachineError
 from eth_hash.auto import keccak
 
 ACCOUNTS = 80
-RICH = 12  # accounts that hold and have approved the ERC-20: the owner, the aggregator, trainers 0 … 7; and the taker
+RICH = 13  # accounts that hold and have approved the ERC-20: the owner, the aggregator, trainers 0 … 8; and the taker
 TAKER = 72  # the account that takes a failed aggregator's job over
 KEY = "0x" + "11" * 32
 ZERO32 = "0x" + "00" * 32
@@ -30,24 +30,37 @@ USUAL = {
     "bond": 700,
     "aggregator": ZERO_ADDRESS,
     "enrolBy": 1000,  # seconds from creation
+    "startDelay": 0,
     "submitWindow": 100,
     "settleWindow": 50,
     "takeoverWindow": 0,
+    "confirmWindow": 80,
+    "revealWindow": 0,
     "rule": 1,
     "rounds": 3,
+    "minRounds": None,  # all of them: World.terms
+    "rate": 2**40,
+    "rateDecay": 2**32,
+    "scaleExponent": -15,
     "minTrainers": 2,
     "maxTrainers": 4,
-    "maxFaulty": 1,
+    "maxFaulty": 0,
     "maxMissed": 2,
     "maxStrikes": 2,
     "maxEmptyRounds": 2,
+    "maxVoids": 2,
     "slashBps": 3000,
     "gramVerifier": None,  # those four that fit the others: World.terms
     "gramKey": None,
     "decisionVerifier": None,
     "decisionKey": None,
 }
+FAULTY = {"minTrainers": 5, "maxTrainers": 5, "maxFaulty": 1}
+"""The least job in which one trainer may be faulty: it starts with five."""
 SLASH = 501 * 3000 // 10_000
+KRUM_COSINE, REFERENCE = 1, 2
+ROUND = 2**64  # units that a round of rule krum-cosine brings
+MOST = 2**84  # units that a round adds or takes at most
 
 
 def rpc(method, *params):
@@ -123,6 +136,19 @@ def credits(tx):
     return dict(found)
 
 
+def pay(world, *amounts):
+    """What the trainers are credited as pay, in the order of their seats."""
+    return {(world.payee(i), "Pay"): amount for i, amount in enumerate(amounts) if amount}
+
+
+def pay_each(world, each, trainers=range(5)):
+    return {(world.payee(i), "Pay"): each for i in trainers}
+
+
+def stakes(world, trainers=range(5)):
+    return {(world.payee(i), "Stake"): 501 for i in trainers}
+
+
 class Verifiers:
     """Stubs of a Gram verifier and of a decision verifier for each circuit, which find every proof valid."""
 
@@ -155,12 +181,14 @@ class Verifiers:
 
 
 SETTLEMENT = (
-    "unopened", "selected", "weights", "coefficients", "sumCid", "sumCommitment", "referenceCid", "referenceCommitment",
+    "unopened", "selected", "struck", "scores", "rowExponent", "coefficients", "sumCid", "sumCommitment",
+    "referenceCid", "referenceCommitment",
 )  # fmt: skip
 PROOF = ("commitments", "sums", "gramHash", "gram", "decision")
 NOTHING = {
-    "weights": [], "coefficients": [], "sumCid": "", "sumCommitment": ZERO32, "referenceCid": "",
-    "referenceCommitment": ZERO32, "commitments": [], "sums": [], "gramHash": 0, "gram": [], "decision": [0] * 8,
+    "struck": 0, "scores": [], "rowExponent": 0, "coefficients": [], "sumCid": "", "sumCommitment": ZERO32,
+    "referenceCid": "", "referenceCommitment": ZERO32, "commitments": [], "sums": [], "gramHash": 0, "gram": [],
+    "decision": [0] * 8,
 }  # fmt: skip
 
 
@@ -177,6 +205,12 @@ class World:
         self.taker, self.taker_fees = accounts[TAKER : TAKER + 2]
         self.commitments = 0
         self.created = {}  # terms by job
+        self.usual, self.usually = USUAL, 4  # terms, trainers
+
+    def with_faulty(self):
+        """Jobs are by default such that one of their five trainers may be faulty, and each part of a pot is 250."""
+        self.usual, self.usually = {**USUAL, **FAULTY, "reward": 1250}, 5
+        return self
 
     def operator(self, i):
         return accounts[4 + i]
@@ -188,14 +222,16 @@ class World:
         return amount if self.in_coin else 0
 
     def terms(self, **changes):
-        terms = {**USUAL, "token": self.currency, **changes}
+        terms = {**self.usual, "token": self.currency, **changes}
         if "enrolBy" not in changes:
             terms["enrolBy"] = now() + USUAL["enrolBy"]
+        if terms["minRounds"] is None:
+            terms["minRounds"] = terms["rounds"]
         terms |= self.verifiers.terms(terms["rule"], terms["maxTrainers"]) | changes
         return list(terms.values())
 
     def create(self, **changes):
-        terms = {**USUAL, **changes}
+        terms = {**self.usual, **changes}
         value = self.value(terms["rounds"] * (terms["reward"] + terms["fee"]))
         tuple_of_terms = self.terms(**changes)
         tx = self.market.createJob(tuple_of_terms, KEY, CID, {"from": self.owner, "value": value})
@@ -214,22 +250,22 @@ class World:
         args = {"from": self.operator(i), "value": self.value(self.term(job, "stake"))}
         return self.market.join(job, self.payee(i), KEY, args)
 
-    def enrolled(self, trainers=4, **changes):
+    def enrolled(self, trainers=None, **changes):
         """An Open job with its aggregator and this many trainers."""
         job = self.create(**changes)
         self.accept(job)
-        for i in range(trainers):
+        for i in range(trainers or self.usually):
             self.join(job, i)
         return job
 
-    def started(self, trainers=4, **changes):
+    def started(self, trainers=None, **changes):
         job = self.enrolled(trainers, **changes)
-        if trainers < self.term(job, "maxTrainers"):
+        if (trainers or self.usually) < self.term(job, "maxTrainers"):
             move_to(self.term(job, "enrolBy") + 1)
         self.market.start(job, {"from": self.stranger})
         return job
 
-    def running(self, trainers=4, **changes):
+    def running(self, trainers=None, **changes):
         """A job in round 1, the key published."""
         job = self.started(trainers, **changes)
         self.market.publishKey(job, CID, {"from": self.aggregator})
@@ -251,9 +287,11 @@ class World:
     def judged(self, job, selected=0, unopened=0, **changes):
         """A Settlement and its RoundProof for the running round, as tuples.
 
-        By default equal weights, whole coefficients, and all that is needed for what is opened. changes: other fields.
+        By default equal scores, nobody struck, whole coefficients, and all that is needed for what is opened.
+        changes: other fields.
         """
-        opened = self.market.job(job)["submitted"] & ~unopened
+        held = self.market.job(job)
+        opened = held["submitted"] & ~unopened & ~held["undelivered"]
         by_reference = job in self.created and self.term(job, "rule") == 2
         many = selected.bit_count()
         fields = {**NOTHING, "unopened": unopened, "selected": selected}
@@ -261,7 +299,7 @@ class World:
             rows = self.rows(job)
             flat = [word for slot in range(32) if opened >> slot & 1 for word in rows[slot]]
             fields |= {
-                "weights": [1] * many, "sumCid": CID if selected else "", "sums": points("sum"),
+                "scores": [1] * many, "sumCid": CID if selected else "", "sums": points("sum"),
                 "sumCommitment": commitment("sum"), "commitments": flat, "gramHash": 7,
                 "gram": list(range(GRAM_WORDS)), "decision": list(range(1, 9)),
             }  # fmt: skip
@@ -278,15 +316,45 @@ class World:
         judged = self.judged(job, selected, unopened, **changes)
         return self.market.settleRound(job, number, *judged, {"from": sender or self.aggregator})
 
-    def confirming(self, trainers=4, **changes):
+    def void(self, job, *unopened, sender=None, number=None):
+        number = self.market.job(job)["round"] if number is None else number
+        return self.market.voidRound(job, number, mask(*unopened), {"from": sender or self.aggregator})
+
+    def redeliver(self, job, *trainers, cid=CID):
+        """The last of these to deliver again."""
+        number = self.market.job(job)["round"]
+        for i in trainers:
+            tx = self.market.redeliver(job, number, cid, {"from": self.operator(i)})
+        return tx
+
+    def settled(self, job, rounds=1, sender=None, **changes):
+        """The next rounds: every active trainer submits, and is selected alike unless changes say otherwise."""
+        for _ in range(rounds):
+            active = self.market.job(job)["active"]
+            self.submit(job, *(slot for slot in range(32) if active >> slot & 1))
+            tx = self.settle(job, **{"selected": active, "sender": sender, **changes})
+        return tx
+
+    def confirming(self, trainers=None, **changes):
         """A job of one round that is settled, with everybody selected alike."""
         job = self.running(trainers, **{"rounds": 1, **changes})
-        self.submit(job, *range(trainers))
-        self.settle(job, mask(*range(trainers)))
+        self.settled(job)
         return job
 
-    def failed(self, *submitters, trainers=4, **changes):
-        """A job whose aggregator has not settled these submissions, in the first second in which it can be taken over."""
+    def completed(self, trainers=None, **changes):
+        """The same, over: nobody has claimed."""
+        job = self.confirming(trainers, **changes)
+        self.complete(job)
+        return job
+
+    def revealing(self, trainers=None, scores=None, **changes):
+        """A job under rule reference whose one round is settled, with these scores: its rows are to be revealed."""
+        job = self.running(trainers, **{"rule": REFERENCE, "rounds": 1, "revealWindow": 30, **changes})
+        self.settled(job, **({"scores": scores} if scores else {}))
+        return job
+
+    def failed(self, *submitters, trainers=None, **changes):
+        """A job whose aggregator has not settled these submissions, in the first second that allows a takeover."""
         job = self.running(trainers, **{"takeoverWindow": 30, **changes})
         self.submit(job, *submitters)
         self.past_settling(job)
@@ -308,19 +376,59 @@ class World:
             tx = self.market.dispute(job, {"from": self.operator(i)})
         return tx
 
+    def reveal(self, job, sender=None, cid=CID):
+        return self.market.reveal(job, cid, {"from": sender or self.aggregator})
+
+    def dispute_rows(self, job, *trainers, number=1):
+        """The last of these disputes of the rows of a round."""
+        for i in trainers:
+            tx = self.market.disputeRows(job, number, {"from": self.operator(i)})
+        return tx
+
     def past_submitting(self, job):
         move_to(self.market.job(job)["submitBy"] + 1)
 
     def past_settling(self, job):
         move_to(self.market.job(job)["settleBy"] + 1)
 
+    def past_revealing(self, job):
+        """While the job is Confirming."""
+        self.past_settling(job)
+
     def complete(self, job):
         self.past_submitting(job)
         return self.market.complete(job, {"from": self.stranger})
 
+    def claim(self, job, slot):
+        return self.market.claim(job, slot, {"from": self.stranger})
+
+    def claim_all(self, job, slots=None):
+        """What the claims of all members, or of these slots in this order, credited together."""
+        members = self.market.job(job)["members"]
+        found = Counter()
+        for slot in (i for i in range(32) if members >> i & 1) if slots is None else slots:
+            found.update(credits(self.claim(job, slot)))
+        return dict(found)
+
+    def claim_fees(self, job, payee):
+        return self.market.claimFees(job, payee, {"from": self.stranger})
+
+    def leave(self, job, *trainers):
+        """The last of these to leave."""
+        for i in trainers:
+            tx = self.market.leave(job, {"from": self.operator(i)})
+        return tx
+
+    def skip(self, job):
+        self.past_submitting(job)
+        return self.market.skipRound(job, {"from": self.stranger})
+
     def trainer(self, job, slot):
         held = self.market.trainer(job, slot)
         return str(held["operator"]), str(held["payee"]), int(held["missed"]), int(held["strikes"])
+
+    def balances(self, job, slots=range(4)):
+        return [int(self.market.trainer(job, slot)["balance"]) for slot in slots]
 
     def credit(self, account):
         return self.market.credit(account, self.currency)

@@ -223,11 +223,14 @@ def connect(page: Page) -> None:
 
 
 def fill_job(page: Page, **fields: str) -> None:
-    """Opens the form and fills it; names of fields are its labels, with _ for a space."""
+    """Opens the form and fills it; names of fields are its labels, with _ for a space.
+
+    A confirm window always runs its time: unless it is said, it is short. Nor is a start delayed.
+    """
     page.get_by_role("navigation").get_by_role("link", name="Create", exact=True).click()
     if "Aggregator" not in fields:  # the node's own is filled in as soon as the node has answered
         expect(page.get_by_label("Aggregator", exact=True)).not_to_have_value("")
-    for label, value in fields.items():
+    for label, value in ({"Confirm_window": "10 s", "Start_delay": "0"} | fields).items():
         page.get_by_label(label.replace("_", " "), exact=True).fill(value)
 
 

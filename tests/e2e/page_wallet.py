@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.request import Request, urlopen
 
+from tests.patience import PATIENCE
+
 ETHER = 10**18
 LOCAL_CHAIN = 31337
 
@@ -41,20 +43,26 @@ class WalletError(Exception):
 
 @dataclass
 class Wallet:
-    """An account whose transactions Anvil signs. refuse, away, chain: as wallets behave; before_send: called first."""
+    """An account whose transactions Anvil signs. refuse, away, chain: as wallets behave; before_send: called first.
+
+    mobile: it knows no chain but its first, and says so in layers, as wallets on phones do. contract: it is a contract,
+    and gives the name of a proposal in place of a transaction's hash.
+    """
 
     rpc: str
     account: str
     chain: int = LOCAL_CHAIN
     refuse: bool = False
     away: bool = False
+    mobile: bool = False
+    contract: bool = False
     before_send: Callable[[], object] = lambda: None
     sent: list[dict[str, Any]] = field(default_factory=list)
 
     def ask(self, method: str, *params: Any) -> Any:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
         try:
-            with urlopen(Request(self.rpc, body, {"Content-Type": "application/json"}), timeout=30) as response:
+            with urlopen(Request(self.rpc, body, {"Content-Type": "application/json"}), timeout=PATIENCE) as response:
                 answer = json.load(response)
         except OSError as error:
             raise WalletError(-32603, "Failed to fetch") from error
@@ -83,7 +91,15 @@ class Wallet:
             case "eth_requestAccounts" | "eth_accounts":
                 return [self.account]
             case "eth_chainId":
-                return hex(self.chain)
+                return hex(self.chain).upper().replace("X", "x") if self.mobile else hex(self.chain)
+            case "wallet_addEthereumChain" if self.mobile:
+                self._consent()
+                self.mobile = False
+                return None
+            case "wallet_switchEthereumChain" if self.mobile:
+                raise WalletError(-32603, "Unrecognized chain ID", {"originalError": {"code": 4902}})
+            case "eth_getCode" if self.contract:
+                return "0x6080"
             case "wallet_switchEthereumChain":
                 self._consent()
                 self.chain = int(params[0]["chainId"], 16)
@@ -92,6 +108,9 @@ class Wallet:
                 self._consent()
                 self.before_send()
                 self.sent.append(params[0])
+                if self.contract:
+                    self.ask(method, *params)
+                    return "0x" + "5a" * 32
         return self.ask(method, *params)
 
     def _consent(self) -> None:

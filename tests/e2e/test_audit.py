@@ -80,7 +80,21 @@ def blob(play: Play, cid: str) -> Path:
 
 
 def settled(play: Play, round: int = 1) -> RoundSettled:
-    return JobFeed(play.owner, play.job_id).refresh().settled[round]
+    return play.history().settled[round]
+
+
+def test_an_audit_says_what_each_seat_is_paid_and_by_what(done: Play) -> None:
+    report = audit_job(done.world.watcher("auditor"), done.job_id)
+    log = done.world.chain.events(done.job_id)
+    credited = {
+        event.payee: event.amount for event in log if isinstance(event, Credited) and event.reason is Reason.PAY
+    }
+    assert report.over
+    assert {paid.payee: paid.pay for paid in report.pay.values() if paid.claimed and paid.pay} == credited
+    assert report.pot - len(report.pay) < sum(paid.pay for paid in report.pay.values()) <= report.pot
+    points = {seat: max(0, paid.balance) * paid.opened for seat, paid in report.pay.items()}
+    for seat, paid in report.pay.items():
+        assert paid.pay == report.pot * points[seat] // sum(points.values())
 
 
 # ---------------------------------------------------------------- the event log
@@ -88,8 +102,8 @@ def settled(play: Play, round: int = 1) -> RoundSettled:
 
 def test_a_pay_changed_by_one_wei_is_named(done: Play) -> None:
     def lie(events: list[Event]) -> list[Event]:
-        index = next(i for i, event in enumerate(events) if isinstance(event, Credited) and event.reason is Reason.PAY)
-        return [*events[:index], replace(events[index], amount=events[index].amount + 1), *events[index + 1 :]]
+        index, pay = next((i, e) for i, e in enumerate(events) if isinstance(e, Credited) and e.reason is Reason.PAY)
+        return [*events[:index], replace(pay, amount=pay.amount + 1), *events[index + 1 :]]
 
     report = audit_with(done, lie)
     assert not report.ok
@@ -105,19 +119,19 @@ def test_a_dropped_submission_is_named(done: Play) -> None:
     assert "events" in wrong(report)
 
 
-def test_a_changed_weight_is_named(done: Play) -> None:
+def test_a_changed_score_is_named(done: Play) -> None:
     def lie(events: list[Event]) -> list[Event]:
         result = []
         for event in events:
             if isinstance(event, RoundSettled) and event.round == 1:
-                weights = (event.settlement.weights[0] * 2 + 1, *event.settlement.weights[1:])
-                event = replace(event, settlement=replace(event.settlement, weights=weights))  # noqa: PLW2901
+                scores = (event.settlement.scores[0] * 2 + 1, *event.settlement.scores[1:])
+                event = replace(event, settlement=replace(event.settlement, scores=scores))  # noqa: PLW2901
             result.append(event)
         return result
 
     report = audit_with(done, lie)
-    assert "events" in wrong(report)
-    assert any("round 1" in finding for finding in report.findings), report.findings
+    assert {"events", "state"} <= wrong(report), "pay and balance follow from it"
+    assert any("pay of seat" in finding for finding in report.findings), report.findings
 
 
 def test_an_invented_credit_is_named(done: Play) -> None:
@@ -174,25 +188,39 @@ def test_a_sum_that_does_not_open_its_commitment_is_named(world: World, monkeypa
     )
     play = new_play(world, rounds=1)
     play.finish()
-    key = job_key(play.owner, JobFeed(play.owner, play.job_id).refresh())
+    key = job_key(play.owner, play.history())
     report = audit_job(world.watcher("auditor"), play.job_id, job_key=key)
-    assert wrong(report) == {"models"}
+    assert wrong(report) == {"models", "reference rows"}, "which cannot be computed from such a model"
     assert any("sum of round 1" in finding and "does not open" in finding for finding in report.findings)
 
 
 def test_reference_rows_that_do_not_follow_from_the_data_are_named(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def biased(*args: Any) -> tuple[Any, float]:
-        row, scale = second_row(*args)
-        return np.roll(row, 1), scale
+    def biased(*args: Any) -> tuple[Any, int]:
+        row, exponent = second_row(*args)
+        return np.roll(row, 1), exponent
 
+    _rows_are_named(world, monkeypatch, biased)
+
+
+def test_a_scale_of_the_second_row_that_is_wrong_by_two_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would pay a round twice as much as it brought."""
+
+    def doubled(*args: Any) -> tuple[Any, int]:
+        row, exponent = second_row(*args)
+        return row, exponent + 1
+
+    _rows_are_named(world, monkeypatch, doubled)
+
+
+def _rows_are_named(world: World, monkeypatch: pytest.MonkeyPatch, lie: Callable[..., tuple[Any, int]]) -> None:
     play = new_play(world)
-    monkeypatch.setattr("marketplace.services.judgement.second_row", biased)
+    monkeypatch.setattr("marketplace.services.judgement.second_row", lie)
     play.finish()
     assert all("second reference row" in check.problem for check in Watcher(play.owner, play.job_id, None).news())
     reveal_validation(play.owner, play.job_id)
-    key = job_key(play.owner, JobFeed(play.owner, play.job_id).refresh())
+    key = job_key(play.owner, play.history())
     report = audit_job(world.watcher("auditor"), play.job_id, job_key=key)
     assert wrong(report) == {"reference rows"}
 
@@ -233,10 +261,12 @@ def test_every_change_to_a_settlement_or_its_proof_is_named(done: Play) -> None:
     said = event.settlement
     assert problem(done, event, proof) == ""
     changed = {
-        "weights": replace(said, weights=(said.weights[0] + 1, *said.weights[1:])),
+        "scores": replace(said, scores=(said.scores[0] + 1, *said.scores[1:])),
+        "a score's sign": replace(said, scores=(-said.scores[0], *said.scores[1:])),
+        "struck": replace(said, struck=said.struck ^ 1),
         "coefficients": replace(said, coefficients=(said.coefficients[0] ^ 1, *said.coefficients[1:])),
         "selected": replace(
-            said, selected=said.selected & ~1, weights=said.weights[1:], coefficients=said.coefficients[1:]
+            said, selected=said.selected & ~1, scores=said.scores[1:], coefficients=said.coefficients[1:]
         ),
         "unopened": replace(said, unopened=1),
         "sum": replace(said, sum_commitment=bytes(32)),

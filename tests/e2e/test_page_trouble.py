@@ -13,8 +13,8 @@ from marketplace.chain.clock import skip_to
 from marketplace.chain.connection import Connection
 from marketplace.chain.deploy import deploy
 from marketplace.chain.market import Market
-from marketplace.domain import ZERO_ADDRESS, Settlement, State
-from tests.chain_fixtures import NO_PROOF
+from marketplace.domain import ZERO_ADDRESS, State
+from tests.chain_fixtures import OWNER, commitment, settlement, terms, with_stubs
 from tests.e2e.page_kit import (
     MARKS,
     SLOW_MS,
@@ -47,7 +47,6 @@ OTHERS = {
     "Seats": "1",
     "Faulty_trainers": "0",
 }
-TWO = OTHERS | {"Trainers_to_start": "2", "Seats": "2", "Faulty_trainers": "1"}
 DECLINED = "You declined the request in your wallet"
 
 
@@ -101,7 +100,7 @@ def test_an_owner_without_enough_coin_is_told_both_amounts(visit: Visit, market:
     fill_job(page, Rounds="5")
     connect(page)
     press_create(page)
-    expect(page.get_by_text("This takes 3.1 ether")).to_contain_text("holds 1 ether", timeout=SLOW_MS)
+    expect(page.get_by_text("This takes 3.15 ether")).to_contain_text("holds 1 ether", timeout=SLOW_MS)
     assert wallet.sent == []
 
 
@@ -186,7 +185,7 @@ def test_a_stranger_may_cancel_a_job_that_nobody_joined_and_the_owner_gets_its_m
     forward(market, 86_400 + 60)
     press_exit(visit, market, job, "Cancel the job")
     expect(state(page)).to_have_text("cancelled")
-    assert Market(Connection(market.rpc), market.market).credit(wallet.account, ZERO_ADDRESS) == 3 * 62 * ETHER // 100
+    assert Market(Connection(market.rpc), market.market).credit(wallet.account, ZERO_ADDRESS) == 3 * 66 * ETHER // 100
 
 
 def test_strangers_may_skip_an_empty_round_and_abort_one_that_nobody_settles(
@@ -214,17 +213,24 @@ def test_strangers_may_skip_an_empty_round_and_abort_one_that_nobody_settles(
     expect(state(page)).to_have_text("aborted")
     expect(settled(page)).to_have_count(0)
     assert chain.job(job).state is State.ABORTED
-    assert chain.credit(TRAINER.address, ZERO_ADDRESS) == ETHER  # its stake, and the bond of who let it down
-    assert chain.credit(wallet.account, ZERO_ADDRESS) == 3 * 62 * ETHER // 100
+    assert chain.credit(TRAINER.address, ZERO_ADDRESS) == 75 * ETHER // 100  # the bond of who let it down
+    press_exit(visit, market, job, "Claim for seat 0")
+    assert chain.credit(TRAINER.address, ZERO_ADDRESS) == ETHER  # and its stake
+    assert chain.credit(wallet.account, ZERO_ADDRESS) == 3 * 66 * ETHER // 100
     check_axe(page)
 
 
-def test_a_job_is_taken_over_from_an_aggregator_that_vanished_and_completed_by_a_stranger(
-    visit: Visit, market: Up, wallet: Wallet
+def test_a_job_is_taken_over_from_an_aggregator_that_vanished_delivered_again_and_completed_by_a_stranger(
+    visit: Visit, market: Up
 ) -> None:
-    chain = Market(Connection(market.rpc), market.market)
-    page = visit(market, wallet)
-    job = create_job(page, **TWO, Rounds="1", Stake="0.25", Bond="0.75", Takeover_window="2 h")
+    connection = Connection(market.rpc)
+    chain = Market(connection, market.market)
+    money = {"reward": 6 * ETHER // 10, "fee": 2 * ETHER // 100, "stake": ETHER // 4, "bond": 3 * ETHER // 4}
+    stubs = with_stubs(connection, chain)
+    asked = terms(stubs, **money, rounds=1, max_trainers=2, takeover_window=7200)
+    job, _ = chain.create_job(OWNER, asked, KEY, "bafyspec")
+    until(lambda: job in [each["job_id"] for each in market.ask("/api/jobs")["items"]], "the index has the job")
+    page = visit(market, path=f"/job/{job}")
     chain.accept_aggregation(AGGREGATOR, job, AGGREGATOR.address, KEY)
     for trainer in COUPLE:
         chain.join(trainer, job, trainer.address, KEY)
@@ -248,19 +254,60 @@ def test_a_job_is_taken_over_from_an_aggregator_that_vanished_and_completed_by_a
     expect(earlier.get_by_role("row")).to_have_count(2)
     check_axe(page)
     chain.publish_key(RESCUER, job, "bafykey2")
-    chain.submit_update(COUPLE[0], job, 1, b"\x02" * 32, "bafyupdate2")
+    chain.submit_update(COUPLE[0], job, 1, commitment(1, 0), "bafyupdate2")
     forward(market, 601)
-    unopened = Settlement(1, 0, (), (), "", bytes(32), "", bytes(32))
-    chain.settle_round(RESCUER, job, 1, unopened, NO_PROOF)
+    chain.void_round(RESCUER, job, 1, 0b01)
+    expect(page.get_by_text("1 update did not open, to be delivered again until")).to_be_visible()
+    expect(page.get_by_text("the update of seat 0 did not open")).to_be_visible()
+    expect(page.get_by_text("Still to come: seat 0.")).to_be_visible()
+    expect(page.get_by_text("If no update is delivered again, anyone may skip this round in")).to_be_visible()
+    expect(page.get_by_role("button", name="void since updates did not open")).to_be_visible()
+    check_axe(page)
+    chain.redeliver(COUPLE[0], job, 1, "bafyagain")
+    expect(page.get_by_role("region", name="Delivered again").get_by_role("row")).to_have_count(2)
+    expect(page.get_by_text("The aggregator judges 1 submission;")).to_be_visible()
+    check_axe(page)
+    chain.settle_round(RESCUER, job, 1, *settlement(0b01, (1,), submitted=0b01))
     expect(state(page)).to_have_text("confirming")
     expect(page.get_by_text("trainers check the last sum", exact=True)).to_be_visible()
-    expect(page.get_by_text("anyone may complete the job in")).to_be_visible()
-    chain.leave(COUPLE[1], job)
+    expect(page.get_by_text("Anyone may complete the job, so that its pot is divided, in")).to_be_visible()
+    expect(page.get_by_text("Then the job is completed: its pot is divided")).to_be_visible()
     check_axe(page)
     forward(market, 601)
     press_exit(visit, market, job, "Complete the job")
     expect(state(page)).to_have_text("completed")
     assert chain.credit(RESCUER.address, ZERO_ADDRESS) - before == 77 * ETHER // 100  # its bond, and the fee
+    before = chain.credit(COUPLE[1].address, ZERO_ADDRESS)
+    expect(button(page, "Claim for seat 0 with a wallet")).to_be_visible()
+    check_axe(page)
+    press_exit(visit, market, job, "Claim for seat 1")
+    assert chain.credit(COUPLE[1].address, ZERO_ADDRESS) - before == ETHER // 4
+
+
+def test_an_owner_starts_its_job_at_once_and_asks_for_its_end_and_nobody_else_is_offered_either(
+    visit: Visit, market: Up, wallet: Wallet
+) -> None:
+    chain = Market(Connection(market.rpc), market.market)
+    page = visit(market, wallet)
+    job = create_job(page, **OTHERS, Rounds="3", Minimum_rounds="2", Stake="0.25", Start_delay="1 h")
+    chain.accept_aggregation(AGGREGATOR, job, AGGREGATOR.address, KEY)
+    chain.join(TRAINER, job, TRAINER.address, KEY)
+    expect(page.get_by_text("its owner can start it now, anybody at")).to_be_visible()
+    hurried = visit(market, path=f"/job/{job}", token=False)
+    expect(hurried.get_by_text("Anyone may start the job in")).to_be_visible()
+    expect(hurried.get_by_role("button", name="Start the job")).to_have_count(0)
+    check_axe(page)
+    button(page, "Start the job with your wallet").click()
+    expect(state(page)).to_have_text("running")
+    expect(page.get_by_text("As the owner you can ask that the job end with the next settlement")).to_be_visible()
+    check_axe(page)
+    stranger = visit(market, path=f"/job/{job}", token=False)
+    expect(state(stranger)).to_have_text("running")
+    expect(stranger.get_by_role("button", name="Ask for the end")).to_have_count(0)
+    button(page, "Ask for the end with your wallet").click()
+    for seen in (page, stranger):
+        expect(seen.get_by_text("the job ends once round 2, or one after it, is settled")).to_be_visible()
+    assert chain.job(job).end_asked
 
 
 def test_a_trainer_disputes_with_its_wallet_after_being_asked_and_bond_and_fee_are_nobody_s(
@@ -268,7 +315,7 @@ def test_a_trainer_disputes_with_its_wallet_after_being_asked_and_bond_and_fee_a
 ) -> None:
     connection = Connection(market.rpc)
     chain = Market(connection, market.market)
-    job = create_job(visit(market, wallet), **OTHERS, Rounds="3", Bond="0.75")
+    job = create_job(visit(market, wallet), **OTHERS, Rounds="3", Stake="0.1", Bond="0.75")
     chain.accept_aggregation(AGGREGATOR, job, AGGREGATOR.address, KEY)
     trainer = Wallet(market.rpc, account(700)).hold(ETHER)
     data = "0x" + abi.encode_call("join", (job, to_checksum_address(trainer.account), KEY)).hex()
@@ -287,20 +334,18 @@ def test_a_trainer_disputes_with_its_wallet_after_being_asked_and_bond_and_fee_a
     expect(button(page, "Dispute it")).to_have_count(0)
     chain.publish_key(AGGREGATOR, job, "bafykey")
     button(page, "Dispute it").click()
-    expect(page.get_by_text("It is final. At 1 dispute the job ends")).to_be_visible()
-    expect(page.get_by_text("only if you know that the job key is not to be had")).to_be_visible()
+    expect(page.get_by_text("It is final. At 1 dispute the aggregator's bond is burnt")).to_be_visible()
+    expect(page.get_by_text("only if you know that the job key cannot be fetched")).to_be_visible()
     check_axe(page)
     button(page, "Do not dispute").click()
     assert trainer.sent == []
     button(page, "Dispute it").click()
     button(page, "Dispute for good").click()
     expect(state(page)).to_have_text("aborted")
-    expect(page.get_by_text("That ended the job. The bond is burnt")).to_be_visible()
+    expect(page.get_by_text("Bond and fees are burnt: nobody gains by lying")).to_be_visible()
     check_axe(page)
     page.get_by_role("link", name="nobody", exact=True).click()
     expect(page.get_by_role("heading", name="Burnt", exact=True)).to_be_visible()
-    expect(page.get_by_role("row").filter(has_text="burnt: bond and fee of a disputed sum")).to_contain_text(
-        "0.75 ether"
-    )
+    expect(page.get_by_role("row").filter(has_text="burnt").filter(has_text="0.75 ether")).to_have_count(1)
     expect(page.get_by_role("button", name="Withdraw")).to_have_count(0)
     check_axe(page)

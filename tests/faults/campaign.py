@@ -64,7 +64,7 @@ def prepare(folder: Path) -> None:
         setups.development_key(circuit)
     validation, rest = hold_out(read("digits", data_schema("mlp")), [80], 1)
     write_npz(folder / "validation.npz", validation)
-    for number, shard in enumerate(iid(rest, len(rest.y) // SAMPLES, 1)[:3]):
+    for number, shard in enumerate(iid(rest, len(rest.y) // SAMPLES, 1)[:5]):
         write_npz(folder / f"data-{number}.npz", shard)
 
 

@@ -88,8 +88,12 @@ def node_with_key(home: Path, setups: Path, ledger: Ledger, market: Market, stor
     return Node(market, EventReader(ledger.connection, market.address), storage, home, identity)
 
 
-def create(owner: Node, judge: Node, plan: Plan, validation: Path) -> int:
-    """The run's job. validation: the data that pay by reference is measured on."""
+def create(owner: Node, judge: Node, plan: Plan, validation: Path, confirm: str = "10 min") -> int:
+    """The run's job. validation: what pay by reference is measured on. confirm: how long its end can be disputed.
+
+    One of five trainers may be faulty, none of fewer.
+    """
+    faulty = int(plan.trainers >= 5)
     document = {
         "name": "Digits under fire",
         "model": {"architecture": "mlp", "parameters": {"inputs": 64, "hidden": [4], "classes": 10}, "seed": 1},
@@ -101,13 +105,14 @@ def create(owner: Node, judge: Node, plan: Plan, validation: Path) -> int:
             "stake": "0.1 ether",
             "bond": "0.2 ether",
             "rounds": 2,
-            "min_trainers": 2,
+            "min_trainers": 5 if faulty else 2,
             "max_trainers": plan.trainers,
-            "max_faulty": 1,
+            "max_faulty": faulty,
             "enrol_for": "10 min",
             "submit_window": "10 min",
             "settle_window": "10 min",
             "takeover_window": "10 min" if plan.gone else "0 s",
+            "confirm_window": confirm,
             "aggregator": {"address": judge.me.address, "encryption_key": "0x" + judge.me.encryption_key.hex()},
         },
     }

@@ -25,7 +25,7 @@ import marketplace.services.aggregator
 import marketplace.services.audit
 import marketplace.services.owner
 from marketplace.keys.sealing import SealSecrets, seal_to
-from marketplace.services import trainer
+from marketplace.services import deliveries, trainer, training
 from trainer.config import TrainingConfig
 from trainer.train import warm_up
 from zk.files import pack_update
@@ -118,7 +118,7 @@ def _turn(kind: str) -> None:
                 sink = BytesIO()
         return honest_seal(key, source, sink, context)
 
-    trainer.pack_update, trainer.seal_to = pack, seal
+    training.pack_update, deliveries.seal_to = pack, seal
 
 
 def _forget() -> None:

@@ -15,6 +15,7 @@ from marketplace.chain import guard
 from marketplace.chain.anvil import MNEMONIC, Anvil, find_tool
 from marketplace.chain.connection import Connection
 from marketplace.errors import ChainError
+from tests.patience import PATIENCE
 
 
 class Ledger:
@@ -31,7 +32,7 @@ class Ledger:
             self._anvil._command += ["--load-state", str(self.kept)]
         self._anvil.__enter__()
         self.url = self._anvil.url
-        self.connection = Connection(self.url, timeout=20)
+        self.connection = Connection(self.url, timeout=PATIENCE)
         self.first = self.height()
 
     def height(self) -> int:
@@ -102,8 +103,10 @@ class GanacheLedger(Ledger):
             stderr=subprocess.DEVNULL,
         )
         self.url = f"http://127.0.0.1:{port}"
-        until = Retrying(wait=wait_fixed(0.2), stop=stop_after_delay(60), retry=retry_if_exception_type(ChainError))
-        self.connection = until(Connection, self.url, timeout=60)
+        until = Retrying(
+            wait=wait_fixed(0.2), stop=stop_after_delay(PATIENCE), retry=retry_if_exception_type(ChainError)
+        )
+        self.connection = until(Connection, self.url, timeout=PATIENCE)
         self.first = self.height()
 
     def keep(self, path: Path | None = None) -> None:

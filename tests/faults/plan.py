@@ -76,6 +76,8 @@ def draw(seed: int, *, kubo: bool = False, executed: bool = False, ganache: bool
     off = not executed and random.random() < 0.25
     skew = tuple(random.choice([-400_000_000, -3600, 3600, 400_000_000]) if off else 0 for _ in range(trainers + 1))
     hostile = random.choice(HOSTILE) if not executed and trainers == 3 and random.random() < 0.35 else ""
+    if hostile:  # five bear one that is faulty
+        trainers, skew = 5, (*skew, *skew[-2:])
     finality = 900 if any(fault.kind in ("reorg", "kill chain, tail lost") for fault in faults) else 0
     gone = random.choice(LAST_SIGNS) if random.random() < 0.15 else ""
     return Plan(seed, rule, trainers, faults, skew, hostile, finality, kubo, executed, ganache, gone)

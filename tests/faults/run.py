@@ -1,5 +1,6 @@
 """One run of a campaign: the parties of a job are started, its plan's faults befall them, and it is seen to its end."""
 
+import os
 import queue
 import signal
 import tempfile
@@ -28,14 +29,15 @@ from tests.faults.child import Trouble
 from tests.faults.plan import Fault, Plan
 from tests.faults.rpc import Weather
 from tests.faults.stage import MAX_STARTS, PASSWORD, Kubo, Party, Shelf
+from tests.patience import PATIENCE
 
-LIMIT = 150.0  # seconds of a run, after which whoever has not ended counts as stuck; a Ganache needs more
+LIMIT = 600.0  # seconds of a run, after which whoever has not ended counts as stuck; a Ganache needs more
 QUIET, WAITING = 10.0, 1.0  # seconds without news before time is moved: when somebody is due, and when nobody is
 BEREFT = 4.0  # and once the aggregator is gone, for whom everybody else waits
 LOADING = 40.0  # and when whoever is due may still be importing torch
 MOVES = 16  # of time, after which the job counts as stuck
 BURIED = 6  # blocks over the job's creation and everybody's money, deeper than any reorganization here
-IDLE_SIGNS = ("missing", "stuck", "silent", "leaving", "ejected", "out", "over")
+IDLE_SIGNS = ("missing", "missed", "stuck", "silent", "leaving", "ejected", "out", "over")
 
 
 @dataclass
@@ -71,7 +73,7 @@ class Scene:
         self.address = self.kubo.address if self.kubo else f"folder:{folder / 'storage'}"
         self.storage = open_storage(self.address, timeout=5)
         self.shelf = Shelf(folder / "storage")
-        self.market = Market(self.ledger.connection, ground.market, receipt_within=20)
+        self.market = Market(self.ledger.connection, ground.market, receipt_within=PATIENCE)
         self.nodes: dict[str, Node] = {}
         owner = self.party("owner")
         lend_book(ground, owner.home)
@@ -203,13 +205,14 @@ class Scene:
         return bool(again)
 
     def _patience(self, idle: bool) -> float:
-        """Seconds without news before time is moved."""
+        """Seconds without news before time is moved: the more, the more processes of others wait for a processor."""
+        crowded = min(2.0, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
         if idle:
-            return WAITING
+            return WAITING * crowded
         first = [party for party in self.parties[: 1 + self.plan.trainers] if party.starts == 1]
         if self.plan.executed and any(party.ended() is None and not party.spoke for party in first):
-            return LOADING
-        return BEREFT if self.gone else QUIET
+            return LOADING * crowded
+        return (BEREFT if self.gone else QUIET) * crowded
 
     def _lose_aggregator(self) -> None:
         self.gone = self.parties[0]
@@ -223,7 +226,12 @@ class Scene:
             skip_to(self.market.connection, now + self.plan.finality + 1)
             return
         moments = {
-            State.RUNNING: [job.submit_by, job.settle_by - terms.settle_window // 2, job.settle_by],
+            State.RUNNING: [
+                job.submit_by,
+                job.settle_by - terms.settle_window // 2,
+                job.settle_by,
+                job.settle_by + terms.takeover_window,  # whoever took over may have failed as well
+            ],
             State.CONFIRMING: [job.submit_by],
         }.get(job.state, [terms.enrol_by])
         ahead = [moment for moment in moments if moment >= now]
@@ -279,7 +287,7 @@ class Scene:
     def _moved(self) -> None:
         """The chain is at another port."""
         self.theatre.rpc.target = self.ledger.url
-        self.market = Market(self.ledger.connection, self.market.address, receipt_within=20)
+        self.market = Market(self.ledger.connection, self.market.address, receipt_within=PATIENCE)
         for name, node in self.nodes.items():
             reader = EventReader(self.market.connection, self.market.address)
             self.nodes[name] = Node(self.market, reader, node.storage, node.home, node.identity)

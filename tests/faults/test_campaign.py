@@ -1,35 +1,23 @@
 """A slice of the campaign (`make test-faults` plays 200 runs), and that the campaign would see what it looks for."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.campaigns import printed
 from tests.faults.campaign import prepare
 from tests.faults.cast import Theatre
 from tests.faults.plan import PHASES, Fault, Plan, draw
 from tests.faults.run import perform
 
 pytestmark = pytest.mark.slow
-SECONDS = 240.0
 
 
-def test_six_seeded_runs_lose_nothing_double_nothing_and_leave_nobody(tmp_path: Path) -> None:
-    totals = tmp_path / "totals.json"
-    command = ["--runs", "6", "--seed", "8", "--workers", "2", "--json", str(totals)]
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.faults.campaign", *command],
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-        cwd=Path(__file__).parents[2],
-    )
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert done.stdout.count("\nrun ") + done.stdout.startswith("run ") == 6
+def test_six_seeded_runs_lose_nothing_double_nothing_and_leave_nobody() -> None:
+    out = printed("tests.faults.campaign", "--runs", "6", "--seed", "8", "--workers", "2")
+    assert out.count("\nrun ") + out.startswith("run ") == 6
     for line in ("runs: 6 of 6", "units lost: 0", "submissions doubled: 0", "parties stuck: 0"):
-        assert line in done.stdout
+        assert line in out
 
 
 def test_a_second_submission_is_seen(tmp_path: Path) -> None:

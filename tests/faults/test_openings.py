@@ -8,13 +8,12 @@ import pytest
 from marketplace.domain import State, slots
 from marketplace.errors import CorruptContent, InputError
 from marketplace.keys.sealing import Purpose, open_shown, seal_to
-from marketplace.services import openings
+from marketplace.services import audit, openings
 from marketplace.services.audit import AuditReport, audit_job
-from marketplace.services.node import JobFeed
 from marketplace.services.openings import Opening, show_opening
 from marketplace.services.submissions import Submissions
 from marketplace.storage import put_bytes
-from tests.jobs import Play, World, new_play
+from tests.jobs import ONE_FAULTY, Play, World, new_play
 
 pytest_plugins = ["tests.chain_fixtures", "tests.jobs"]
 
@@ -26,16 +25,16 @@ def said(report: AuditReport) -> str:
 @pytest.fixture
 def wronged(world: World, monkeypatch: pytest.MonkeyPatch) -> tuple[Play, int]:
     """A job of one round, whose aggregator calls one good submission unopened; with the number of its trainer."""
-    play = new_play(world, validation=False, rounds=1, min_trainers=3)
+    play = new_play(world, validation=False, rounds=1, **ONE_FAULTY)
     honest = Submissions.open_all
 
-    def blind(self: Submissions, *args: Any) -> Any:
-        rows, unopened, missing = honest(self, *args)
+    def blind(self: Submissions, *args: Any, **options: Any) -> Any:
+        rows, unopened, missing = honest(self, *args, **options)
         return [None, *rows[1:]], [0, *unopened], missing
 
     monkeypatch.setattr(Submissions, "open_all", blind)
     assert play.finish() is State.COMPLETED
-    history = JobFeed(play.owner, play.job_id).refresh()
+    history = play.history()
     assert list(slots(history.settled[1].settlement.unopened)) == [0]
     operator = history.participants[0].operator
     return play, [trainer.me.address for trainer in play.trainers].index(operator)
@@ -81,8 +80,36 @@ def test_what_does_not_open_shows_nothing_and_spoils_no_audit(wronged: tuple[Pla
     market.show_opening(other.me.account, play.job_id, 1, cid)
     report = audit_job(play.world.watcher("auditor"), play.job_id)
     assert report.ok
-    assert said(report).count("does not hold") == 4
+    assert said(report).count("does not hold") == 1
+    assert "2 showings say nothing more" in said(report), (
+        "of a round there was not, and of what was not called unopened"
+    )
     assert " opens, which" not in said(report)
+
+
+def test_showings_without_end_are_looked_at_a_few_times_and_hide_no_true_one(
+    wronged: tuple[Play, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The true one is the latest but one; hundreds before it, and those of other rounds, cost the auditor nothing."""
+    play, number = wronged
+    me, market = play.trainers[number].me, play.world.chain.market
+    for k in range(60):
+        market.show_opening(me.account, play.job_id, 1 + k % 3, f"bafynothing{k}")
+    show_opening(play.trainers[number], play.job_id, 1)
+    market.show_opening(me.account, play.job_id, 1, "bafynothing")
+    looked: list[str] = []
+    honest = audit.check_opening
+
+    def counted(*args: Any) -> None:
+        looked.append(args[-1].cid)
+        honest(*args)
+
+    monkeypatch.setattr(audit, "check_opening", counted)
+    report = audit_job(play.world.watcher("auditor"), play.job_id)
+    assert report.ok
+    assert f"the submission of {me.address} in round 1 opens" in said(report)
+    assert len(looked) == 2
+    assert "60 showings say nothing more" in said(report)
 
 
 def test_a_submission_that_was_sealed_to_another_key_cannot_be_shown(play: Play) -> None:

@@ -1,18 +1,15 @@
-"""Machines and services that fail for a while: a full disk, a storage that loses what it had, one job among others."""
+"""Machines and services that fail for a while: a full disk, a storage that loses what it had."""
 
 import errno
 from typing import Any
 
 import pytest
 
-from marketplace.chain.market import Market
 from marketplace.domain import State
 from marketplace.errors import ChainError, CorruptContent, InputError, StorageError
 from marketplace.services import node as nodes
 from marketplace.services.agent import passing
 from marketplace.services.audit import audit_job
-from marketplace.services.dispatcher import Dispatcher
-from marketplace.services.node import JobFeed
 from tests.jobs import World, new_play
 
 pytest_plugins = ["tests.chain_fixtures", "tests.jobs"]
@@ -56,7 +53,7 @@ def test_a_disk_without_room_for_a_download_is_an_outage_of_storage(
                 agent.step()
         assert "missing" in world.kinds("aggregator"), "no crash: what cannot be opened is waited for"
     assert play.finish(agents) is State.COMPLETED
-    assert not any(e.settlement.unopened for e in JobFeed(play.owner, play.job_id).refresh().settled.values())
+    assert not any(e.settlement.unopened for e in play.history().settled.values())
 
 
 def test_an_aggregator_puts_a_sum_again_that_storage_has_spoiled(world: World) -> None:
@@ -72,7 +69,7 @@ def test_an_aggregator_puts_a_sum_again_that_storage_has_spoiled(world: World) -
             for cache in play.aggregator.work(play.job_id).glob("model-*"):
                 cache.unlink()
             agents[1:] = [one for one in agents[1:] if one.step()]
-    cid = JobFeed(play.owner, play.job_id).refresh().settled[1].settlement.sum_cid
+    cid = play.history().settled[1].settlement.sum_cid
     path = world.folder / "storage" / cid[-3:-1] / cid
     path.write_bytes(path.read_bytes()[:-1])
     agents[0] = play.judge()
@@ -80,27 +77,3 @@ def test_an_aggregator_puts_a_sum_again_that_storage_has_spoiled(world: World) -
         cache.unlink()
     assert play.finish(agents) is State.COMPLETED
     assert audit_job(world.watcher("auditor"), play.job_id).ok
-
-
-def test_one_job_that_cannot_be_served_does_not_keep_an_aggregator_from_the_others(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bad, good = new_play(world), new_play(world)
-    good_judge = good.aggregator
-    honest = Market.job
-
-    def job(self: Market, job_id: int) -> Any:
-        if job_id == bad.job_id:
-            raise ChainError("This job's state cannot be read.")
-        return honest(self, job_id)
-
-    dispatcher = Dispatcher(good_judge, good_judge.me.address, world.report("dispatcher"))
-    first = bad.judge()
-    dispatcher._agents[bad.job_id] = first
-    dispatcher._looked_at = bad.job_id
-    monkeypatch.setattr(Market, "job", job)
-    assert good.finish([dispatcher, *(good.trainer(number) for number in range(3))]) is State.COMPLETED
-    assert world.kinds("dispatcher").count("trouble") == 1, "the same trouble is told once"
-    dispatcher._agents = {bad.job_id: first}
-    with pytest.raises(ChainError):
-        dispatcher.step()

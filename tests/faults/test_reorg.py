@@ -12,11 +12,11 @@ from marketplace.chain.market import Market
 from marketplace.domain import State
 from marketplace.errors import ChainError, JobOver
 from marketplace.services import settlements
-from marketplace.services.agent import Agent, Step
+from marketplace.services.agent import Step
 from marketplace.services.audit import audit_job
-from marketplace.services.node import JobFeed, job_key
+from marketplace.services.node import job_key
 from marketplace.services.owner import reveal_validation
-from tests.jobs import Play, World, new_play
+from tests.jobs import Play, World, new_play, step_until
 
 pytest_plugins = ["tests.chain_fixtures", "tests.jobs"]
 
@@ -64,19 +64,10 @@ def remember(play: Play) -> Callable[[], None]:
     return reorganize
 
 
-def step_until(agents: list[Agent], holds: Callable[[], bool]) -> None:
-    for _ in range(100):
-        for agent in agents:
-            agent.step()
-            if holds():
-                return
-    pytest.fail("it does not come about")
-
-
 def assert_sound(play: Play, sent: dict[tuple[int, str], set[tuple[bytes, str]]]) -> None:
     assert all(len(different) == 1 for different in sent.values()), "a second submission of one round"
     reveal_validation(play.owner, play.job_id)
-    key = job_key(play.owner, JobFeed(play.owner, play.job_id).refresh())
+    key = job_key(play.owner, play.history())
     report = audit_job(play.world.watcher("auditor"), play.job_id, job_key=key)
     assert report.findings == []
     assert all(check.ok is True for check in report.checks)
@@ -89,7 +80,7 @@ def test_a_submission_that_fell_out_is_sent_again_as_it_was(world: World, sent: 
     world.chain.connection.request("anvil_reorg", 2, [])
     assert market.job(play.job_id).submitted == 0
     assert play.finish(agents) is State.COMPLETED
-    assert [sorted(entry.submissions) for entry in JobFeed(play.owner, play.job_id).refresh().rounds] == [[0, 1, 2]] * 2
+    assert [sorted(entry.submissions) for entry in play.history().rounds] == [[0, 1, 2]] * 2
     assert len(proofs) == 2
     assert_sound(play, sent)
 
@@ -127,7 +118,7 @@ def test_a_settlement_is_made_anew_when_the_submissions_it_judged_are_others(
         punctual[0] = agents[0] = play.judge()
     skip_to(market.connection, market.job(play.job_id).submit_by + 1)
     step_until(punctual, lambda: market.job(play.job_id).round == 2)
-    history = JobFeed(play.owner, play.job_id).refresh()
+    history = play.history()
     assert history.settled[1].submitted == submitted
     assert len(proofs) == 2
     assert play.finish(agents) is State.COMPLETED
@@ -135,9 +126,7 @@ def test_a_settlement_is_made_anew_when_the_submissions_it_judged_are_others(
 
 
 def _missing(play: Play, submitted: int) -> str:
-    (one,) = (
-        who.operator for who in JobFeed(play.owner, play.job_id).refresh().enrolled if not submitted >> who.slot & 1
-    )
+    (one,) = (who.operator for who in play.history().enrolled if not submitted >> who.slot & 1)
     return one
 
 
@@ -153,12 +142,13 @@ def test_agents_go_on_when_trainers_come_back_in_other_slots(world: World, sent:
 
 def test_agents_stay_until_a_job_s_end_is_final_and_end_it_again_when_it_falls_out(world: World, sent: Any) -> None:
     play = new_play(world)
+    market = world.chain.market
+    step_until(
+        play.agents(), lambda: market.job(play.job_id).round == 2 and market.job(play.job_id).submitted.bit_count() == 3
+    )
     play.aggregator = replace(play.aggregator, finality=900)
     play.trainers = [replace(trainer, finality=900) for trainer in play.trainers]
-    agents, market = play.agents(), world.chain.market
-    step_until(
-        agents, lambda: market.job(play.job_id).round == 2 and market.job(play.job_id).submitted.bit_count() == 3
-    )
+    agents = play.agents()
     reorganize = remember(play)
     assert play.finish(agents) is State.COMPLETED
     assert {agent.step() for agent in agents} == {Step.WAITING}
@@ -218,7 +208,7 @@ def test_a_diverging_pair_of_processes_with_one_key_submits_once(world: World) -
     agents.append(play.trainer(0))
     play.trainers[0] = one
     assert play.finish(agents) is State.COMPLETED
-    history = JobFeed(play.owner, play.job_id).refresh()
+    history = play.history()
     assert len(history.enrolled) == 3
     assert [sorted(entry.submissions) for entry in history.rounds] == [[0, 1, 2]] * 2
     assert audit_job(world.watcher("auditor"), play.job_id).ok

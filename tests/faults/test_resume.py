@@ -1,17 +1,21 @@
 """A trainer or aggregator that dies at any of its contacts with chain and storage, and is started again."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from marketplace.chain import transactions
 from marketplace.chain.market import Market
 from marketplace.domain import State
+from marketplace.errors import JobOver
 from marketplace.services import settlements
 from marketplace.services.agent import Step
 from marketplace.services.audit import audit_job
-from marketplace.services.node import JobFeed
-from tests.jobs import Play, World, new_play
+from marketplace.services.owner import create_job
+from marketplace.spec import JobFile
+from tests.jobs import Play, World, job_file, new_play
 
 pytest_plugins = ["tests.chain_fixtures", "tests.jobs"]
 
@@ -20,7 +24,7 @@ class Killed(BaseException):
     """Like SIGKILL, nothing in the program may catch it."""
 
 
-TRAINER_CALLS = ["join", "submit_update", "leave"]
+TRAINER_CALLS = ["join", "submit_update", "claim"]
 DEADLY_WRITES = (1, 3, 4, 6, 8, 10, 13)
 AGGREGATOR_CALLS = ["accept_aggregation", "start", "publish_key", "settle_round"]
 
@@ -54,12 +58,17 @@ def finish_restarting(play: Play) -> State:
             try:
                 worked |= agents[index].step() is Step.WORKED
             except Killed:
-                agents[index], worked = make(), True
+                worked = True
+                try:
+                    agents[index] = make()
+                except JobOver:  # it died once all was done
+                    agents[index] = SimpleNamespace(step=lambda: Step.FINISHED)
         state = play.world.chain.market.job(play.job_id).state
+        if worked:
+            continue
         if state.over:
             return state
-        if not worked:
-            play.pass_deadline()
+        play.pass_deadline()
     pytest.fail("the job does not end")
 
 
@@ -72,7 +81,7 @@ def test_whoever_dies_around_a_transaction_goes_on(world: World, monkeypatch: py
     monkeypatch.setattr(settlements, "prove_round", lambda *a, **k: proved.append(None) or honest(*a, **k))
     assert finish_restarting(play) is State.COMPLETED
     assert {name: died() for name, died in deaths.items()} == {name: ["before", "after"] for name in deaths}
-    history = JobFeed(play.owner, play.job_id).refresh()
+    history = play.history()
     assert [sorted(entry.submissions) for entry in history.rounds] == [[0, 1, 2], [0, 1, 2]]
     assert len(history.enrolled) == 3
     assert len(proved) == 2, "a second proof of the same commitments would show more of the updates"
@@ -102,3 +111,24 @@ def test_whoever_dies_around_a_write_to_storage_goes_on(
     assert finish_restarting(play) is State.COMPLETED
     assert len(calls) > max(DEADLY_WRITES)
     assert audit_job(world.watcher("auditor"), play.job_id).ok
+
+
+def test_what_is_kept_of_another_job_with_the_same_number_is_not_submitted(world: World) -> None:
+    """A development chain that is started afresh gives its market and its jobs the places of those before; so may a
+    reorganization. What a trainer made for one of them opens nothing in the other, and would cost the bond."""
+    play = new_play(world, validation=False)
+    fields = job_file(play.aggregator, max_faulty=0).model_dump(mode="json", exclude_none=True)
+    market, request = world.chain.market, world.chain.connection.request
+    snapshot = request("evm_snapshot")
+    play.job_id = create_job(play.owner, JobFile.model_validate(fields), None).job_id
+    agents = play.agents()
+    while not market.job(play.job_id).submitted & 1:
+        for agent in agents:
+            agent.step()
+    assert request("evm_revert", snapshot)
+    transactions.forget()
+    fields["model"]["parameters"]["hidden"] = [8]
+    assert create_job(play.owner, JobFile.model_validate(fields), None).job_id == play.job_id
+    assert play.finish() is State.COMPLETED
+    assert "unopened" not in world.kinds("aggregator")
+    assert list(play.trainers[0].work(play.job_id).glob("other-*/round-1/submission.json")), "nothing is lost"

@@ -10,8 +10,8 @@ from marketplace.chain.market import Market
 from marketplace.domain import RoundProof, Settlement, State
 from marketplace.errors import Reverted
 from marketplace.services.audit import audit_job
-from marketplace.services.proofs import NO_PROOF
-from tests.jobs import Play, World, new_play
+from tests.chain_fixtures import NO_PROOF
+from tests.jobs import ONE_FAULTY, Play, World, new_play
 from zk.transcript import P
 
 pytest_plugins = ["tests.chain_fixtures", "tests.jobs"]
@@ -31,26 +31,41 @@ def bumped(numbers: tuple[int, ...], at: int) -> tuple[int, ...]:
 LIES: dict[str, tuple[str, Lie]] = {
     "one more to a friend": (
         "DecisionProofRefused",
-        lambda s, p: (replace(s, weights=bumped(s.weights, 0)), p),
+        lambda s, p: (replace(s, scores=bumped(s.scores, 0)), p),
     ),
-    "a rival's weight to a friend": (
+    "a rival's score to a friend": (
         "DecisionProofRefused",
-        lambda s, p: (replace(s, weights=(s.weights[0] + s.weights[1], 0, *s.weights[2:])), p),
+        lambda s, p: (replace(s, scores=(s.scores[0] + s.scores[1], 0, *s.scores[2:])), p),
     ),
     "a rival left out": (
         "GramProofRefused",
         lambda s, p: (
-            replace(s, selected=s.selected & ~1, weights=s.weights[1:], coefficients=s.coefficients[1:]),
+            replace(s, selected=s.selected & ~1, scores=s.scores[1:], coefficients=s.coefficients[1:]),
             p,
         ),
     ),
     "a rival called unopened": (
         "PointCount",
         lambda s, p: (
-            replace(s, unopened=1, selected=s.selected & ~1, weights=s.weights[1:], coefficients=s.coefficients[1:]),
+            replace(s, unopened=1, selected=s.selected & ~1, scores=s.scores[1:], coefficients=s.coefficients[1:]),
             p,
         ),
     ),
+    "two rivals called unopened": (
+        "TooManyUnopened",
+        lambda s, p: (
+            replace(s, unopened=3, selected=s.selected & ~3, scores=s.scores[2:], coefficients=s.coefficients[2:]),
+            p,
+        ),
+    ),
+    "a rival left out and struck": (
+        "GramProofRefused",
+        lambda s, p: (
+            replace(s, selected=s.selected & ~1, struck=1, scores=s.scores[1:], coefficients=s.coefficients[1:]),
+            p,
+        ),
+    ),
+    "a rival selected and struck": ("WrongStrikes", lambda s, p: (replace(s, struck=1), p)),
     "a coefficient of a friend": (
         "GramProofRefused",
         lambda s, p: (replace(s, coefficients=(s.coefficients[0] - 1, *s.coefficients[1:])), p),
@@ -82,7 +97,7 @@ def _hash(numbers: tuple[int, ...]) -> bytes:
 
 
 def test_the_contract_refuses_every_lie_and_pays_the_truth(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    play = new_play(world, rounds=2)
+    play = new_play(world, rounds=2, **ONE_FAULTY)
     honest, met, refused = Market.settle_round, list[int](), dict[str, str]()
 
     def settle(self: Market, signer: Any, job_id: int, round: int, said: Settlement, proof: RoundProof) -> Any:
@@ -134,8 +149,8 @@ def test_a_judgement_that_does_not_follow_cannot_be_proved(play: Play, monkeypat
 
     def generous(*args: Any, **options: Any) -> Any:
         judged = honest(*args, **options)
-        weights = (judged.decision.weights[0] + 1, *judged.decision.weights[1:])
-        return replace(judged, decision=replace(judged.decision, weights=weights))
+        scores = (judged.decision.scores[0] + 1, *judged.decision.scores[1:])
+        return replace(judged, decision=replace(judged.decision, scores=scores))
 
     monkeypatch.setattr(aggregator, "judge", generous)
     with pytest.raises(ValueError, match="does not give these selected slots"):

@@ -10,11 +10,12 @@ import pytest
 from eth_account.typed_transactions import TypedTransaction
 from hexbytes import HexBytes
 
-from marketplace.chain import transactions
+from marketplace.chain import nonces, transactions
 from marketplace.chain.connection import Connection
 from marketplace.chain.market import Market
 from marketplace.errors import ChainError, Reverted
 from tests.chain_fixtures import KEY, OWNER, PEOPLE, TRAINERS, Chain, Proxy, terms
+from tests.patience import PATIENCE
 
 pytest_plugins = ["tests.chain_fixtures"]
 
@@ -133,7 +134,7 @@ def test_what_a_dead_process_left_in_the_pool_does_not_block_the_key(
 ) -> None:
     """No block takes it: it is replaced by nothing, and what is asked for is mined after it."""
     monkeypatch.setattr(transactions, "PATIENCE", 0.3)
-    monkeypatch.setattr(transactions, "_reached", {})  # as in a process that has just started
+    monkeypatch.setattr(nonces, "reached", {})  # as in a process that has just started
     connection = by_hand.connection
     left = {"to": PEOPLE[6].address, "value": 1, "gas": 21_000, "maxFeePerGas": 2 * GWEI, "maxPriorityFeePerGas": 1}
     nonce = int(connection.request("eth_getTransactionCount", OWNER.address, "latest"), 16)
@@ -188,7 +189,7 @@ def test_two_processes_with_one_key_and_one_purpose_end_in_one_effect_and_one_cl
         return forward()
 
     proxy.hook = hook
-    markets = [Market(Connection(proxy.url), chain.market.address, receipt_within=20) for _ in range(2)]
+    markets = [Market(Connection(proxy.url), chain.market.address, receipt_within=PATIENCE) for _ in range(2)]
 
     def join(number: int) -> str:
         try:
@@ -213,7 +214,7 @@ def test_a_receipt_that_is_withheld_for_a_while_is_waited_for(chain: Chain, prox
             answer["result"] = None
         return answer
 
-    market = Market(Connection(proxy.url), chain.market.address, receipt_within=20)
+    market = Market(Connection(proxy.url), chain.market.address, receipt_within=PATIENCE)
     proxy.hook = hook
     assert create(market, chain) == 1
     assert chain.market.job_count() == 1

@@ -13,14 +13,15 @@ from marketplace.chain.clock import skip_to
 from marketplace.chain.market import Market
 from marketplace.domain import ZERO_ADDRESS, State
 from marketplace.errors import Reverted, StorageError
-from marketplace.keys.sealing import Purpose, seal_bytes_to
+from marketplace.keys.sealing import Purpose
 from marketplace.services.agent import Step
 from marketplace.services.aggregator import AggregatorAgent
 from marketplace.services.audit import audit_job
-from marketplace.services.node import JobFeed
+from marketplace.services.deliveries import seal_update
 from marketplace.spec import MIN_CHUNK
 from marketplace.storage import put_bytes
-from tests.jobs import Play, World, new_play
+from marketplace.storage.folder import FolderStorage
+from tests.jobs import ONE_FAULTY, Play, World, new_play
 from zk import kzg, setup
 from zk.encoding import commitment_hash
 from zk.files import pack_update
@@ -31,15 +32,16 @@ D = 2 * 4 + 4 + 4 * 2 + 2  # parameters of the small model
 
 
 def play_until_submitting(play: Play) -> list[Any]:
-    """Everybody but trainer 2 has submitted in round 1; returns the agents."""
+    """Everybody but trainer 2 has submitted in round 1; returns the agents, that trainer's at the end."""
     agents = play.agents()
+    agents.append(agents.pop(3))
     market = play.world.chain.market
     for _ in range(100):
         if market.job(play.job_id).state is State.OPEN:
-            agents[3].step()
-        for agent in agents[:3]:
+            agents[-1].step()
+        for agent in agents[:-1]:
             agent.step()
-        if market.job(play.job_id).submitted.bit_count() == 2:
+        if market.job(play.job_id).submitted.bit_count() == len(play.trainers) - 1:
             return agents
     pytest.fail("round 1 does not fill")
 
@@ -51,8 +53,8 @@ def submit(play: Play, commitment: bytes, cid: str) -> None:
 def finish_round(play: Play, agents: list[Any]) -> Any:
     """The settlement of round 1, once the honest have gone on without minding."""
     for _ in range(100):
-        outcomes = [agent.step() for agent in agents[:3]]
-        history = JobFeed(play.owner, play.job_id).refresh()
+        outcomes = [agent.step() for agent in agents[:-1]]
+        history = play.history()
         if 1 in history.settled:
             return history
         if Step.WORKED not in outcomes:
@@ -64,16 +66,18 @@ def sealed(play: Play, content: bytes, *, party: str = "", round: int = 1, key: 
     """Of the third trainer, in round 1, to the aggregator, where not said otherwise."""
     trainer = play.trainers[2]
     context = trainer.context(Purpose.UPDATE, job_id=play.job_id, round=round, party=party or trainer.me.address)
-    return put_bytes(play.world.storage, seal_bytes_to(key or play.aggregator.me.encryption_key, content, context))
+    made = seal_update(key or play.aggregator.me.encryption_key, content, context)
+    put_bytes(play.world.storage, made.large)
+    return put_bytes(play.world.storage, made.small)
 
 
 def assert_only_the_attacker_lost(play: Play, history: Any, *, unopened: bool = True) -> None:
     slot = history.slot_of(play.trainers[2].me.address)
     settlement = history.settled[1].settlement
     assert bool(settlement.unopened >> slot & 1) is unopened
-    assert slot not in history.rounds[0].pays
-    assert len(history.rounds[0].pays) == 2
-    assert all(pay > 0 for pay in history.rounds[0].pays.values())
+    assert slot not in history.rounds[0].gains
+    assert len(history.rounds[0].gains) == len(play.trainers) - 1
+    assert all(gain > 0 for gain in history.rounds[0].gains.values())
 
 
 SETUP = setup.development(MIN_CHUNK, seed=b"any set-up: what is attacked is before it")
@@ -92,7 +96,7 @@ def holding(value: float, dtype: type) -> bytes:
 
 def dishonest(play: Play, update: Any, points: bytes | None = None) -> tuple[bytes, str]:
     """A submission of points that the update does not open: they commit to another, in the job's own set-up."""
-    srs = play.trainer(2)._setup.srs
+    srs = play.trainer(2)._training.opened(play.history()).setup.srs
     if points is None:
         points = kzg.commit(srs, UPDATE + 1, BLINDERS)
     return commitment_hash(points), sealed(play, pack_update(update, BLINDERS, points, 1))
@@ -121,32 +125,32 @@ ATTACKS = {
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_what_does_not_open_is_left_out_at_once_and_the_others_are_paid(world: World, name: str) -> None:
-    play = new_play(world)
+    play = new_play(world, **ONE_FAULTY)
     agents = play_until_submitting(play)
     submit(play, *ATTACKS[name](play))
     assert_only_the_attacker_lost(play, finish_round(play, agents))
 
 
 def test_another_trainers_sealed_update_does_not_open_for_who_copies_its_cid(world: World) -> None:
-    play = new_play(world)
+    play = new_play(world, **ONE_FAULTY)
     agents = play_until_submitting(play)
-    victim = next(iter(JobFeed(play.owner, play.job_id).refresh().rounds[0].submissions.values()))
+    victim = next(iter(play.history().rounds[0].submissions.values()))
     submit(play, COMMITMENT, victim.cid)
     assert_only_the_attacker_lost(play, finish_round(play, agents))
 
 
 def test_another_trainers_commitment_and_cid_open_for_their_sender_alone(world: World) -> None:
-    play = new_play(world)
+    play = new_play(world, **ONE_FAULTY)
     agents = play_until_submitting(play)
-    victim = next(iter(JobFeed(play.owner, play.job_id).refresh().rounds[0].submissions.values()))
+    victim = next(iter(play.history().rounds[0].submissions.values()))
     submit(play, victim.commitment, victim.cid)
     assert_only_the_attacker_lost(play, finish_round(play, agents))
 
 
 def test_bytes_that_never_come_are_waited_for_and_then_left_out(world: World) -> None:
-    play = new_play(world)
+    play = new_play(world, **ONE_FAULTY)
     agents = play_until_submitting(play)
-    hidden = put_bytes(type(world.storage)(world.folder / "elsewhere"), b"nobody else has this")
+    hidden = put_bytes(FolderStorage(world.folder / "elsewhere"), b"nobody else has this")
     submit(play, COMMITMENT, hidden)
     history = finish_round(play, agents)
     assert "missing" in world.kinds("aggregator")
@@ -156,7 +160,7 @@ def test_bytes_that_never_come_are_waited_for_and_then_left_out(world: World) ->
 def test_storage_that_fails_on_one_update_does_not_cost_the_aggregator_its_bond(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    play = new_play(world)
+    play = new_play(world, **ONE_FAULTY)
     agents = play_until_submitting(play)
     slow = put_bytes(world.storage, b"a file that its holder sends too slowly")
     honest = type(world.storage).get
@@ -171,19 +175,26 @@ def test_storage_that_fails_on_one_update_does_not_cost_the_aggregator_its_bond(
     assert_only_the_attacker_lost(play, finish_round(play, agents))
 
 
-def test_more_unopened_than_the_job_allows_end_in_abort_and_the_audit_agrees(world: World) -> None:
-    play = new_play(world, max_faulty=0)
+@pytest.mark.parametrize("name", ["bytes that are not sealed", "another update than committed"])
+def test_more_unopened_than_the_job_allows_are_asked_for_again_and_the_audit_agrees(world: World, name: str) -> None:
+    """The others are paid as if the attacker had said nothing, and the aggregator keeps its bond."""
+    play = new_play(world, rounds=1)
     agents = play_until_submitting(play)
-    submit(play, COMMITMENT, put_bytes(world.storage, b"hello"))
-    assert play.finish(agents[:3]) is State.ABORTED
-    assert "stuck" in world.kinds("aggregator")
+    submit(play, *ATTACKS[name](play))
+    assert play.finish(agents[:-1]) is State.COMPLETED
+    assert "void" in world.kinds("aggregator")
+    history = play.history()
+    assert history.rounds[0].undelivered == {history.slot_of(play.trainers[2].me.address)}
+    assert history.settled[1].settlement.unopened == 0
+    assert len(history.rounds[0].gains) == 2
+    assert history.credits[play.aggregator.me.address] == history.terms.bond + history.terms.fee
     assert audit_job(world.watcher("auditor"), play.job_id).ok
 
 
 def test_a_commitment_that_was_copied_on_its_way_counts_for_who_can_open_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    play = new_play(world, rounds=1)
+    play = new_play(world, rounds=1, **ONE_FAULTY)
     thief, honest, stolen = play.trainers[2], Market.submit_update, []
 
     def overtaken(self: Market, signer: Any, job_id: int, round: int, commitment: bytes, cid: str) -> Any:
@@ -194,23 +205,24 @@ def test_a_commitment_that_was_copied_on_its_way_counts_for_who_can_open_it(
 
     monkeypatch.setattr(Market, "submit_update", overtaken)
     assert play.finish() is State.COMPLETED
-    entry = JobFeed(play.owner, play.job_id).refresh().rounds[0]
+    entry = play.history().rounds[0]
     assert [event.commitment for event in entry.submissions.values()].count(stolen[0]) == 2
     assert entry.settled is not None
     assert entry.settled.settlement.unopened.bit_count() == 1, "the thief's"
-    assert len(entry.pays) == 2
+    assert len(entry.gains) == 4
 
 
 def test_a_withheld_sum_is_disputed_and_costs_the_aggregator_fee_and_bond(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    play, history = play_with_withheld_sum(world, monkeypatch, max_faulty=1)
+    play, history = play_with_withheld_sum(world, monkeypatch, **ONE_FAULTY)
     terms = history.terms
     assert world.chain.market.job(play.job_id).state is State.ABORTED
-    assert history.credits[ZERO_ADDRESS] == terms.bond + terms.fee, "burnt: nobody gains by a dispute"
+    assert history.disputed_sum
+    assert burnt(history) == terms.bond + terms.fee, "nobody gains by a dispute"
     assert history.credits[play.aggregator.me.address] == 0
     assert_trainers_have_stakes_and_pay(play, history)
-    assert audit_job(world.watcher("auditor"), play.job_id).ok is False, "the sum is not to be had"
+    assert audit_job(world.watcher("auditor"), play.job_id).ok is False, "the sum is missing"
 
 
 def test_where_too_few_dispute_a_withheld_sum_trainers_leave_with_their_stakes(
@@ -227,18 +239,19 @@ def test_where_too_few_dispute_a_withheld_sum_trainers_leave_with_their_stakes(
         raise Reverted("This trainer keeps still.")
 
     monkeypatch.setattr(Market, "dispute", dispute)
-    play, history = play_with_withheld_sum(world, monkeypatch, max_faulty=2)
-    assert len(set(said)) == 3
+    play, history = play_with_withheld_sum(world, monkeypatch, **ONE_FAULTY, reveal_window="never")
+    assert len(set(said)) == 5
     assert world.chain.market.job(play.job_id).state is State.ABORTED
-    assert history.credits[ZERO_ADDRESS] == 0
+    assert not history.disputed_sum
+    assert burnt(history) == 0
     assert_trainers_have_stakes_and_pay(play, history)
 
 
 def test_a_last_sum_that_is_withheld_is_disputed_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     play, history = play_with_withheld_sum(world, monkeypatch, rounds=1)
-    assert history.confirm_by
-    assert world.chain.market.job(play.job_id).state is State.ABORTED
-    assert history.credits[ZERO_ADDRESS] == history.terms.bond + history.terms.fee
+    assert history.disputed_sum
+    assert world.chain.market.job(play.job_id).state is State.COMPLETED
+    assert burnt(history) == history.terms.bond + history.terms.fee
     assert_trainers_have_stakes_and_pay(play, history)
 
 
@@ -250,21 +263,29 @@ def play_with_withheld_sum(world: World, monkeypatch: pytest.MonkeyPatch, **mark
     def withheld(self: AggregatorAgent, round: int, work: Path) -> Any:
         settlement, proof = prepared(self, round, work)
         (work / "sum").write_bytes(b"something else")
-        elsewhere = type(world.storage)(world.folder / "elsewhere")
+        elsewhere = FolderStorage(world.folder / "elsewhere")
         return replace(settlement, sum_cid=put_bytes(elsewhere, b"kept back")), proof
 
     monkeypatch.setattr(AggregatorAgent, "_prepared", withheld)
     agents = play.agents()
-    market = world.chain.market
-    for _ in range(100):
-        for agent in agents:
-            agent.step()
-        job = market.job(play.job_id)
+    on_chain = world.chain.market
+    for _ in range(200):
+        worked = Step.WORKED in [agent.step() for agent in agents]
+        job = on_chain.job(play.job_id)
+        if worked:
+            continue
         if job.state.over:
             break
-        if (job.round == 2 or job.state is State.CONFIRMING) and market.connection.now() < job.submit_by - 120:
-            skip_to(market.connection, job.submit_by - 100)
-    return play, JobFeed(play.owner, play.job_id).refresh()
+        if (job.round == 2 or job.state is State.CONFIRMING) and on_chain.connection.now() < job.submit_by - 120:
+            skip_to(on_chain.connection, job.submit_by - 100)
+        elif job.state is State.CONFIRMING:
+            play.pass_deadline()
+    return play, play.history()
+
+
+def burnt(history: Any) -> int:
+    """What was burnt beside the units of the pot that do not divide."""
+    return int(history.credits[ZERO_ADDRESS]) - (history.pot - sum(history.divided(history.pot).values()))
 
 
 def until_settled(play: Play) -> list[Any]:
@@ -274,7 +295,7 @@ def until_settled(play: Play) -> list[Any]:
         outcomes = []
         for agent in agents:
             outcomes.append(agent.step())
-            if 1 in JobFeed(play.owner, play.job_id).refresh().settled:
+            if 1 in play.history().settled:
                 return agents
         if Step.WORKED not in outcomes:
             play.pass_deadline()
@@ -284,11 +305,11 @@ def until_settled(play: Play) -> list[Any]:
 def assert_trainers_have_stakes_and_pay(play: Play, history: Any) -> None:
     for trainer in play.trainers:
         slot = next(who.slot for who in history.enrolled if who.operator == trainer.me.address)
-        assert history.credits[trainer.me.address] == history.terms.stake + history.rounds[0].pays.get(slot, 0)
+        assert history.credits[trainer.me.address] == history.terms.stake + history.divided(history.pot)[slot]
 
 
 def test_trainers_whose_storage_is_down_dispute_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    play = new_play(world, rounds=3, max_faulty=1)
+    play = new_play(world, rounds=3, reveal_window="never")
     agents = until_settled(play)
 
     def down(*_: Any, **__: Any) -> int:
@@ -299,16 +320,20 @@ def test_trainers_whose_storage_is_down_dispute_nothing(world: World, monkeypatc
     skip_to(world.chain.connection, job.submit_by - 100)
     for agent in agents[1:]:
         agent.step()
-    history = JobFeed(play.owner, play.job_id).refresh()
+    history = play.history()
     assert not history.disputed
-    assert history.state is State.ABORTED, "all have left in time"
+    assert (history.state, history.active) == (State.CONFIRMING, 0), "all have left in time"
+    play.pass_deadline()
+    agents[0].step()
+    history = play.history()
+    assert history.state is State.ABORTED
     assert history.credits[play.aggregator.me.address] == history.terms.bond + history.terms.fee
 
 
 def test_a_sum_that_storage_has_spoiled_is_put_there_again_at_the_first_dispute(world: World) -> None:
-    play = new_play(world, rounds=2, max_faulty=2)
+    play = new_play(world, rounds=2, **ONE_FAULTY)
     agents = until_settled(play)
-    history = JobFeed(play.owner, play.job_id).refresh()
+    history = play.history()
     agents[0].step()  # it has served the sum once
     cid = history.settled[1].settlement.sum_cid
     path = world.folder / "storage" / cid[-3:-1] / cid
@@ -320,4 +345,4 @@ def test_a_sum_that_storage_has_spoiled_is_put_there_again_at_the_first_dispute(
     agents[1].step()
     assert world.chain.market.job(play.job_id).disputed.bit_count() == 1
     assert play.finish(agents) is State.COMPLETED
-    assert len(JobFeed(play.owner, play.job_id).refresh().rounds[1].submissions) == 3
+    assert len(play.history().rounds[1].submissions) == 5

@@ -11,7 +11,7 @@ from marketplace.services.agent import Step
 from marketplace.services.aggregator import AggregatorAgent
 from marketplace.services.audit import audit_job
 from marketplace.services.handover import Handover
-from marketplace.services.node import JobFeed, Node, job_key
+from marketplace.services.node import Node, job_key
 from marketplace.services.owner import Watcher, export_model
 from marketplace.storage import put_bytes
 from tests.jobs import Play, World, new_play
@@ -25,12 +25,15 @@ def rescuer(play: Play, name: str = "rescuer") -> tuple[Node, AggregatorAgent]:
 
 
 def fail_in_round_two(play: Play) -> list[Any]:
-    """Plays until all have submitted in round 2, and the aggregator is gone past its deadline; the trainers' agents."""
+    """Plays until all have submitted and delivered in round 2, and the aggregator is gone past its deadline; the
+    trainers' agents."""
     agents = play.agents()
     market = play.world.chain.market
     for _ in range(200):
         job = market.job(play.job_id)
         if job.round == 2 and job.submitted == job.active:
+            for agent in agents[1:]:
+                agent.step()
             play.pass_deadline()
             play.pass_deadline()
             return agents[1:]
@@ -60,18 +63,23 @@ def test_a_round_is_finished_by_an_aggregator_that_takes_over(world: World, rule
 
     class Owner:
         def step(self) -> Step:
-            return Step.WORKED if watch and watch.hand_over() else Step.WAITING
+            return Step.WORKED if watch and (watch.hand_over() or watch.reveal()) else Step.WAITING
 
     assert play.finish([other, *trainers, Owner()]) is State.COMPLETED
-    history = JobFeed(play.owner, play.job_id).refresh()
+    history = play.history()
     terms = history.terms
     assert sorted(history.settled) == [1, 2, 3]
     assert [entry.aggregator for entry in history.rounds] == [play.aggregator.me.address, *[node.me.address] * 2]
-    assert history.credits[play.aggregator.me.address] == terms.fee, "of the round that it settled; its bond is gone"
+    failed = play.aggregator.me
+    assert history.credits[failed.address] == 0
+    assert dict(history.owed) == {failed.address: 1}
+    world.chain.market.claim_fees(failed.account, play.job_id, failed.address)
+    history = play.history()
+    assert history.credits[failed.address] == terms.fee, "of the round that it settled; its bond is gone"
     assert history.credits[node.me.address] == 2 * terms.fee + terms.bond
     assert (
         sum(history.credits[trainer.me.address] for trainer in play.trainers)
-        == sum(sum(pays.values()) for pays in history.pays.values()) + 3 * terms.stake + terms.bond // 3 * 3
+        == sum(history.divided(history.pot).values()) + 3 * terms.stake + terms.bond // 3 * 3
     )
     assert len({event.cid for event in [*history.rounds[1].failed, *history.rounds[1].submissions.values()]}) == 6
     assert "training" in world.kinds("trainer 0")
@@ -88,7 +96,7 @@ def test_without_the_owners_data_an_aggregator_that_took_over_gets_its_bond_back
     trainers = fail_in_round_two(play)
     node, other = rescuer(play)
     assert play.finish([other, *trainers]) is State.ABORTED
-    history = JobFeed(play.owner, play.job_id).refresh()
+    history = play.history()
     assert "waits" in world.kinds("rescuer")
     assert history.credits[node.me.address] == history.terms.bond
     assert audit_job(world.watcher("auditor"), play.job_id).ok

@@ -2,7 +2,7 @@
 
 import time
 
-from marketplace.domain import ZERO_ADDRESS
+from marketplace.domain import ZERO_ADDRESS, slots
 from marketplace.errors import ChainError, JobOver
 from marketplace.services.index import Index
 from marketplace.services.node import JobFeed
@@ -25,10 +25,13 @@ def judge(scene: Scene) -> None:
     result, market = scene.result, scene.market
     if not result.stuck:
         _audit(scene)
+    if not result.stuck:
+        _claim(scene)
     for node in scene.nodes.values():
         if market.credit(node.me.address, ZERO_ADDRESS):
             market.withdraw(node.me.account, ZERO_ADDRESS)
-    result.lost = 0 if result.stuck else market.balance(ZERO_ADDRESS)
+    burnt = market.credit(ZERO_ADDRESS, ZERO_ADDRESS)
+    result.lost = 0 if result.stuck else market.balance(ZERO_ADDRESS) - burnt
     if result.lost:
         result.problems.append(f"{result.lost} wei are left in the contract after everybody withdrew")
     again = [event.round for event in JobFeed(scene.party("owner"), scene.job_id).refresh().takeovers]
@@ -40,6 +43,16 @@ def judge(scene: Scene) -> None:
     _look_at_processes(scene)
     _look_at_hostile(scene)
     _look_at_index(scene)
+
+
+def _claim(scene: Scene) -> None:
+    """What those do not claim any more whose part ended early, or who lost the job to another."""
+    owner = scene.party("owner")
+    history = JobFeed(owner, scene.job_id).refresh()
+    for slot in {*slots(history.members)} - history.claimed:
+        scene.market.claim(owner.me.account, scene.job_id, slot)
+    for payee in [] if history.disputed_sum else history.owed:
+        scene.market.claim_fees(owner.me.account, scene.job_id, payee)
 
 
 def _audit(scene: Scene) -> None:
@@ -82,8 +95,8 @@ def _look_at_hostile(scene: Scene) -> None:
         return
     history = JobFeed(scene.party("owner"), scene.job_id).refresh()
     slot = history.slot_of(scene.party("trainer 0").me.address)
-    if slot is not None and any(slot in pays for pays in history.pays.values()):
-        scene.result.problems.append(f"an update that is {scene.plan.hostile} was paid")
+    if slot is not None and any(gains.get(slot, 0) > 0 for gains in history.gains.values()):
+        scene.result.problems.append(f"an update that is {scene.plan.hostile} brought points")
 
 
 def _look_at_index(scene: Scene) -> None:

@@ -8,27 +8,32 @@ from functools import cache
 from typing import Any
 
 from eth_utils.abi import get_abi_input_types
-from hexbytes import HexBytes
 from pydantic_core import from_json
-from web3.datastructures import AttributeDict
 
-from marketplace.chain import abi, reverts
-from marketplace.chain.events import Log, decode, taken
+from marketplace.chain import abi, answers, reverts
+from marketplace.chain.answers import Log
+from marketplace.chain.events import decode
 from marketplace.domain import (
     ZERO_ADDRESS,
     AggregationAccepted,
+    Claimed,
+    ConfirmationOpened,
     Credited,
     Ejected,
+    EndAsked,
     Ended,
     Event,
+    FeesClaimed,
     JobCreated,
     Joined,
     KeyPublished,
     Left,
     Reason,
+    Redelivered,
     RoundOpened,
     RoundSettled,
     RoundSkipped,
+    RoundVoided,
     Rule,
     Settlement,
     Started,
@@ -41,9 +46,6 @@ from marketplace.domain import (
 from marketplace.errors import AuditFailed, ChainError
 from marketplace.replay import conservation, replay, tokens
 from tests.fuzz.target import Target, hold
-
-# What Connection.ask turns into ChainError.
-UNUSABLE = (ValueError, TypeError, KeyError, AttributeError)
 
 
 def _log(data: bytes) -> Log:
@@ -97,33 +99,71 @@ def _value(component: abi.Entry) -> Any:
     return True if kind == "bool" else 1
 
 
-def _node_log(data: bytes) -> None:
-    """A node's JSON for a log, as web3 hands it on after its own formatting, which may leave fields as they came."""
-    document = from_json(data)
-    if isinstance(document, dict):
-        topics = document.get("topics")
-        formatted = [HexBytes(t) if isinstance(t, str) else t for t in topics] if isinstance(topics, list) else topics
-        document = AttributeDict(document | {"topics": formatted})
-    found = taken(document)
-    hold(isinstance(found.block, int) and isinstance(found.data, bytes), "a log of other types")
-    decode(found, 1)
+def _json(data: bytes) -> object:
+    """As Connection does: what is no JSON is no chain's answer."""
+    try:
+        return from_json(data)
+    except ValueError as error:
+        raise ChainError("no JSON") from error
+
+
+def _node_logs(data: bytes) -> None:
+    """A node's answer to eth_getLogs."""
+    for found in answers.logs("node.example", "eth_getLogs", _json(data)):
+        hold(isinstance(found.block, int) and isinstance(found.data, bytes), "a log of other types")
+        decode(found, 1)
+
+
+def _receipt(data: bytes) -> None:
+    """A node's answer to eth_getTransactionReceipt."""
+    found = answers.mined("node.example", "0x" + "cd" * 32, _json(data))
+    if found is not None:
+        hold(isinstance(found.block, int) and found.succeeded in (True, False, None), "a receipt of other types")
+        for log in found.logs or ():
+            decode(log, 1)
+
+
+def _refusal(data: bytes) -> None:
+    """A node's error, in whatever it is wrapped."""
+    said = answers.said(_json(data))
+    hold(said.message.isprintable() and len(said.message) <= 300, "a message that is not fit for a terminal")
+    reverts.decode(said.data or b"", said.message)
 
 
 @cache
 def node_logs() -> list[bytes]:
-    (started,) = (topic for topic, entry in abi.events_by_topic().items() if entry["name"] == "Started")
-    good = {
-        "blockNumber": 1,
-        "logIndex": 0,
+    strange = b'{"topics":[[1,2]],"data":99999999999,"blockNumber":1,"logIndex":0,"address":null,"transactionHash":1}'
+    return [json.dumps([_started()]).encode(), b'[{"blockNumber":1e3}]', b"[" + strange + b"]", b"[null]", b"[" * 300]
+
+
+@cache
+def receipts() -> list[bytes]:
+    good = {"blockNumber": "0x1", "blockHash": "0x" + "ef" * 32, "status": "0x1", "gasUsed": "0x5208"}
+    wrong = {"blockNumber": "0x1", "status": True, "gasUsed": -1, "logs": [{}], "contractAddress": "0x"}
+    full = good | {"effectiveGasPrice": "0x7", "contractAddress": None, "logs": [_started()]}
+    return [json.dumps(receipt).encode() for receipt in (full, good, wrong, good | {"blockNumber": None}, None)]
+
+
+@cache
+def wrapped() -> list[bytes]:
+    inner = {"code": 3, "message": "execution reverted", "data": "0x" + refusals()[2].hex()}
+    layers: list[object] = [inner, {"message": "Internal error", "data": {"originalError": inner}}, json.dumps(inner)]
+    return [json.dumps({"error": layer}).encode() for layer in layers] + [b'{"message":"\\u001b[31m"}', b"[" * 300]
+
+
+def _started() -> dict[str, object]:
+    """A log as nodes give it."""
+    (topic,) = (topic for topic, entry in abi.events_by_topic().items() if entry["name"] == "Started")
+    return {
+        "blockNumber": "0x1",
+        "logIndex": "0x0",
         "address": "0x" + "ab" * 20,
         "transactionHash": "0x" + "cd" * 32,
         "blockHash": "0x" + "ef" * 32,
-        "topics": ["0x" + started.hex(), "0x" + "00" * 31 + "07"],
+        "topics": ["0x" + topic.hex(), "0x" + "00" * 31 + "07"],
         "data": "0x",
         "removed": False,
     }
-    strange = b'{"topics":[[1,2]],"data":99999999999,"blockNumber":1,"logIndex":0,"address":null,"transactionHash":1}'
-    return [json.dumps(good).encode(), b'{"blockNumber":1e3}', strange, b"[" * 300]
 
 
 def _revert(data: bytes) -> None:
@@ -163,13 +203,15 @@ def history() -> list[Event]:
     """A short job: created, accepted, joined twice, a round settled, completed, paid out."""
     owner, aggregator, payee = (f"0x{n:040x}" for n in (1, 2, 3))
     terms = Terms(
-        token=ZERO_ADDRESS, reward=90, fee=9, stake=50, bond=70, aggregator=aggregator, enrol_by=2000, submit_window=9,
-        settle_window=9, takeover_window=0, rule=Rule.KRUM_COSINE, rounds=1, min_trainers=2, max_trainers=2,
-        max_faulty=1, max_missed=1, max_strikes=1, max_empty_rounds=1, slash_bps=0,
+        token=ZERO_ADDRESS, reward=90, fee=9, stake=50, bond=70, aggregator=aggregator, enrol_by=2000, start_delay=0,
+        submit_window=9, settle_window=9, takeover_window=0, confirm_window=9, reveal_window=0, rule=Rule.KRUM_COSINE,
+        rounds=1, min_rounds=1,
+        rate=2**40, rate_decay=2**32, scale_exponent=-15, min_trainers=2, max_trainers=2,
+        max_faulty=0, max_missed=1, max_strikes=1, max_empty_rounds=1, max_voids=1, slash_bps=0,
         gram_verifier=owner, gram_key=bytes(32),
         decision_verifier=owner, decision_key=bytes(32),
     )  # fmt: skip
-    judged = Settlement(0, 0b11, (1, 2), (), "bafy", bytes(32), "", bytes(32))
+    judged = Settlement(0, 0b11, 0, (1, 2), 0, (), "bafy", bytes(32), "", bytes(32))
     key = b"\1" * 32
     rows: list[tuple[type[Event], dict[str, Any]]] = [
         (JobCreated, {"owner": owner, "terms": terms, "encryption_key": key, "spec_cid": "bafy"}),
@@ -181,19 +223,27 @@ def history() -> list[Event]:
         (KeyPublished, {"cid": "bafy"}),
         (UpdateSubmitted, {"round": 1, "slot": 0, "commitment": key, "cid": "bafy"}),
         (UpdateSubmitted, {"round": 1, "slot": 1, "commitment": b"\2" * 32, "cid": "bafy"}),
-        (RoundSettled, {"round": 1, "submitted": 0b11, "pot": 90, "settlement": judged}),
-        (Credited, {"payee": payee, "token": ZERO_ADDRESS, "amount": 30, "reason": Reason.PAY}),
-        (Ejected, {"slot": 1, "strikes": True, "slashed": 5}),
+        (RoundVoided, {"round": 1, "unopened": 0b10, "deliver_by": 1019, "settle_by": 1028}),
+        (Redelivered, {"round": 1, "slot": 1, "cid": "bafyagain"}),
+        (RoundSettled, {"round": 1, "submitted": 0b11, "settlement": judged}),
+        (ConfirmationOpened, {"confirm_by": 1018, "reveal_by": 0, "outcome": State.COMPLETED}),
+        (Ejected, {"slot": 1, "slashed": 5}),
         (RoundSkipped, {"round": 2}),
+        (EndAsked, {}),
         (Left, {"slot": 0}),
-        (Ended, {"state": State.COMPLETED}),
+        (Credited, {"payee": aggregator, "token": ZERO_ADDRESS, "amount": 9, "reason": Reason.FEE}),
+        (Ended, {"state": State.COMPLETED, "pot": 90}),
+        (Claimed, {"slot": 0, "pay": 30, "stake": 50, "slashed": 0}),
+        (Credited, {"payee": payee, "token": ZERO_ADDRESS, "amount": 30, "reason": Reason.PAY}),
+        (FeesClaimed, {"payee": aggregator, "fees": 9}),
         (Withdrawn, {"payee": payee, "token": ZERO_ADDRESS, "amount": 30}),
         (ValidationRevealed, {"cid": "bafy"}),
     ]
     return [kind(**_place(block), **values) for block, (kind, values) in enumerate(rows)]
 
 
-WIDTHS = {"slot": 8, "round": 16, "submitted": 32, "selected": 32, "unopened": 32, "submit_by": 40, "settle_by": 40}
+WIDTHS = {"slot": 8, "round": 16, "submit_by": 40, "settle_by": 40, "confirm_by": 40}
+WIDTHS |= dict.fromkeys(("submitted", "selected", "struck", "unopened"), 32)
 NUMBERS = (0, 1, 2, 31, 32, 255, 2**16 - 1, 2**32 - 1, 2**40 - 1, 2**128 - 1, 2**256 - 1)
 
 
@@ -234,6 +284,8 @@ def _history(data: bytes) -> None:
 TARGETS = [
     Target("history", _history, (AuditFailed,), lambda: [b"", b"\1\0\0\0", b"\0\7\1\3", b"\2\5\3\0\3\4\2\0"]),
     Target("event", _event, (ChainError,), logs),
-    Target("node-log", _node_log, (ChainError, *UNUSABLE), node_logs),
+    Target("node-logs", _node_logs, (ChainError,), node_logs),
+    Target("receipt", _receipt, (ChainError,), receipts),
+    Target("refusal", _refusal, (ChainError,), wrapped),
     Target("revert", _revert, (), refusals),
 ]

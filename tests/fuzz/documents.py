@@ -17,16 +17,16 @@ from marketplace.services.validation import Reveal
 from marketplace.spec import JobFile, PinnedFile, ProofsSpec, Spec, read_job_file
 from marketplace.storage import open_storage
 from marketplace.units import format_amount, parse_amount, parse_duration
+from tests.example import TEXT, example
 from tests.fuzz.target import Target, hold
 from trainer.models import check_fits, count_parameters
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "digits.yaml"
 CID = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
 
 
 @cache
 def job() -> JobFile:
-    return read_job_file(EXAMPLE)
+    return example()
 
 
 def _job_file(data: bytes) -> None:
@@ -113,7 +113,7 @@ def _headers(data: bytes) -> None:
         hold(not origin or origin.split(b"//", 1)[-1] == headers[b"host"].lower(), "another origin")
 
 
-JOB_FILES = [EXAMPLE.read_bytes(), b"&a [*a]", b'"\\ud800": 1', b"[" * 99]
+JOB_FILES = [TEXT.encode(), b"&a [*a]", b'"\\ud800": 1', b"[" * 99]
 HEADERS = [b"localhost:80\nhttp://localhost:80\nsame-origin", b"[::1]\nhttp://[\n-", b"-"]
 STORAGES = [b"folder:/tmp/x", b"~nobody-here/x", b"http://[::1]:1", b"/ip4/1.2.3.4/tcp/5"]
 TARGETS = [

@@ -22,7 +22,8 @@ from marketplace.keys.sealing import (
     seal_bytes_with_key,
     seal_job_key,
 )
-from marketplace.storage.cid import CidBuilder, parse_cid
+from marketplace.services.deliveries import Delivery
+from marketplace.storage.cid import CidBuilder, cid_of, parse_cid
 from tests.fuzz.target import Target, changed, hold
 from trainer.config import DataSchema, ModelConfig
 from trainer.data import Dataset, from_safetensors, to_safetensors
@@ -68,6 +69,10 @@ def job_keys() -> list[bytes]:
 
 def _open_job_key(data: bytes) -> None:
     hold(open_job_key(data, OPERATOR, SECRET, CONTEXT) == KEY, "a job key opens that was never sealed")
+
+
+def _delivery(data: bytes) -> None:
+    hold(bytes(Delivery.decode(data)) == data, "what opens an update has two encodings")
 
 
 # ---------------------------------------------------------------- arrays
@@ -233,6 +238,9 @@ def cids() -> list[bytes]:
 TARGETS = [
     Target("seal", _open_seal, (CorruptContent,), lambda: list(sealed())),
     Target("job-key", _open_job_key, (CorruptContent, NotFound), job_keys),
+    Target(
+        "delivery", _delivery, (CorruptContent,), lambda: [bytes(Delivery(KEY, 1 << n, cid_of(KEY))) for n in (0, 63)]
+    ),
     Target(
         "update", _update_bytes, (ValueError,), lambda: [bytes(10), b"\xff\x7f" * 5, b"\x01\x80" * 5, b"\0\x80" * 5]
     ),

@@ -106,7 +106,16 @@ def _key(data: bytes) -> None:
 def round_() -> tuple[Settlement, RoundProof]:
     statement, proof, _ = gram_case()
     settlement = Settlement(
-        0, 0b11, (1, 2), (3, 4), "bafy", keccak(statement.sums), "bafy", keccak(b"".join(statement.commitments[-2:]))
+        0,
+        0b11,
+        0,
+        (1, -2),
+        -9,
+        (3, 4),
+        "bafy",
+        keccak(statement.sums),
+        "bafy",
+        keccak(b"".join(statement.commitments[-2:])),
     )
     commitments = words(b"".join(statement.commitments))
     return settlement, RoundProof(commitments, words(statement.sums), 5, words(proof), words(decision_case()[2]))
@@ -116,7 +125,7 @@ def round_() -> tuple[Settlement, RoundProof]:
 def calls() -> list[bytes]:
     settlement, proof = round_()
     empty = RoundProof((), (), 0, (), (0,) * 8)
-    plain = replace(settlement, coefficients=(), reference_cid="", reference_commitment=bytes(32))
+    plain = replace(settlement, coefficients=(), row_exponent=0, reference_cid="", reference_commitment=bytes(32))
     return [
         abi.encode_call("settleRound", (1, 1, settlement, proof)),
         abi.encode_call("settleRound", (1, 1, replace(settlement, selected=1 << 31), proof)),
@@ -136,13 +145,16 @@ def _call(data: bytes) -> None:
     size = 32 * len(proof.sums)
     for rule in Rule:
         terms = Terms(
-            token=ZERO_ADDRESS, reward=1, fee=0, stake=0, bond=0, aggregator=ADDRESS, enrol_by=1, submit_window=1,
-            settle_window=1, takeover_window=0, rule=rule, rounds=1, min_trainers=1, max_trainers=8, max_faulty=2,
-            max_missed=1, max_strikes=1, max_empty_rounds=1, slash_bps=0, gram_verifier=ADDRESS, gram_key=bytes(32),
+            token=ZERO_ADDRESS, reward=1, fee=0, stake=0, bond=0, aggregator=ADDRESS, enrol_by=1, start_delay=0,
+            submit_window=1, settle_window=1, takeover_window=0, confirm_window=1, reveal_window=0, rule=rule,
+            rounds=1, min_rounds=1, rate=2**40,
+            rate_decay=2**32, scale_exponent=-15, min_trainers=7, max_trainers=8, max_faulty=2,
+            max_missed=1, max_strikes=1, max_empty_rounds=1, max_voids=1, slash_bps=0,
+            gram_verifier=ADDRESS, gram_key=bytes(32),
             decision_verifier=ADDRESS, decision_key=bytes(32),
         )  # fmt: skip
         for submitted in (0b11, settlement.selected, 2**32 - 1):
-            event = RoundSettled(round=number, submitted=submitted, pot=1, settlement=settlement, **place)
+            event = RoundSettled(round=number, submitted=submitted, settlement=settlement, **place)
             opened = [slot for slot in range(32) if (submitted & ~settlement.unopened) >> slot & 1]
             submissions = {
                 slot: UpdateSubmitted(

@@ -18,8 +18,6 @@ contract Handler is Parties {
 
     uint256 private _seized;
     Kind private _planned;
-    uint256 private _plannedJob;
-    Actor private _planner;
 
     // ------------------------------------------------------------------ actions
 
@@ -31,7 +29,7 @@ contract Handler is Parties {
     function goOn(uint256 seed) external seeded(seed) {
         if (market.jobCount() == 0) _create();
         uint256 jobId = _living();
-        for (uint256 steps = _below(6) + 1; steps != 0 && !_over(jobId); --steps) {
+        for (uint256 steps = _below(6) + 1; steps != 0 && !_done(jobId); --steps) {
             _step(jobId);
         }
     }
@@ -59,7 +57,7 @@ contract Handler is Parties {
         uint256 jobId = _living();
         Job memory j = market.job(jobId);
         Terms memory t = market.terms(jobId);
-        uint256 deadline = j.state == State.Open ? t.enrolBy : _percent(70) ? j.submitBy : j.settleBy;
+        uint256 deadline = _percent(70) ? j.submitBy : j.state == State.Open ? t.enrolBy : j.settleBy;
         if (j.state == State.Running && _percent(10)) (, deadline) = _failure(j, t.takeoverWindow);
         _until(deadline + _below(2));
     }
@@ -79,8 +77,8 @@ contract Handler is Parties {
         _checkAll();
     }
 
-    /// @notice Past the deadlines a stranger ends every job, whatever tokens and payees do; then everybody takes out all
-    /// that is owed, and the market is empty.
+    /// @notice Past the deadlines a stranger ends every job and has all of it claimed, whatever tokens and payees do: the
+    /// market then holds the credits and nothing else. Then everybody takes out all that is owed.
     function endAll() external {
         _calm();
         _odd.set(OddToken.Mode.Reverts);
@@ -89,7 +87,10 @@ contract Handler is Parties {
         }
         for (uint256 jobId = 1; jobId <= market.jobCount(); ++jobId) {
             _end(jobId);
+            _claimAll(jobId);
+            need(_books[jobId].held == 0, "2: a job that is claimed holds something");
         }
+        _checkAll();
         _odd.set(OddToken.Mode.Honest);
         for (uint256 i; i < payees.length; ++i) {
             if (i >= PEOPLE) Actor(payable(payees[i])).refuse(false);
@@ -107,11 +108,12 @@ contract Handler is Parties {
     function _end(uint256 jobId) private {
         Terms memory t = market.terms(jobId);
         for (uint256 calls = uint256(t.rounds) + 2; !_over(jobId); --calls) {
-            need(calls != 0, "a stranger cannot end a job within two calls more than it has rounds");
+            need(calls != 0, "3: a stranger cannot end a job within two calls more than it has rounds");
             Job memory j = market.job(jobId);
             bool ended;
             if (j.state == State.Open) {
                 _until(uint256(t.enrolBy) + 1);
+                if (_canStart(_books[jobId])) _until(j.submitBy);
                 ended = _exit(Kind.Start, jobId) || _exit(Kind.Cancel, jobId);
             } else if (j.state == State.Running) {
                 _until(uint256(j.settleBy) + t.takeoverWindow + 1);
@@ -120,7 +122,17 @@ contract Handler is Parties {
                 _until(uint256(j.submitBy) + 1);
                 ended = _exit(Kind.Complete, jobId);
             }
-            need(ended, "a job is stuck");
+            need(ended, "3: a job is stuck");
+        }
+    }
+
+    /// @dev In any order, and fees before, between or after.
+    function _claimAll(uint256 jobId) private {
+        Job storage j = _books[jobId].job;
+        for (uint256 tries = 1000; !_done(jobId); --tries) {
+            need(tries != 0, "3: a stranger cannot have all of a job claimed");
+            bool fees = j.claimed == j.members || (j.owed != 0 && _percent(30));
+            _exit(fees ? Kind.ClaimFees : Kind.Claim, jobId);
         }
     }
 
@@ -135,7 +147,7 @@ contract Handler is Parties {
         need(out == there, "a credit cannot be taken out");
     }
 
-    function _taken(address token) internal view override returns (uint256) {
+    function _seizedOf(address token) internal view override returns (uint256) {
         return token == address(_seizing) ? _seized : 0;
     }
 
@@ -143,7 +155,7 @@ contract Handler is Parties {
 
     function _create() private {
         Terms memory t = _terms();
-        _odds_(t.token);
+        _odds_(t.token, 60);
         uint256 value = t.token == address(0) ? uint256(t.rounds) * (uint256(t.reward) + t.fee) : 0;
         bytes memory data = abi.encodeCall(market.createJob, (t, bytes32(uint256(1)), "spec"));
         _call(Kind.Create, 0, t.token, _anybody(), value, data);
@@ -157,23 +169,91 @@ contract Handler is Parties {
         if (kind == Kind.Join && j.active.count() >= t.minTrainers && _percent(10)) {
             return _until(uint256(t.enrolBy) + 1);
         }
+        if (_over(j.state) && j.owed != 0 && _percent(60)) return _withdrawWithin(jobId);
+        if (!_over(j.state) && j.owed != 0 && _percent(4)) return _act(Kind.ClaimFees, jobId, STRANGER); // too early
+        if (j.state == State.Confirming) _untilRevealed(kind, j);
+        if (kind == Kind.DisputeRows && _percent(j.takenOverIn > 1 ? 95 : 10)) return _disputeAllRows(jobId, j);
         if (kind == Kind.Submit) {
             if (_percent(8)) return _until(uint256(j.submitBy) + 1);
-            if (_percent(4)) return _act(Kind.Leave, jobId, sender);
+            if (_percent(_has(_books[jobId], _struck(jobId, t), sender) ? 25 : 4)) {
+                return _act(Kind.Leave, jobId, sender);
+            }
             if (_percent(4)) return _act(Kind.Dispute, jobId, sender);
+            if (_percent(j.active.count() <= t.maxFaulty ? 40 : 3)) return _disputeAll(jobId, j);
+            if (t.maxFaulty != 0 && _percent(j.submitted == 0 ? 8 : 0)) return _leaveToFew(jobId, t, j);
         }
-        if (kind == Kind.Publish && _percent(6)) return _until(uint256(j.submitBy) + 1);
+        if (kind == Kind.Redeliver && _percent(25)) return _until(uint256(j.submitBy) + 1);
+        if (j.state == State.Running && _percent(j.endAsked ? 1 : 5)) (kind, sender) = (Kind.AskEnd, j.owner);
+        if (kind == Kind.Publish && _percent(j.settled != 0 ? 45 : 6)) return _until(uint256(j.submitBy) + 1);
         kind = _atDeadline(kind, t, j);
         _act(kind, jobId, kind == Kind.TakeOver ? _anybody() : sender);
+    }
+
+    /// @dev So many leave that all who are left are no more than may be faulty.
+    function _leaveToFew(uint256 jobId, Terms memory t, Job memory j) private {
+        uint256 left = j.active.count();
+        for (uint8 slot; left > t.maxFaulty; ++slot) {
+            if (!j.active.has(slot)) continue;
+            _act(Kind.Leave, jobId, market.trainer(jobId, slot).operator);
+            --left;
+        }
+    }
+
+    /// @dev All who can: some, after the fees are burnt, that cost the bond.
+    function _disputeAllRows(uint256 jobId, Job memory j) private {
+        uint32 able = _openers(_books[jobId]) & ~j.rowsDisputed;
+        for (uint8 slot; able >> slot != 0; ++slot) {
+            if (able.has(slot)) _act(Kind.DisputeRows, jobId, market.trainer(jobId, slot).operator);
+        }
+    }
+
+    /// @dev Some disputes of rows come when nothing can be revealed any more, or in the last second in which it can; few too late.
+    function _untilRevealed(Kind kind, Job memory j) private {
+        if (kind == Kind.DisputeRows && _percent(5)) _until(uint256(j.submitBy) + 1);
+        if (kind == Kind.Reveal && _percent(15)) _until(j.settleBy + _below(2));
+        if (kind == Kind.DisputeRows && _percent(j.keyPublished ? 40 : 80)) _until(j.settleBy + _below(3));
+    }
+
+    /// @return slots those whose strikes cost a slash
+    function _struck(uint256 jobId, Terms memory t) private view returns (uint32 slots) {
+        for (uint256 slot; slot < t.maxTrainers; ++slot) {
+            if (_books[jobId].seats[slot].strikes >= t.maxStrikes) slots = slots.with(slot);
+        }
+    }
+
+    /// @dev Fees wait in few jobs and not for long: they are claimed within a payment of another job, where one is due.
+    function _withdrawWithin(uint256 jobId) private {
+        uint256 at = _below(payees.length);
+        for (uint256 i = 1; i <= market.jobCount(); ++i) {
+            address token = _token(i);
+            if (token != address(0) && token != address(_hooked)) continue;
+            for (uint256 k; k < payees.length; ++k) {
+                address payee = payees[(at + k) % payees.length];
+                bool called = token != address(0) || _isContract(payee);
+                if (called && owed[payee][token] != 0) return _act(Kind.Withdraw, i, payee);
+            }
+        }
+        _act(Kind.Claim, jobId, STRANGER);
+    }
+
+    /// @dev All who can, until that ends the job or is enough.
+    function _disputeAll(uint256 jobId, Job memory j) private {
+        uint32 able = j.active & ~j.submitted & ~j.disputed;
+        for (uint8 slot; able >> slot != 0 && market.job(jobId).state == State.Running; ++slot) {
+            if (able.has(slot)) _act(Kind.Dispute, jobId, market.trainer(jobId, slot).operator);
+        }
     }
 
     /// @dev Some calls come in the last second before they may, or in the first after they might.
     function _atDeadline(Kind kind, Terms memory t, Job memory j) private returns (Kind) {
         if (kind == Kind.Complete) _until(j.submitBy + _below(2));
+        // The owner at any time; to who is not, the last second before the delay is over is too early.
+        if (kind == Kind.Start && _percent(70)) _until(j.submitBy - (j.submitBy == 0 ? 0 : _below(2)));
         if (kind == Kind.Abort && _percent(20)) return Kind.TakeOver;
-        if (kind == Kind.Settle && _percent(12)) {
+        if (kind == Kind.VoidRound && _percent(10)) _until(j.settleBy + _below(2));
+        if (kind == Kind.Settle && _percent(j.settled == 0 ? 20 : j.takenOverIn == 0 ? 60 : j.delivering ? 40 : 8)) {
             _until(j.settleBy + _below(2));
-            return Kind.TakeOver;
+            return _percent(80) ? Kind.TakeOver : Kind.Settle;
         }
         if (kind == Kind.TakeOver && _percent(25)) {
             (, uint256 takeable) = _failure(j, t.takeoverWindow);
@@ -186,27 +266,49 @@ contract Handler is Parties {
     function _next(uint256 jobId, Terms memory t, Job memory j) private returns (Kind, address) {
         uint256 time = VM.getBlockTimestamp();
         if (j.state == State.Open) {
-            if (_startable(jobId)) return (Kind.Start, STRANGER);
+            if (_canStart(_books[jobId]) && _percent(96)) return (Kind.Start, _percent(80) ? STRANGER : j.owner);
             if (time > t.enrolBy) return (Kind.Cancel, STRANGER);
             if (j.aggregator == address(0)) return (Kind.Accept, _sender(Kind.Accept, jobId));
             return (Kind.Join, _anybody());
         }
-        if (j.state == State.Confirming) {
-            if (time > j.submitBy || _percent(30)) return (Kind.Complete, STRANGER);
-            Kind kind = _percent(60) ? Kind.Dispute : Kind.Leave;
-            return (kind, _sender(kind, jobId));
+        if (j.state == State.Confirming) return _nextConfirming(jobId, j);
+        if (j.state != State.Running) {
+            if (_percent(5)) return (Kind.RevealValidation, j.owner);
+            // Some that are burnt, or claimed already.
+            bool fees = j.owed != 0 ? j.claimed == j.members || _percent(15) : j.settledBefore != 0 && _percent(25);
+            return (fees ? Kind.ClaimFees : Kind.Claim, STRANGER);
         }
-        if (j.state != State.Running) return (Kind.Reveal, j.owner);
         (uint256 failed, uint256 takeable) = _failure(j, t.takeoverWindow);
-        if (time > failed && (j.submitted != 0 || !j.keyPublished)) {
+        uint32 delivered = _delivered(_books[jobId]);
+        if (time > failed && (delivered != 0 || !j.keyPublished)) {
             return time > takeable ? (Kind.Abort, STRANGER) : (Kind.TakeOver, _anybody());
         }
         if (!j.keyPublished) {
-            return j.takenOver && _percent(40) ? (Kind.HandOver, j.owner) : (Kind.Publish, j.aggregator);
+            return j.takenOverIn != 0 && _percent(40) ? (Kind.HandOver, j.owner) : (Kind.Publish, j.aggregator);
         }
-        if (j.active != j.submitted && time <= j.submitBy) return (Kind.Submit, _sender(Kind.Submit, jobId));
-        if (j.submitted == 0) return (Kind.Skip, STRANGER);
-        return (Kind.Settle, j.aggregator);
+        if (!_complete(_books[jobId]) && time <= j.submitBy) {
+            Kind kind = j.delivering ? Kind.Redeliver : Kind.Submit;
+            return (kind, _sender(kind, jobId));
+        }
+        if (delivered == 0) return (Kind.Skip, STRANGER);
+        return (_percent(j.delivering ? 40 : 12) ? Kind.VoidRound : Kind.Settle, j.aggregator);
+    }
+
+    /// @dev Seldom what rows that nobody has to show are not for.
+    function _nextConfirming(uint256 jobId, Job memory j) private returns (Kind, address) {
+        bool over = VM.getBlockTimestamp() > j.submitBy;
+        if (!over) {
+            bool due = _rowsDue(_books[jobId]);
+            bool open = due && VM.getBlockTimestamp() <= j.settleBy;
+            if (_percent(!open ? 5 : j.revealed ? 12 : 25)) return (Kind.Reveal, _sender(Kind.Reveal, jobId));
+            bool some = _openers(_books[jobId]) & ~j.rowsDisputed != 0;
+            if (some && _percent(!due ? 8 : j.disputedRows || j.takenOverIn > 1 ? 85 : 50)) {
+                return (Kind.DisputeRows, _sender(Kind.DisputeRows, jobId));
+            }
+        }
+        bool all = j.disputed == j.active || !j.keyPublished || (j.disputedSum && _percent(80));
+        if (over || all || _percent(40)) return (Kind.Complete, STRANGER);
+        return (Kind.Dispute, _sender(Kind.Dispute, jobId));
     }
 
     function _act(Kind kind, uint256 jobId, address sender) private {
@@ -218,7 +320,7 @@ contract Handler is Parties {
         if (deposits && _percent(1)) ++value;
         bytes memory data = _data(kind, jobId);
         bool moves = deposits || kind == Kind.Withdraw;
-        if (moves) _odds_(token);
+        if (moves) _odds_(token, kind == Kind.Withdraw ? 40 : 60);
         bool calls = token == address(_hooked) || (token == address(0) && _isContract(sender) && kind == Kind.Withdraw);
         if (moves && calls && _percent(70)) _plan(jobId, sender, token);
         bool refuses = kind == Kind.Withdraw && token == address(0) && _isContract(sender) && _percent(20);
@@ -236,7 +338,6 @@ contract Handler is Parties {
         if (ok && address(_planner) != address(0) && _planner.reacted()) _noteNested();
         if (refuses) Actor(payable(sender)).refuse(false);
         _calm();
-        if (kind != Kind.Withdraw) _follow(jobId);
     }
 
     /// @dev Within the next transfer of the job the market is called back: with what comes next in some job, or with what
@@ -258,25 +359,66 @@ contract Handler is Parties {
                     Kind.Create,
                     Kind.TakeOver,
                     Kind.Dispute,
-                    Kind.Complete
-                ][_below(9)];
-                natural = _planned == Kind.Cancel ? market.job(jobId).owner : sender;
+                    Kind.Reveal,
+                    Kind.DisputeRows,
+                    Kind.Complete,
+                    Kind.Claim,
+                    Kind.AskEnd
+                ][_below(13)];
+                bool owners = _planned == Kind.Cancel || _planned == Kind.AskEnd;
+                natural = owners ? market.job(jobId).owner : sender;
             }
             if (natural == STRANGER || (token == address(0) && _isContract(natural))) natural = sender;
             if (_isContract(natural)) break;
         }
+        (other, natural) = _planSeldom(other, natural);
         if (!_isContract(natural)) natural = payees[PEOPLE + _below(CONTRACTS)];
-        _plannedJob = other;
         _planner = Actor(payable(natural));
         _planner.prepare(address(market), _data(_planned, other));
         if (token != address(0)) _hooked.tell(_planner);
+    }
+
+    /// @dev What few jobs are ripe for, where one is; else what was planned.
+    function _planSeldom(uint256 planned, address sender) private returns (uint256 other, address natural) {
+        (other, natural) = (planned, sender);
+        for (uint256 i = 1; i <= market.jobCount(); ++i) {
+            Job memory j = market.job(i);
+            if (j.state != State.Running || j.endAsked || !_isContract(j.owner) || _percent(80)) continue;
+            (_planned, other, natural) = (Kind.AskEnd, i, j.owner); // once a job, and by one party
+        }
+        for (uint256 i = 1; i <= market.jobCount(); ++i) {
+            Job memory j = market.job(i);
+            bool late = VM.getBlockTimestamp() > j.submitBy;
+            if (j.state != State.Confirming || _percent(10)) continue;
+            Kind kind = late ? Kind.Complete : _percent(55) ? Kind.Reveal : Kind.DisputeRows;
+            if (!late && (!_rowsDue(_books[i]) || _percent(15))) kind = Kind.Dispute;
+            address by = _sender(kind, i);
+            for (uint256 tries; tries < 4 && !_isContract(by); ++tries) {
+                by = _sender(kind, i);
+            }
+            if (_isContract(by)) (_planned, other, natural) = (kind, i, by);
+        }
+        for (uint256 i = 1; i <= market.jobCount(); ++i) {
+            Job memory j = market.job(i);
+            bool late = VM.getBlockTimestamp() > j.submitBy;
+            if (j.state != State.Running || _percent(20)) continue;
+            if (j.delivering && j.undelivered != 0 && !late) {
+                address by = _sender(Kind.Redeliver, i);
+                if (_isContract(by)) (_planned, other, natural) = (Kind.Redeliver, i, by);
+            } else if (_delivered(_books[i]) != 0 && (late || _complete(_books[i])) && _isContract(j.aggregator)) {
+                if (_percent(20)) (_planned, other, natural) = (Kind.VoidRound, i, j.aggregator);
+            }
+        }
+        for (uint256 i = 1; i <= market.jobCount(); ++i) {
+            if (_done(i) || !_over(i) || market.job(i).owed == 0 || _percent(5)) continue;
+            (_planned, other) = (Kind.ClaimFees, i); // seldom open to anybody
+        }
     }
 
     function _noteNested() private {
         bool moves = _planned <= Kind.Join || _planned == Kind.Withdraw;
         need(!moves || !_planner.succeeded(), "a call that moves money was made within another");
         _note(_planner.succeeded() ? "nested" : "nested, refused", _name(_planned));
-        _follow(_plannedJob);
     }
 
     function _calm() private {
@@ -288,8 +430,8 @@ contract Handler is Parties {
         _gram.setValid(true);
     }
 
-    function _odds_(address token) private {
-        if (token == address(_odd)) _odd.set(_percent(60) ? OddToken.Mode.Honest : OddToken.Mode(_below(7)));
+    function _odds_(address token, uint256 honest) private {
+        if (token == address(_odd)) _odd.set(_percent(honest) ? OddToken.Mode.Honest : OddToken.Mode(_below(7)));
     }
 
     function _until(uint256 time) private {
@@ -300,11 +442,11 @@ contract Handler is Parties {
         return market.terms(jobId).token;
     }
 
-    /// @dev A job that is not over, if there is one.
+    /// @dev A job that is not over, or not claimed, if there is one.
     function _living() private returns (uint256 jobId) {
         uint256 jobs = market.jobCount();
         jobId = 1 + _below(jobs);
-        for (uint256 i; i < jobs && _over(jobId); ++i) {
+        for (uint256 i; i < jobs && _done(jobId); ++i) {
             jobId = 1 + jobId % jobs;
         }
     }

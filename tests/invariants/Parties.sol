@@ -2,7 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-import {Job, RoundProof, Settlement, State, Terms} from "../../contracts/interfaces/IJobMarket.sol";
+import {Job, RoundProof, Settlement, Terms} from "../../contracts/interfaces/IJobMarket.sol";
 import {Slots} from "../../contracts/libraries/Slots.sol";
 import {HookedToken} from "../../contracts/test/HookedToken.sol";
 import {OddToken} from "../../contracts/test/OddToken.sol";
@@ -35,8 +35,9 @@ abstract contract Parties is Ledger {
 
     uint256 public calls;
     uint256 private _chance;
-    uint256 private _points; // how many commitments were made
+    uint256 private _made; // how many commitments were made
     mapping(bytes32 commitment => uint256 point) private _pointOf;
+    mapping(uint256 jobId => address) private _askedFees; // for whom fees were claimed last, mostly
 
     constructor() {
         for (uint256 rule = 1; rule <= 2; ++rule) {
@@ -93,9 +94,21 @@ abstract contract Parties is Ledger {
         return uint128(_below(size < 6 ? 1000 : 1 ether));
     }
 
-    function _weight() private returns (uint96) {
-        uint256 size = _below(4);
-        return size == 0 ? 0 : size == 1 ? 1 : size == 2 ? type(uint96).max : uint96(_below(1 << 60));
+    /// @dev Mostly of the sizes that updates have, of either sign. A proof of rule 1 never states one below zero; if one did,
+    /// nothing may be lost.
+    function _score(uint256 rule) private returns (int96 score) {
+        uint256 size = _below(5);
+        if (size == 0) return 0;
+        if (size == 1) score = int96(int256(1 + _below(3)));
+        else score = size == 2 ? type(int96).max : int96(int256(_below(1 << 60)));
+        if (_percent(rule == 2 ? 40 : 3)) score = size == 2 ? type(int96).min : -score;
+    }
+
+    /// @dev That of an integer step of an update, or of a reference row. Seldom one that no training has.
+    function _exponent() private returns (int16) {
+        uint256 size = _below(10);
+        if (size == 0) return [type(int16).min, type(int16).max, int16(-160), 100][_below(4)];
+        return -int16(int256(_below(48)));
     }
 
     // ------------------------------------------------------------------ what is said
@@ -103,19 +116,30 @@ abstract contract Parties is Ledger {
     /// @dev Windows are of very different lengths: jobs share one clock, and waiting for one is not to end the others.
     function _terms() internal returns (Terms memory t) {
         uint256 longer = 8 ** _below(4);
-        uint256 rule = 1 + _below(2);
+        uint256 rule = _percent(60) ? 2 : 1;
         t.token = tokens[[0, 0, 1, 2, 2, 3, 3, 3, 4][_below(9)]];
         (t.reward, t.fee, t.stake, t.bond) = (_amount(), _amount(), _amount(), _amount());
         if (_percent(20)) t.aggregator = _anybody();
-        t.enrolBy = uint40(VM.getBlockTimestamp() + 1 + _below(100 * longer));
+        t.enrolBy = uint40(VM.getBlockTimestamp() + 1 + _below(300 * longer));
+        t.startDelay = _percent(70) ? 0 : uint32(_below(100 * longer));
         t.submitWindow = uint32(1 + _below(20 * longer));
         t.settleWindow = uint32(1 + _below(20 * longer));
         t.takeoverWindow = _percent(25) ? 0 : uint32(_below(20 * longer));
+        t.confirmWindow = uint32(1 + _below(20 * longer));
+        if (rule == 2 && t.confirmWindow != 1 && _percent(85)) {
+            t.revealWindow = uint32(1 + _below(t.confirmWindow - 1));
+        }
         t.rule = uint8(rule);
-        t.rounds = uint16(1 + _below(4));
-        t.maxTrainers = uint8(1 + _below(6));
-        t.minTrainers = uint8(1 + _below(t.maxTrainers));
-        t.maxFaulty = uint8(_below(t.maxTrainers));
+        t.rounds = uint16(1 + _below(6));
+        t.minRounds = uint16(1 + _below(t.rounds));
+        (t.rate, t.rateDecay) = (_rate(), uint40(_percent(40) ? 2 ** 32 : 1 + _below(2 ** 32)));
+        t.scaleExponent = -int16(int256(_below(41)));
+        t.maxFaulty = _percent(65) ? 0 : _percent(80) ? 1 : 2;
+        if (t.maxFaulty != 0) t.enrolBy += 300; // it takes more to start
+        uint256 least = t.maxFaulty == 0 ? 1 : 2 * uint256(t.maxFaulty) + 3;
+        t.maxTrainers = uint8(least + _below(t.maxFaulty == 0 ? 6 : 8 - least));
+        t.minTrainers = uint8(least + _below(t.maxTrainers + 1 - least));
+        t.maxVoids = uint8(_percent(20) ? 0 : 1 + _below(3));
         t.maxMissed = uint8(1 + _below(3));
         t.maxStrikes = uint8(1 + _below(3));
         t.maxEmptyRounds = uint8(1 + _below(3));
@@ -124,16 +148,25 @@ abstract contract Parties is Ledger {
         (t.decisionVerifier, t.decisionKey) = (_decisions[rule - 1], CIRCUITS);
     }
 
+    /// @dev In units of 2^-40.
+    function _rate() private returns (uint64) {
+        uint256 size = _below(6);
+        return size == 0 ? 1 : size == 1 ? uint64(100 << 40) : uint64(1 + _below(2 ** 41));
+    }
+
     /// @return sender of a call that is to succeed: whoever has the role, or anybody where it has none
     function _sender(Kind kind, uint256 jobId) internal returns (address sender) {
         Job memory j = market.job(jobId);
         if (kind == Kind.Accept && market.terms(jobId).aggregator != address(0)) return market.terms(jobId).aggregator;
-        if (kind == Kind.Cancel || kind == Kind.Reveal) return j.owner;
-        if (kind == Kind.Publish || kind == Kind.Settle) return j.aggregator;
+        if (kind == Kind.Cancel || kind == Kind.RevealValidation || kind == Kind.AskEnd) return j.owner;
+        if (kind == Kind.Reveal && !_percent(8)) return _percent(50) ? j.owner : j.aggregator;
+        if (kind == Kind.Publish || kind == Kind.Settle || kind == Kind.VoidRound) return j.aggregator;
         if (kind == Kind.HandOver && _percent(50)) return j.owner;
-        uint32 slots = kind >= Kind.HandOver && kind <= Kind.Show ? j.active : 0;
-        if (kind == Kind.Leave || kind == Kind.Submit) slots = j.active & ~j.submitted;
-        if (kind == Kind.Dispute) slots = j.active & ~j.submitted & ~j.disputed;
+        uint32 slots = kind == Kind.HandOver || kind == Kind.Show ? j.active : 0;
+        if (kind == Kind.Leave || kind == Kind.Submit) slots = _percent(3) ? j.active : j.active & ~j.submitted;
+        if (kind == Kind.Redeliver) slots = _percent(5) ? j.active : j.undelivered;
+        if (kind == Kind.Dispute) slots = j.active & ~j.submitted & ~(_percent(5) ? 0 : j.disputed);
+        if (kind == Kind.DisputeRows) slots = _rowsDisputers(jobId, j);
         if (slots == 0) return _anybody();
         uint256 which = _below(slots.count());
         for (uint8 slot;; ++slot) {
@@ -159,54 +192,123 @@ abstract contract Parties is Ledger {
         if (kind == Kind.Skip) return abi.encodeCall(market.skipRound, (jobId));
         if (kind == Kind.Abort) return abi.encodeCall(market.abort, (jobId));
         if (kind == Kind.Withdraw) return abi.encodeCall(market.withdraw, (market.terms(jobId).token));
-        if (kind == Kind.Reveal) return abi.encodeCall(market.revealValidation, (jobId, CID));
+        if (kind == Kind.RevealValidation) return abi.encodeCall(market.revealValidation, (jobId, CID));
+        if (kind == Kind.Reveal) return abi.encodeCall(market.reveal, (jobId, CID));
+        if (kind == Kind.DisputeRows) {
+            return abi.encodeCall(market.disputeRows, (jobId, _rowsOf = _disputedRound(jobId)));
+        }
+        if (kind == Kind.AskEnd) return abi.encodeCall(market.askEnd, (jobId));
+        if (kind == Kind.Claim) return abi.encodeCall(market.claim, (jobId, _claimant(jobId)));
+        if (kind == Kind.ClaimFees) return abi.encodeCall(market.claimFees, (jobId, _feePayee(jobId)));
         uint16 round = market.job(jobId).round + (_percent(2) ? 1 : 0);
         if (kind == Kind.Submit) return abi.encodeCall(market.submitUpdate, (jobId, round, _commitment(), CID));
+        if (kind == Kind.VoidRound) {
+            return abi.encodeCall(market.voidRound, (jobId, _named = round, _voided = _unopened(jobId)));
+        }
+        if (kind == Kind.Redeliver) return abi.encodeCall(market.redeliver, (jobId, _named = round, CID));
         (Settlement memory s, RoundProof memory p) = _judgement(jobId);
         return abi.encodeCall(market.settleRound, (jobId, round, s, p));
     }
 
+    /// @return slots mostly those that opened a submission and have not disputed yet
+    function _rowsDisputers(uint256 jobId, Job memory j) private returns (uint32 slots) {
+        slots = _openers(_books[jobId]);
+        if (_percent(25) && j.members != slots) return j.members & ~slots;
+        return _percent(5) ? j.members : slots & ~j.rowsDisputed;
+    }
+
+    /// @dev Round 0 mostly where it may be; where there was a takeover, first a round before it, later one since.
+    function _disputedRound(uint256 jobId) private returns (uint16) {
+        Job memory j = market.job(jobId);
+        if (_percent(VM.getBlockTimestamp() > j.settleBy ? (j.keyPublished ? 30 : 60) : 12)) return 0;
+        if (_percent(2)) return j.round + 1;
+        uint256 last = j.round == 0 ? 1 : j.round;
+        uint256 since = j.takenOverIn == 0 ? 1 : j.takenOverIn;
+        if (since != 1 && _percent(j.disputedRows ? 10 : 75)) return uint16(1 + _below(since - 1));
+        return uint16(since + _below(last - since + 1));
+    }
+
+    /// @return slot mostly one that is not claimed yet
+    function _claimant(uint256 jobId) private returns (uint8 slot) {
+        Job memory j = market.job(jobId);
+        slot = uint8(_below(8));
+        if (j.members & ~j.claimed == 0 || _percent(10)) return slot;
+        while (!(j.members & ~j.claimed).has(slot)) {
+            slot = (slot + 1) % 8;
+        }
+    }
+
+    /// @return payee mostly one for whom fees wait
+    function _feePayee(uint256 jobId) private returns (address payee) {
+        uint256 at = _below(payees.length);
+        payee = payees[at];
+        if (_percent(10)) return payee;
+        if (_percent(15) && _askedFees[jobId] != address(0)) return _askedFees[jobId];
+        for (uint256 i; i < payees.length && _books[jobId].owed[payee] == 0; ++i) {
+            payee = payees[(at + i) % payees.length];
+        }
+        _askedFees[jobId] = payee;
+    }
+
     /// @dev Sometimes one that was submitted before, in this job or another.
     function _commitment() private returns (bytes32 commitment) {
-        uint256 point = _percent(97) ? ++_points : _below(1 + _points);
+        uint256 point = _percent(97) ? ++_made : _below(1 + _made);
         commitment = keccak256(abi.encode(point, 0));
         _pointOf[commitment] = point;
     }
 
+    /// @return slots mostly more than may be called unopened
+    function _unopened(uint256 jobId) private returns (uint32 slots) {
+        uint32 delivered = _delivered(_books[jobId]);
+        (uint256 count, uint256 most) = (delivered.count(), _most(_books[jobId], delivered));
+        if (count == 0) return uint32(_below(4));
+        uint256 wanted = _percent(5) ? most : _percent(25) ? count : most + 1 + _below(count - most);
+        for (uint8 slot; delivered >> slot != 0; ++slot) {
+            if (!delivered.has(slot)) continue;
+            if (_below(count--) < wanted) (slots, wanted) = (slots.with(slot), wanted - 1);
+        }
+        if (_percent(2)) slots = slots.with(_below(8));
+    }
+
     function _judgement(uint256 jobId) private returns (Settlement memory s, RoundProof memory p) {
         Terms memory t = market.terms(jobId);
-        uint32 submitted = market.job(jobId).submitted;
+        uint32 submitted = _delivered(_books[jobId]);
         uint32 selected;
-        uint256 spare = t.maxFaulty + (_percent(2) ? 1 : 0);
-        bool nothing = submitted.count() <= spare && _percent(40);
+        uint256 spare = _most(_books[jobId], submitted) + (_percent(2) ? 1 : 0);
         for (uint256 slot; submitted >> slot != 0; ++slot) {
             if (!submitted.has(slot)) continue;
-            if (spare != 0 && (nothing || _percent(15))) {
+            if (spare != 0 && _percent(15)) {
                 s.unopened = s.unopened.with(slot);
                 --spare;
-            } else if (_percent(75)) {
+            } else if (_percent(70)) {
                 selected = selected.with(slot);
+            } else if (_percent(70)) {
+                s.struck = s.struck.with(slot);
             }
         }
         if (_percent(2)) selected = selected.with(_below(8));
+        if (_percent(2)) s.struck = s.struck.with(_below(8));
+        if (_percent(3)) s.unopened |= selected;
         if (submitted & ~s.unopened == 0) return (s, p);
-        _state(s, selected, t.rule == 2);
+        _state(s, selected, t.rule);
         _show(p, jobId, submitted & ~s.unopened, t.rule == 2);
         (s.sumCommitment, s.referenceCommitment) = (keccak256(abi.encode(0, 1)), bytes32(0));
         if (t.rule == 2) s.referenceCommitment = keccak256(abi.encode(1, 2, 3, 4));
     }
 
-    function _state(Settlement memory s, uint32 selected, bool byReference) private {
+    function _state(Settlement memory s, uint32 selected, uint256 rule) private {
+        bool byReference = rule == 2;
         s.selected = selected;
         uint256 many = selected.count();
-        s.weights = new uint96[](many);
+        s.scores = new int96[](many);
         s.coefficients = new uint16[](byReference ? many : 0);
+        bool nothing = _percent(5);
         for (uint256 i; i < many; ++i) {
-            s.weights[i] = _weight();
+            s.scores[i] = nothing ? int96(0) : _score(rule);
             if (byReference) s.coefficients[i] = uint16(_below(4097));
         }
         if (many != 0) s.sumCid = CID;
-        if (byReference) s.referenceCid = CID;
+        if (byReference) (s.referenceCid, s.rowExponent) = (CID, _exponent());
     }
 
     /// @dev The stubs take any words for a proof, but the market holds the points to what was submitted.
@@ -215,7 +317,7 @@ abstract contract Parties is Ledger {
         uint256 at;
         for (uint256 slot; opened >> slot != 0; ++slot) {
             if (!opened.has(slot)) continue;
-            p.commitments[at] = _pointOf[_submitted[jobId][slot]];
+            p.commitments[at] = _pointOf[_books[jobId].submitted[slot]];
             at += 2;
         }
         for (uint256 i = 1; at < p.commitments.length; ++i) {
@@ -229,13 +331,5 @@ abstract contract Parties is Ledger {
 
     function _over(uint256 jobId) internal view returns (bool) {
         return _over(market.job(jobId).state);
-    }
-
-    function _startable(uint256 jobId) internal view returns (bool) {
-        Terms memory t = market.terms(jobId);
-        Job memory j = market.job(jobId);
-        uint256 trainers = j.active.count();
-        bool enough = trainers == t.maxTrainers || (trainers >= t.minTrainers && VM.getBlockTimestamp() > t.enrolBy);
-        return j.state == State.Open && j.aggregator != address(0) && enough;
     }
 }

@@ -7,7 +7,7 @@ GRAM, DECISION = "contracts/verifiers/GramVerifier.sol", "contracts/verifiers/De
 LIBRARY, TRANSCRIPT = "contracts/libraries/Bn254.sol", "contracts/libraries/Transcript.sol"
 GADGETS, CIRCUIT = "zk/core/decision/src/gadgets.rs", "zk/core/decision/src/circuit.rs"
 HIDDEN, KRUM = "zk/core/decision/src/gram.rs", "zk/core/decision/src/krum_cosine.rs"
-REFERENCE = "zk/core/decision/src/reference.rs"
+REFERENCE, SEMIDEFINITE = "zk/core/decision/src/reference.rs", "zk/core/decision/src/semidefinite.rs"
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,8 @@ MUTATIONS = tuple(
         (CIRCUIT, "    equal(cs, &gram.fold(cs, r, s)?, y)?;\n", ""),
         (CIRCUIT, "    equal(cs, &all, masks)?;\n", ""),
         (CIRCUIT, "        equal(cs, &all, input)?;\n", ""),
-        (CIRCUIT, "coefficients.chain(weights).zip(packed)", "coefficients.zip(packed)"),
+        (CIRCUIT, "coefficients.chain(scores).zip(packed)", "coefficients.zip(packed)"),
+        (CIRCUIT, ".chain([(pow2(FAULTY_AT), &faulty)]).chain(struck)", ".chain([(pow2(FAULTY_AT), &faulty)])"),
         (HIDDEN, "                enforce(cs, &closed, &gram.at(i, j).value, &constant(0u64))?;\n", ""),
         (HIDDEN, "vec![constant(self.shape.id())]", "vec![constant(0u64)]"),
         (HIDDEN, "elements.extend([self.mu.clone(), self.salt.clone()])", "elements.extend([self.mu.clone()])"),
@@ -146,8 +147,8 @@ MUTATIONS = tuple(
         (KRUM, "let most = positive_part(cs, &(half_rounded_up(cs, shape, &m)? - Fr::from(2u64)), log + 1)?;",
             "let most = half_rounded_up(cs, shape, &m)? - Fr::from(2u64);"),
         (KRUM, "let left_out = minimum(cs, faulty, &most, 8)?;", "let left_out = most;"),
-        (KRUM, "let score = smallest(cs, &others, &near, DISTANCE_BITS)?.sum;", "let score = sum(cs, &others)?;"),
-        (KRUM, "score * Fr::from(n as u64) + Fr::from(i as u64)", "score * Fr::from(n as u64)"),
+        (KRUM, "let far = smallest(cs, &others, &near, DISTANCE_BITS)?.sum;", "let far = sum(cs, &others)?;"),
+        (KRUM, "far * Fr::from(n as u64) + Fr::from(i as u64)", "far * Fr::from(n as u64)"),
         (KRUM, "keys.push(masked(cs, &live[i], &key, pow2(key_bits) - Fr::one())?);", "keys.push(key);"),
         (KRUM, "let none = is_zero(cs, &divisor)?;", "let none = constant(0u64);"),
         (KRUM, "positive_part(cs, &along[i], ENTRY_BITS + log)?", "along[i].clone()"),
@@ -155,8 +156,22 @@ MUTATIONS = tuple(
             "Ok(gram.at(i, i).value.clone())"),
         (REFERENCE, "let median = largest_chosen(cs, &norms, &lower_half, &any)?;",
             "let median = lower_half.threshold;"),
-        (REFERENCE, "let clipped = select(cs, &longer, &median, &norm)?;", "let clipped = norm.clone();"),
-        (REFERENCE, "product(cs, live, &gram.at(i, first).positive)?", "live.clone()"),
-        (REFERENCE, "product(cs, &gain.positive, &gain.value)?", "gain.value.clone()"),
+        (KRUM, "|(opened, live)| opened - live", "|(_, live)| constant(1u64) - live"),
+        (REFERENCE, "let upper_half = live - &lower_half.chosen[i];", "let upper_half = constant(0u64);"),
+        (REFERENCE, "let upper_half = live - &lower_half.chosen[i];",
+            "let upper_half = constant(1u64) - &lower_half.chosen[i];"),
+        (REFERENCE, "product(cs, live, &along.positive)?", "live.clone()"),
+        (REFERENCE, "product(cs, live, &(constant(1u64) - opposite))?", "(constant(1u64) - opposite)"),
+        (REFERENCE, "product(cs, live, &(constant(1u64) - opposite))?", "live.clone()"),
+        (REFERENCE, "opposite(cs, along, &norm, vv, &no_direction, ENTRY_BITS)?",
+            "opposite(cs, along, &norm, vv, &constant(0u64), ENTRY_BITS)?"),
+        (REFERENCE, "let negative = product(cs, &(constant(1u64) - &a.positive), &a.value)?;",
+            "let negative = a.value.clone();"),
+        (REFERENCE, "not_negative(cs, &(square * Fr::from(4u64) - lengths - none), 2 * n + 2)",
+            "not_negative(cs, &(square * Fr::from(4u64) - lengths - Fr::one()), 2 * n + 2)"),
+        (SEMIDEFINITE, "                in_range(cs, &x, FACTOR_BITS)?;\n", ""),
+        (SEMIDEFINITE, "                in_range(cs, &(&x + pow2(FACTOR_BITS)), FACTOR_BITS + 1)?;\n", ""),
+        (SEMIDEFINITE, "in_range(cs, &(rest + Fr::from(shift(n)) * pow2(REST_BITS)), FACTOR_BITS + 1)?;\n", ""),
+        (SEMIDEFINITE, "                in_range(cs, &(rest + pow2(REST_BITS)), REST_BITS + 1)?;\n", ""),
     )
 )  # fmt: skip

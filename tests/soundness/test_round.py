@@ -54,8 +54,8 @@ def settled(circuit: int, name: str = "round", context: bytes = CONTEXT) -> Roun
         judged = rules.krum_cosine(matrix, opened, 1)
     else:
         first, second = (np.array([G[i][n + k] for i in range(n)], np.int64) for k in range(2))
-        judged = rules.reference(matrix, opened, first, second)
-    selected, coefficients, weights = judged.selected, judged.coefficients, judged.weights
+        judged = rules.reference(matrix, opened, first, G[n][n], second)
+    selected, coefficients, scores = judged.selected, judged.coefficients, judged.scores
 
     proven = [i for i in range(n) if opened[i]] + list(range(n, n + references))
     blinders = [kzg.random_blinders(d, setup.chunk) for _ in proven]
@@ -73,8 +73,8 @@ def settled(circuit: int, name: str = "round", context: bytes = CONTEXT) -> Roun
     )
     made = gram.prove(srs, stated, [rows[i] for i in proven], blinders, mask)
     claim = DecisionStatement(
-        stated.gram_hash, made.r, made.s, made.y, opened, [bool(x) for x in selected], 1,
-        [int(c) for c in coefficients], [int(w) for w in weights],
+        stated.gram_hash, made.r, made.s, made.y, opened, [bool(x) for x in selected], judged.struck, 1,
+        [int(c) for c in coefficients], [int(x) for x in scores],
     )  # fmt: skip
     proof = decision.prove(key(circuit), claim, secret)
     inputs = tuple(claim.public_inputs(circuit))
@@ -105,10 +105,13 @@ CLAIMS: dict[str, Callable[[DecisionStatement], dict[str, Any]]] = {
     "a rival called unopened": lambda s: {"opened": [False, *s.opened[1:]]},
     "a rival left out": lambda s: {"selected": [False, *s.selected[1:]]},
     "another f": lambda s: {"max_faulty": 2},
-    "a weight one more": lambda s: {"weights": [s.weights[0] + 1, *s.weights[1:]]},
-    "a weight one less": lambda s: {"weights": [*s.weights[:-1], abs(s.weights[-1] - 1)]},
-    "weights swapped": lambda s: {"weights": [s.weights[2], s.weights[1], s.weights[0], *s.weights[3:]]},
-    "pay for an unopened slot": lambda s: {"weights": [s.weights[0], 1, *s.weights[2:]]},
+    "a rival struck": lambda s: {"struck": [True, *s.struck[1:]]},
+    "an unopened slot struck": lambda s: {"struck": [s.struck[0], True, *s.struck[2:]]},
+    "a score one more": lambda s: {"scores": [s.scores[0] + 1, *s.scores[1:]]},
+    "a score one less": lambda s: {"scores": [*s.scores[:-1], s.scores[-1] - 1]},
+    "a score turned around": lambda s: {"scores": [-s.scores[0], *s.scores[1:]]},
+    "scores swapped": lambda s: {"scores": [s.scores[2], s.scores[1], s.scores[0], *s.scores[3:]]},
+    "a score for an unopened slot": lambda s: {"scores": [s.scores[0], 1, *s.scores[2:]]},
 }
 
 

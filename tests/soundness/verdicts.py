@@ -26,7 +26,7 @@ from zk.verifier import GramSetup, GramStatement, verify_decision, verify_gram
 ACCEPTED, REFUSED, MALFORMED = "accepted", "refused", "malformed"
 GRAM = "((bytes32,uint256,uint256,uint256[],uint256[],uint256[]),uint256[])"
 DECISION = "(uint256[],uint256[8])"
-CALL_GAS = 29_000_000
+CALL_GAS = 2**24  # what one transaction may use on Ethereum (EIP-7825)
 
 M, A, Q, WZ, WW, Y, EA_AT_Z, EM, EA_AT_WZ, ROWS_AT_Z = 0, 2, 4, 6, 8, 10, 11, 12, 13, 14
 """Where the words of a Gram proof are."""

@@ -4,6 +4,7 @@ import secrets
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from io import BytesIO
 from typing import Any
 
@@ -13,6 +14,7 @@ from eth_account import Account
 from eth_account.messages import encode_defunct
 from eth_account.signers.local import LocalAccount
 
+from marketplace import overload
 from marketplace.api import content, guard
 from marketplace.api.problems import Refusal
 from marketplace.api.routes import common
@@ -21,6 +23,7 @@ from marketplace.storage.cid import CidBuilder
 from tests.api_node import Api
 from tests.chain_fixtures import AGGREGATOR, KEY, OWNER, PEOPLE, TRAINERS, commitment, running_job, terms
 from tests.jobs import World, new_play
+from tests.patience import PATIENCE
 
 pytest_plugins = ["tests.chain_fixtures", "tests.jobs", "tests.api_node"]
 
@@ -198,7 +201,7 @@ def test_a_body_that_trickles_is_not_waited_for(api: Api, people: None, monkeypa
     lines |= signed(api, TRAINERS[0], "PUT", cid)
     head = f"PUT /api/content/{cid} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items())
     for path_and_headers in (head, "POST /api/withdraw HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"):
-        with socket.create_connection(("127.0.0.1", int(api.url.rsplit(":", 1)[1])), timeout=20) as raw:
+        with socket.create_connection(("127.0.0.1", int(api.url.rsplit(":", 1)[1])), timeout=PATIENCE) as raw:
             raw.sendall(path_and_headers.encode() + b"\r\n" + BYTES[:50])
             answer = b""
             while b"\r\n\r\n" not in answer and (piece := raw.recv(65_536)):
@@ -208,18 +211,53 @@ def test_a_body_that_trickles_is_not_waited_for(api: Api, people: None, monkeypa
     assert put(api, cid, BYTES, signed(api, TRAINERS[0], "PUT", cid)).status_code == 201
 
 
+def test_who_sends_slowly_takes_no_more_than_half_of_the_turns(api: Api, people: None) -> None:
+    """Anybody is a participant who has made a job of one wei, and a slow sender may take hours for what is large."""
+    with ExitStack() as stack:
+        for number in range(8):
+            cid = cid_of(bytes([number]))
+            lines = {"Host": api.url.removeprefix("http://"), "Content-Length": "1000000"}
+            lines |= signed(api, OWNER, "PUT", cid)
+            head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+            place = ("127.0.0.1", int(api.url.rsplit(":", 1)[1]))
+            raw = stack.enter_context(socket.create_connection(place, timeout=PATIENCE))
+            raw.sendall(f"PUT /api/content/{cid} HTTP/1.1\r\n{head}\r\n".encode() + bytes([number]))
+        free = api.services.transfers._free
+        api.until(lambda: free._value == 4, "the slow sender has its turns", within=PATIENCE)
+        cid = cid_of(BYTES)
+        assert put(api, cid, BYTES, signed(api, TRAINERS[0], "PUT", cid)).status_code == 201
+
+
+def test_strangers_that_read_slowly_take_half_of_the_turns_from_one_address(
+    api: Api, people: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api.services.content, "is_open", lambda cid: True)
+    cid = put_bytes(api.services.node.storage, bytes(32 << 20))
+    place = ("127.0.0.1", int(api.url.rsplit(":", 1)[1]))
+    request = f"GET /api/content/{cid} HTTP/1.1\r\nHost: {place[0]}:{place[1]}\r\n\r\n".encode()
+
+    def status(stack: ExitStack, address: str) -> bytes:
+        raw = stack.enter_context(socket.create_connection(place, timeout=PATIENCE, source_address=(address, 0)))
+        raw.sendall(request)
+        return raw.recv(1000).split()[1]
+
+    with ExitStack() as stack:
+        assert [status(stack, "127.0.0.1") for _ in range(5)] == [b"200"] * 4 + [b"429"]
+        assert status(stack, "127.0.0.2") == b"200"
+
+
 def test_a_reader_that_stalls_is_cut_off(api: Api, people: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(common, "PATIENCE", 0.3)
-    monkeypatch.setattr(common, "MIN_RATE", 1 << 40)
+    monkeypatch.setattr(overload, "MIN_RATE", 1 << 40)
     large = bytes(32 << 20)  # more than the buffers between the two hold
     cid = put_bytes(api.services.node.storage, large)
     lines = {"Host": api.url.removeprefix("http://")} | signed(api, OWNER, "GET", cid)
     request = f"GET /api/content/{cid} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items())
     slots = api.services.transfers._free
-    with socket.create_connection(("127.0.0.1", int(api.url.rsplit(":", 1)[1])), timeout=20) as raw:
+    with socket.create_connection(("127.0.0.1", int(api.url.rsplit(":", 1)[1])), timeout=PATIENCE) as raw:
         raw.sendall(request.encode() + b"\r\n")
         raw.recv(1000)
-        api.until(lambda: slots._value == 8, "the turn is given back", within=20)
+        api.until(lambda: slots._value == 8, "the turn is given back", within=PATIENCE)
         received = 0
         while piece := raw.recv(1 << 20):
             received += len(piece)

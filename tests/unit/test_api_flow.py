@@ -1,7 +1,7 @@
 """Jobs through the API: real server, real chain, real proofs."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +15,14 @@ from marketplace.chain.market import Market
 from marketplace.chain.transactions import transact
 from marketplace.domain import Credited, Reason
 from marketplace.services.agent import run
-from marketplace.services.node import JobFeed, Node
+from marketplace.services.node import Node
 from tests.api_node import POLL, Api, Told, api_of, told
+from tests.chain_fixtures import ONE_FAULTY
 from tests.jobs import Play, World, blobs, job_file, new_play
+from tests.patience import PATIENCE
 from trainer.data import write_npz
+
+pytestmark = pytest.mark.slow
 
 pytest_plugins = ["tests.chain_fixtures", "tests.jobs", "tests.api_node"]
 
@@ -38,7 +42,7 @@ def judging(play: Play) -> Iterator[None]:
 def apart(node: Node) -> Node:
     """The same node with connections of its own."""
     connection = Connection(node.market.connection.url)
-    market = Market(connection, node.market.address, receipt_within=20)
+    market = Market(connection, node.market.address, receipt_within=PATIENCE)
     return replace(node, market=market, events=EventReader(connection, market.address))
 
 
@@ -70,7 +74,7 @@ def is_over(api: Api, job_id: int) -> bool:
 
 
 def test_trainers_join_by_the_api_and_are_paid(world: World) -> None:
-    play = new_play(world, validation=False)
+    play = new_play(world, validation=False, confirm_window="2 s")
     job = f"/api/jobs/{play.job_id}"
     with ExitStack() as stack:
         apis = [stack.enter_context(trainer_api(play, number)) for number in range(3)]
@@ -79,7 +83,8 @@ def test_trainers_join_by_the_api_and_are_paid(world: World) -> None:
             assert join(play, api, number)["status"] in ("starting", "running")
         first = apis[0]
         first.until(lambda: is_over(first, play.job_id), "the job is over", within=120)
-        first.until(lambda: first.web.get("/api/trainers").json()[0]["status"] == "finished", "the trainer knows")
+        statuses = lambda: {api.web.get("/api/trainers").json()[0]["status"] for api in apis}  # noqa: E731
+        first.until(lambda: statuses() == {"finished"}, "all trainers have claimed")
         first.caught_up()
 
         detail = got(first, job)
@@ -88,26 +93,34 @@ def test_trainers_join_by_the_api_and_are_paid(world: World) -> None:
         assert detail["findings"] == detail["exits"] == []
         assert int(detail["terms"]["escrow"]) == 2 * (3 * 10**17 + 10**16)
 
-        history = JobFeed(play.owner, play.job_id).refresh()
-        for number, pays in history.pays.items():
+        history = play.history()
+        for number, gains in history.gains.items():
             shown = got(first, f"{job}/rounds/{number}")
             assert shown["summary"]["status"] == "settled"
-            paid = {judged["slot"]: int(judged["pay"]) for judged in shown["judged"] if judged["verdict"] == "selected"}
-            assert paid == pays
+            told_of = {each["slot"]: int(each["gain"]) for each in shown["judged"] if each["verdict"] == "selected"}
+            assert told_of == gains
+            assert dict(zip(shown["summary"]["selected"], map(int, shown["summary"]["gains"]), strict=True)) == gains
             assert shown["gas"] > 100_000
             assert shown["proof_problem"] is None
             assert len(shown["proof"]["decision"]) == 8
         assert [entry["round"] for entry in got(first, f"{job}/rounds")] == [1, 2]
+        assert (detail["settled"], int(detail["pot"])) == (2, 2 * 3 * 10**17)
 
         people = got(first, f"{job}/trainers")
         assert {person["operator"] for person in people} == {node.me.address for node in play.trainers}
-        assert {person["status"] for person in people} == {"finished"}
+        assert {(person["status"], person["claimed"], person["staked"]) for person in people} == {
+            ("finished", True, False)
+        }
+        assert {person["slot"]: int(person["pay"]) for person in people} == history.divided(history.pot)
+        assert {person["slot"]: int(person["balance"]) for person in people} == {
+            slot: sum(gains.get(slot, 0) for gains in history.gains.values()) for slot in range(3)
+        }
         credits = got(first, f"{job}/payouts")
         events = [event for event in world.chain.events(play.job_id) if isinstance(event, Credited)]
         assert sum(int(credit["amount"]) for credit in credits) == sum(event.amount for event in events)
-        assert [credit["round"] for credit in credits if credit["reason"] == "fee"] == [2, 2], (
-            "one late, one at the end"
-        )
+        assert [(credit["round"], credit["amount"]) for credit in credits if credit["reason"] == "fee"] == [
+            (2, str(2 * 10**16))
+        ], "both at the end"
 
         progress = first.web.get(f"/api/trainers/{play.job_id}").json()
         assert [result["round"] for result in progress["results"]] == [1, 2]
@@ -132,7 +145,7 @@ def test_trainers_join_by_the_api_and_are_paid(world: World) -> None:
 
 
 def test_a_node_that_is_restarted_goes_on_with_its_trainers(world: World) -> None:
-    play = new_play(world, validation=False)
+    play = new_play(world, validation=False, confirm_window="2 s")
     with ExitStack() as stack:
         others = [stack.enter_context(trainer_api(play, number)) for number in (1, 2)]
         with trainer_api(play, 0) as api:
@@ -177,7 +190,7 @@ def test_a_trainer_is_paused_resumed_and_leaves(world: World) -> None:
 
 
 def test_a_trainer_of_this_node_disputes_with_the_node_s_key_once(world: World) -> None:
-    play = new_play(world, validation=False)
+    play = new_play(world, validation=False, **ONE_FAULTY)
     market = world.chain.market
     with trainer_api(play, 0) as api:
         join(play, api, 0)
@@ -189,10 +202,26 @@ def test_a_trainer_of_this_node_disputes_with_the_node_s_key_once(world: World) 
         assert any(judge.step() and market.job(play.job_id).key_published for _ in range(20))
         dispute = f"/api/trainers/{play.job_id}/dispute"
         assert api.web.post(dispute).status_code == 200
-        assert market.job(play.job_id).disputed == 0b001
+        assert market.job(play.job_id).disputed == 0b00001
         api.caught_up()
         (told_of,) = got(api, f"/api/jobs/{play.job_id}")["disputes"]
         assert (told_of["slot"], told_of["operator"]) == (0, play.trainers[0].me.address)
+        again = api.web.post(dispute)
+        assert (again.status_code, again.json()["name"]) == (409, "AlreadyDisputed")
+
+
+def test_a_trainer_of_this_node_disputes_rows_with_the_node_s_key_once(world: World) -> None:
+    play = new_play(world, rounds=1, min_trainers=1, max_trainers=1, max_faulty=0)
+    job = f"/api/jobs/{play.job_id}"
+    with trainer_api(play, 0) as api, judging(play):
+        join(play, api, 0)
+        api.until(lambda: got(api, job)["reveals"], "the aggregator has revealed", within=120)
+        dispute = f"/api/trainers/{play.job_id}/dispute-rows/1"
+        assert api.web.post(dispute).status_code == 200
+        api.caught_up()
+        detail = got(api, job)
+        assert (detail["rows_disputes"], detail["rows_quorum"]) == ([{"slot": 0, "round": 1}], 1)
+        assert (detail["disputed_rows"], detail["fees"], int(detail["burnt"])) == (True, "0", 2 * 10**17 + 10**16)
         again = api.web.post(dispute)
         assert (again.status_code, again.json()["name"]) == (409, "AlreadyDisputed")
 
@@ -245,7 +274,7 @@ def test_a_wallet_creates_the_job_that_the_node_prepared(world: World, api: Api)
     assert int(call["value"]) == int(preview.json()["escrow"])
     connection = world.chain.connection
     data = bytes.fromhex(call["data"][2:])
-    transact(connection, wallet.me.account, call["to"], data, value=int(call["value"]), wait=20)
+    transact(connection, wallet.me.account, call["to"], data, value=int(call["value"]), wait=PATIENCE)
     api.caught_up()
     (listed,) = got(api, f"/api/jobs?search={wallet.me.address}")["items"]
     assert (listed["owner"], listed["rule"], listed["setup"]) == (wallet.me.address, "reference", "development")
@@ -270,7 +299,9 @@ def test_a_job_is_created_with_the_node_s_own_key(world: World, api: Api) -> Non
     assert got(api, f"/api/jobs/{job_id}")["summary"]["state"] == "cancelled"
 
 
-@pytest.mark.parametrize("change", [{"rounds": 0}, {"reward": "-1"}, {"colour": "red"}, {"min_trainers": 9}])
+@pytest.mark.parametrize(
+    "change", [{"rounds": 0}, {"reward": "-1"}, {"colour": "red"}, {"min_trainers": 9}, {"max_faulty": 1}]
+)
 def test_mistakes_in_a_job_are_named(world: World, api: Api, change: dict[str, Any]) -> None:
     job = document(world.watcher("aggregator", world.node("a").identity))
     job["market"] |= change
@@ -282,7 +313,7 @@ def test_mistakes_in_a_job_are_named(world: World, api: Api, change: dict[str, A
 # ---------------------------------------------------------------- streams
 
 
-def take(stream: Iterator[Told], count: int) -> list[Told]:
+def take(stream: Generator[Told], count: int) -> list[Told]:
     return [next(stream) for _ in range(count)]
 
 
@@ -349,9 +380,9 @@ def test_training_is_told_to_who_has_the_token_only(world: World) -> None:
         next(mine), next(public)
         join(play, api, 0)
         heard = [next(mine)]
-        while heard[-1].event != "training":
+        while (heard[-1].event, heard[-1].data.get("kind")) != ("training", "joined"):
             heard.append(next(mine))
-        assert heard[-1].data["kind"] == "joined"
+        assert [said.data["kind"] for said in heard if said.event == "training"] == ["measured", "joined"]
         assert next(public).event == "chain"
         play.world.chain.market.cancel(play.owner.me.account, play.job_id)
         while (last := next(public)).data.get("kind") != "Ended":
@@ -376,7 +407,7 @@ def test_a_chain_that_is_gone_is_said_and_its_return_too(world: World, proxy: An
         api.caught_up()
         proxy.hook = lambda request, forward: 503
         sick = api.until(lambda: (h := got(api, "/api/health"))["status"] == "degraded" and h, "it is noticed")
-        assert "does not answer" in sick["problem"]
+        assert "has too much to do, or is out of order" in sick["problem"]
         for path in ("/api/jobs", "/api/node", "/metrics"):  # what the index knows needs no chain
             assert api.bare.get(path).status_code == 200
         answer = api.bare.get(f"/api/credits/{'0x' + '1' * 40}")

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import socket
 import stat
 from collections.abc import Iterator
@@ -23,9 +24,11 @@ from marketplace.services.agent import Notice
 from tests.api_node import TOKEN, Api, told
 from tests.chain_fixtures import KEY, OWNER, terms
 from tests.jobs import World
+from tests.patience import PATIENCE
 
 pytest_plugins = ["tests.chain_fixtures", "tests.jobs", "tests.api_node"]
 
+PAYEE = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
 ACTING = [
     ("GET", "/api/local"),
     ("GET", "/api/data"),
@@ -36,8 +39,11 @@ ACTING = [
     ("POST", "/api/trainers/1/resume"),
     ("POST", "/api/trainers/1/leave"),
     ("POST", "/api/trainers/1/dispute"),
+    ("POST", "/api/trainers/1/dispute-rows/0"),
     ("POST", "/api/data/check"),
     ("POST", "/api/jobs/1/calls/start"),
+    ("POST", "/api/jobs/1/claims/0"),
+    ("POST", f"/api/jobs/1/fees/{PAYEE}"),
     ("POST", "/api/withdraw"),
     ("POST", "/api/fund"),
     ("POST", "/api/jobs"),
@@ -49,7 +55,16 @@ ACTING = [
     ("GET", "/api/jobs/1/accuracy"),
     ("POST", "/api/jobs/1/reveal"),
     ("POST", "/api/jobs/1/reveal/prepare"),
+    ("POST", "/api/jobs/1/reveal-to-members"),
+    ("POST", "/api/jobs/1/reveal-to-members/prepare"),
     ("POST", "/api/jobs/1/hand-over/prepare"),
+    ("GET", "/api/sent"),
+    ("GET", "/api/jobs/1/samples"),
+    ("POST", "/api/jobs/1/samples"),
+    ("GET", "/api/requests"),
+    ("POST", "/api/requests/1/accept"),
+    ("POST", "/api/requests/1/decline"),
+    ("GET", "/api/troubles"),
 ]
 
 
@@ -148,8 +163,9 @@ def test_whoever_has_no_token_neither_acts_nor_looks(api: Api, header: str | Non
 
 def test_the_list_of_what_needs_the_token_is_complete(api: Api) -> None:
     document = api.bare.get("/api/openapi.json").json()
+    named = {"job_id": "1", "call": "start", "slot": "0", "round": "0", "payee": PAYEE}
     guarded = {
-        (method.upper(), path.replace("{job_id}", "1").replace("{call}", "start"))
+        (method.upper(), re.sub(r"{(\w+)}", lambda part: named.get(part[1], part[0]), path))
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
         if operation.get("security")
@@ -220,7 +236,7 @@ def test_a_body_that_is_too_large_is_not_read(api: Api) -> None:
 
 
 def test_a_size_that_is_only_announced_is_refused_at_once(api: Api) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", int(api.url.rsplit(":", 1)[1]), timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", int(api.url.rsplit(":", 1)[1]), timeout=PATIENCE)
     connection.putrequest("PUT", "/api/content/b" + "a" * 58)
     connection.putheader("Content-Length", str(10**12))
     connection.endheaders()
@@ -229,7 +245,7 @@ def test_a_size_that_is_only_announced_is_refused_at_once(api: Api) -> None:
 
 
 def connect(api: Api) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", int(api.url.rsplit(":", 1)[1])), timeout=20)
+    return socket.create_connection(("127.0.0.1", int(api.url.rsplit(":", 1)[1])), timeout=PATIENCE)
 
 
 def until_it_hangs_up(raw: socket.socket) -> bytes:

@@ -13,12 +13,13 @@ from marketplace.domain import State
 from marketplace.services.agent import Step
 from marketplace.services.aggregator import AggregatorAgent
 from marketplace.services.audit import audit_job
-from marketplace.services.handover import received_key, received_validation
+from marketplace.services.handover import Inbox
 from marketplace.services.node import JobFeed, fetch_spec, job_key
 from marketplace.services.setups import Setups
 from tests.api_node import Api, api_of
 from tests.chain_fixtures import commitment
 from tests.jobs import Play, World, blobs, job_file, new_play
+from tests.patience import PATIENCE
 from trainer.data import write_npz
 
 pytest_plugins = ["tests.chain_fixtures", "tests.jobs", "tests.api_node"]
@@ -37,7 +38,7 @@ def posted(api: Api, path: str, status: int = 200) -> Any:
 
 
 def own_part(api: Api, job: str) -> tuple[bool, ...]:
-    """owner, job_key, validation, can_reveal, can_hand_over"""
+    """owner, job_key, validation, can_reveal, can_reveal_to_members, can_hand_over"""
     return tuple(got(api, f"{job}/own").values())
 
 
@@ -61,7 +62,7 @@ def test_an_owner_s_node_shows_accuracy_hands_out_the_model_and_reveals(world: W
     job = f"/api/jobs/{play.job_id}"
     with of_owner(play) as api:
         api.caught_up()
-        assert own_part(api, job) == (True, False, True, False, False)
+        assert own_part(api, job) == (True, False, True, False, False, False)
         before = got(api, f"{job}/accuracy")
         assert [entry["round"] for entry in before["rounds"]] == [0]
         # While the job runs, nothing of the validation data leaves this machine.
@@ -72,7 +73,7 @@ def test_an_owner_s_node_shows_accuracy_hands_out_the_model_and_reveals(world: W
 
         assert play.finish() is State.COMPLETED
         api.caught_up()
-        assert own_part(api, job) == (True, True, True, True, False)
+        assert own_part(api, job) == (True, True, True, True, False, False)
         after = got(api, f"{job}/accuracy")
         assert [entry["round"] for entry in after["rounds"]] == [0, 1, 2]
         assert (after["source"], after["problem"]) == ("kept", "")
@@ -84,11 +85,13 @@ def test_an_owner_s_node_shows_accuracy_hands_out_the_model_and_reveals(world: W
         assert model.headers["content-disposition"] == f'attachment; filename="job-{play.job_id}-round-2.safetensors"'
         assert sum(tensor.size for tensor in load(model.content).values()) == 2 * 4 + 4 + 4 * 2 + 2
 
-        history = JobFeed(play.owner, play.job_id).refresh()
+        history = play.history()
         assert got(api, job)["revealed"] is None
         prepared = posted(api, f"{job}/reveal/prepare")
         (call,) = prepared["calls"]
-        transact(world.chain.connection, play.owner.me.account, call["to"], bytes.fromhex(call["data"][2:]), wait=20)
+        transact(
+            world.chain.connection, play.owner.me.account, call["to"], bytes.fromhex(call["data"][2:]), wait=PATIENCE
+        )
         api.caught_up()
         assert got(api, job)["revealed"] == prepared["cid"]
         report = audit_job(world.watcher("auditor"), play.job_id, job_key=job_key(play.owner, history))
@@ -102,7 +105,7 @@ def test_an_owner_s_node_shows_accuracy_hands_out_the_model_and_reveals(world: W
         theirs = got(api, f"{job}/accuracy")
         assert (theirs["source"], theirs["problem"]) == ("revealed", "")
         assert theirs["rounds"] == after["rounds"]
-        assert own_part(api, job) == (False, True, False, False, False)
+        assert own_part(api, job) == (False, True, False, False, False, False)
         assert "not kept here" in posted(api, f"{job}/reveal/prepare", 404)["detail"]
         assert api.web.get(f"{job}/model").content == model.content
     with api_of(world.watcher("looks on"), world.chain.first_block) as api:
@@ -110,7 +113,44 @@ def test_an_owner_s_node_shows_accuracy_hands_out_the_model_and_reveals(world: W
         public = got(api, f"{job}/accuracy")
         assert [entry["round"] for entry in public["rounds"]] == [0]
         assert "sealed to the job's parties" in public["problem"]
-        assert "none of theirs" in got(api, f"{job}/model", 404)["detail"]
+        assert "is not one of them" in got(api, f"{job}/model", 404)["detail"]
+
+
+def test_an_owner_reveals_to_the_members_what_its_aggregator_does_not(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play = new_play(world)
+    job = f"/api/jobs/{play.job_id}"
+    steps: list[str] = []
+
+    def by_owner(_: AggregatorAgent, history: Any) -> Step:
+        """In place of the aggregator, whose members wait: by the wallet first, then by the node's own key."""
+        if not history.reveals:
+            api.caught_up()
+            assert own_part(api, job) == (True, True, True, False, True, False)
+            assert "not over" in posted(api, f"{job}/reveal/prepare", 400)["detail"]
+            (call,) = posted(api, f"{job}/reveal-to-members/prepare")["calls"]
+            data = bytes.fromhex(call["data"][2:])
+            transact(world.chain.connection, play.owner.me.account, call["to"], data, wait=PATIENCE)
+            steps.append("by wallet")
+        elif len(history.reveals) == 1:
+            assert posted(api, f"{job}/reveal-to-members")["gas"] > 0
+            steps.append("by node")
+        return Step.WAITING
+
+    monkeypatch.setattr(AggregatorAgent, "_show", by_owner)
+    with of_owner(play) as api:
+        assert "waits for nothing" in posted(api, f"{job}/reveal-to-members/prepare", 400)["detail"]
+        assert play.finish() is State.COMPLETED
+        assert steps == ["by wallet", "by node"]
+        api.caught_up()
+        told = got(api, job)
+        assert [each["sender"] for each in told["reveals"]] == [play.owner.me.address] * 2
+        assert (told["disputed_rows"], told["rows_disputes"], told["revealed"]) == (False, [], None)
+        assert own_part(api, job) == (True, True, True, True, False, False)
+        for path in ("reveal-to-members", "reveal-to-members/prepare"):
+            assert "waits for nothing" in posted(api, f"{job}/{path}", 400)["detail"]
+    assert world.kinds("trainer 0").count("recomputed") == 2
 
 
 def test_an_owner_s_wallet_hands_what_its_node_holds_to_the_aggregator_that_has_taken_over(world: World) -> None:
@@ -123,7 +163,9 @@ def test_an_owner_s_wallet_hands_what_its_node_holds_to_the_aggregator_that_has_
     described = job_file(aggregator, takeover_window="1 h").model_dump(mode="json", exclude_none=True)
 
     def sent(call: dict[str, str], value: int = 0) -> None:
-        transact(chain.connection, wallet.account, call["to"], bytes.fromhex(call["data"][2:]), value=value, wait=20)
+        transact(
+            chain.connection, wallet.account, call["to"], bytes.fromhex(call["data"][2:]), value=value, wait=PATIENCE
+        )
         api.caught_up()
 
     with api_of(world.node("node"), chain.first_block, folders=[world.folder]) as api:
@@ -140,7 +182,7 @@ def test_an_owner_s_wallet_hands_what_its_node_holds_to_the_aggregator_that_has_
         market.submit_update(trainers[0].account, job_id, 1, commitment(1, 0), "bafy")
         skip_to(chain.connection, market.job(job_id).settle_by + 1)
         api.caught_up()
-        assert own_part(api, job) == (False, True, True, False, False)
+        assert own_part(api, job) == (False, True, True, False, False, False)
         stored = set((world.folder / "storage").rglob("*"))
         assert "nothing to hand over" in posted(api, f"{job}/hand-over/prepare", 400)["detail"]
         assert set((world.folder / "storage").rglob("*")) == stored, "the data leave for who has taken over only"
@@ -149,17 +191,19 @@ def test_an_owner_s_wallet_hands_what_its_node_holds_to_the_aggregator_that_has_
         other.step()
         assert other.step() is Step.WAITING, "it waits for the owner's data"
         api.caught_up()
-        assert own_part(api, job) == (False, True, True, False, True)
+        assert own_part(api, job) == (False, True, True, False, False, True)
         with api_of(nodes[0], chain.first_block) as theirs:
             theirs.caught_up()
-            assert own_part(theirs, job) == (False, True, False, False, False), "the job key alone does not help here"
+            assert own_part(theirs, job) == (False, True, False, False, False, False), (
+                "the job key alone does not help here"
+            )
         announced = posted(api, f"{job}/hand-over/prepare")
         (call,) = announced["calls"]
         sent(call)
         history = JobFeed(rescuer, job_id).refresh()
         assert [(event.sender, event.cid) for event in history.handed_over] == [(wallet.address, announced["cid"])]
-        assert received_key(rescuer, history) == job_key(api.services.node, history)
-        assert received_validation(rescuer, history, fetch_spec(rescuer.storage, history.created)) is not None
+        assert Inbox(rescuer).key(history) == job_key(api.services.node, history)
+        assert Inbox(rescuer).validation(history, fetch_spec(rescuer.storage, history.created)) is not None
         assert not own_part(api, job)[-1]
         assert "nothing to hand over" in posted(api, f"{job}/hand-over/prepare", 400)["detail"]
         assert other.step() is Step.WORKED

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
+from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -24,12 +25,15 @@ from marketplace.domain import State
 from marketplace.services.node import JobFeed, Node, job_key
 from tests.api_node import TOKEN, Api, api_of
 from tests.jobs import World, new_play
+from tests.patience import PATIENCE
+
+pytestmark = pytest.mark.slow
 
 pytest_plugins = ["tests.chain_fixtures", "tests.jobs"]
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 ENDLESS, AUDIT = "/api/events", "/api/jobs/{job_id}/audit"  # what the streams say, test_api_flow.py looks at
-EXAMPLES = {GenerationMode.POSITIVE: 7, GenerationMode.NEGATIVE: 5}
+EXAMPLES = {GenerationMode.POSITIVE: 10, GenerationMode.NEGATIVE: 5}
 
 
 @pytest.fixture
@@ -71,12 +75,12 @@ def test_every_answer_is_as_the_document_says_and_tells_no_secret(api: Api, capl
         elif there:
             real(case, values)
         headers = {"Authorization": f"Bearer {TOKEN}"} if token else {}
-        response = case.call(headers=headers, timeout=30)
+        response = case.call(headers=headers, timeout=PATIENCE)
         case.validate_response(response, checks=CHECKS)
         said.append(response.content)
         seen[case.operation.label][response.status_code] += 1
 
-    for number, found in enumerate(schema.get_all_operations()):
+    for found in schema.get_all_operations():
         operation = found.ok()
         if operation.path == ENDLESS:
             continue
@@ -91,7 +95,7 @@ def test_every_answer_is_as_the_document_says_and_tells_no_secret(api: Api, capl
             cases = operation.as_strategy(generation_mode=mode)
             run = given(case=cases, there=st.booleans(), token=st.sampled_from([True, True, True, False]))(check)
             with suppress(Unsatisfiable):  # an operation that takes nothing cannot be asked wrongly
-                seed(number)(bounded(run))()
+                seed(crc32(operation.label.encode()))(bounded(run))()  # by its name: another one changes nothing for it
     answered = {label for label, statuses in seen.items() if any(status < 300 for status in statuses)}
     reads = {label for label in seen if label.startswith("GET") and "audit" not in label}
     assert reads - answered == {"GET /api/trainers/{job_id}"}, "this node trains nothing; all else was shown"

@@ -1,13 +1,16 @@
 """What a person is told of a node that is away, slow, wrong, or hostile; and which requests are repeated."""
 
 import socket
+import threading
 from collections.abc import Callable
+from contextlib import suppress
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import Any
 
 import pytest
 
 from marketplace.chain import connection as connection_module
-from marketplace.chain.connection import ATTEMPTS, Connection, Refused
+from marketplace.chain.connection import ATTEMPTS, Connection, Refused, Unanswered
 from marketplace.errors import ChainError, InputError
 from tests.chain_fixtures import Chain, Proxy
 
@@ -36,7 +39,7 @@ def test_a_read_is_repeated_when_the_node_is_busy(chain: Chain, proxy: Proxy, st
 def test_a_read_is_repeated_a_bounded_number_of_times(chain: Chain, proxy: Proxy) -> None:
     connection = Connection(proxy.url)
     proxy.hook, proxy.methods = first(100, 503), []
-    with pytest.raises(ChainError, match=r"does not answer \(HTTP status 503\): check the address"):
+    with pytest.raises(Unanswered, match=r"has too much to do, .* \(HTTP status 503\): try again later"):
         connection.ask(lambda eth: eth.block_number)
     assert len(proxy.methods) == ATTEMPTS
 
@@ -52,9 +55,9 @@ def test_a_sending_is_not_repeated_by_the_connection(chain: Chain, proxy: Proxy)
 
 def test_an_error_of_the_node_is_told_and_not_repeated(chain: Chain, proxy: Proxy) -> None:
     connection = Connection(proxy.url)
-    error = {"jsonrpc": "2.0", "id": 1, "error": {"code": -32005, "message": "daily limit reached"}}
+    error = {"jsonrpc": "2.0", "id": 1, "error": {"code": -32601, "message": "the method does not exist"}}
     proxy.hook, proxy.methods = first(1, error), []
-    with pytest.raises(Refused, match="daily limit reached"):
+    with pytest.raises(Refused, match="the method does not exist"):
         connection.request("eth_blockNumber")
     assert len(proxy.methods) == 1
 
@@ -94,6 +97,27 @@ def test_an_endless_answer_is_cut_off(proxy: Proxy, monkeypatch: pytest.MonkeyPa
 def test_a_silent_node_is_given_up_in_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(ChainError, match="ReadTimeout"):
         Connection(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=0.1)
+
+
+def test_a_node_that_answers_a_byte_at_a_time_is_given_up_in_time() -> None:
+    """Each byte comes well within the timeout."""
+    ended = threading.Event()
+
+    class Trickling(StreamRequestHandler):
+        def handle(self) -> None:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+            with suppress(OSError):
+                while not ended.wait(0.02):
+                    self.wfile.write(b" ")
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Trickling) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        try:
+            with pytest.raises(Unanswered, match="answers too slowly: use another node"):
+                Connection(f"http://127.0.0.1:{server.server_address[1]}", timeout=0.3)
+        finally:
+            ended.set()
+            server.shutdown()
 
 
 def test_another_chain_is_refused(chain: Chain) -> None:

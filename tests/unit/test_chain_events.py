@@ -47,7 +47,7 @@ def test_ranges_shrink_until_the_node_takes_them(busy: Chain, proxy: Proxy, most
 
 def test_a_node_that_refuses_single_blocks_is_given_up(busy: Chain, proxy: Proxy) -> None:
     def never(request: dict[str, Any], forward: Callable[[], Any]) -> Any:
-        error = {"jsonrpc": "2.0", "id": request["id"], "error": {"code": -32005, "message": "no logs here"}}
+        error = {"jsonrpc": "2.0", "id": request["id"], "error": {"code": -32000, "message": "no logs here"}}
         return error if request["method"] == "eth_getLogs" else forward()
 
     proxy.hook = never
@@ -69,8 +69,8 @@ def tamper(change: Callable[[list[dict[str, Any]]], object]) -> Proxy.Hook:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda logs: logs[0].update(topics=["0x" + "ab" * 32]), "is no event that this Merit knows"),
-        (lambda logs: logs[0].update(topics=[]), "is no event that this Merit knows"),
+        (lambda logs: logs[0].update(topics=["0x" + "ab" * 32]), "is not an event that this version of Merit knows"),
+        (lambda logs: logs[0].update(topics=[]), "is not an event that this version of Merit knows"),
         (lambda logs: logs[0].update(topics=logs[0]["topics"][:-1]), "topics, which is wrong for JobCreated"),
         (lambda logs: logs[0].update(data=logs[0]["data"][:-128]), "cannot be decoded"),
         (lambda logs: logs[0].update(data="0x"), "cannot be decoded"),

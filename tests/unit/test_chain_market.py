@@ -5,11 +5,27 @@ import pytest
 from marketplace.chain import abi
 from marketplace.chain.events import EventReader
 from marketplace.chain.market import Market
-from marketplace.domain import ZERO_ADDRESS, Credited, Joined, Reason, RoundSettled, State, UpdateSubmitted
+from marketplace.domain import (
+    ZERO_ADDRESS,
+    Claimed,
+    Credited,
+    Joined,
+    Reason,
+    Redelivered,
+    Revealed,
+    RoundSettled,
+    RoundVoided,
+    RowsDisputed,
+    Rule,
+    State,
+    UpdateSubmitted,
+)
 from marketplace.errors import ChainError, InputError, NotFound, Reverted
 from tests.chain_fixtures import (
     AGGREGATOR,
+    FIVE,
     KEY,
+    ONE_FAULTY,
     OWNER,
     PEOPLE,
     TRAINERS,
@@ -20,6 +36,7 @@ from tests.chain_fixtures import (
     settlement,
     terms,
 )
+from tests.patience import PATIENCE
 
 pytest_plugins = ["tests.chain_fixtures"]
 
@@ -29,18 +46,36 @@ def test_a_job_runs_from_escrow_to_withdrawal(any_chain: Chain) -> None:
     for round_ in (1, 2):
         for slot, trainer in enumerate(TRAINERS):
             market.submit_update(trainer, job_id, round_, commitment(round_, slot), f"bafy{round_}{slot}")
-        judged = settlement(0b011, (3, 1), 0b100, submitted=0b111, round_=round_)
+        (voided,) = market.void_round(AGGREGATOR, job_id, round_, 0b100).events
+        assert isinstance(voided, RoundVoided)
+        job = market.job(job_id)
+        assert (voided.unopened, voided.deliver_by, voided.settle_by) == (0b100, job.submit_by, job.settle_by)
+        assert (job.delivered, job.complete, job.voids) == (0b011, False, round_)
+        (again,) = market.redeliver(TRAINERS[2], job_id, round_, f"bafyagain{round_}").events
+        assert isinstance(again, Redelivered)
+        assert (again.round, again.slot, again.cid) == (round_, 2, f"bafyagain{round_}")
+        judged = settlement(0b011, (3, 1), submitted=0b111, round_=round_)
         receipt = market.settle_round(AGGREGATOR, job_id, round_, *judged)
         settled = receipt.events[0]
         assert isinstance(settled, RoundSettled)
-        assert (settled.pot, settled.settlement.weights) == (1_000_000, (3, 1))
+        assert (settled.submitted, settled.settlement.scores) == (0b111, (3, 1))
     job = market.job(job_id)
-    assert (job.state, job.escrow, job.fee_due, job.active) == (State.CONFIRMING, 70_000, True, 0b111)
-    for trainer in TRAINERS:
-        market.leave(trainer, job_id)
+    assert (job.state, job.outcome, job.escrow) == (State.CONFIRMING, State.COMPLETED, 2_140_000)
+    assert (job.members, job.settled, job.earned) == (0b111, 2, 2 * 2**64)
+    who = market.trainer(job_id, 0)
+    assert who is not None
+    assert (who.balance, who.staked) == (2 * 2**64 * 3 // 4, True)
+    any_chain.forward(601)
+    market.complete(PEOPLE[9], job_id)
     job = market.job(job_id)
-    assert (job.state, job.escrow, job.fee_due, job.active) == (State.COMPLETED, 0, False, 0)
-    assert market.credit(TRAINERS[0].address, ZERO_ADDRESS) == 2 * 750_000 + 500_000
+    assert (job.state, job.pot, job.escrow) == (State.COMPLETED, 2_000_000, 2_000_000)
+    for slot in (1, 2, 0):
+        (claimed, *_) = market.claim(PEOPLE[9], job_id, slot).events
+        assert isinstance(claimed, Claimed)
+        assert (claimed.slot, claimed.stake, claimed.slashed) == (slot, 500_000, 0)
+    assert market.job(job_id).escrow == 0
+    assert market.credit(TRAINERS[0].address, ZERO_ADDRESS) == 1_500_000 + 500_000
+    assert market.credit(TRAINERS[2].address, ZERO_ADDRESS) == 500_000
     assert market.credit(AGGREGATOR.address, ZERO_ADDRESS) == 2 * 70_000 + 900_000
     assert market.commitment(job_id, 1) == commitment(2, 1)
     assert market.commitment(job_id, 3) == bytes(32)
@@ -50,6 +85,54 @@ def test_a_job_runs_from_escrow_to_withdrawal(any_chain: Chain) -> None:
     after = market.balance(ZERO_ADDRESS, TRAINERS[0].address)
     assert after - before == 2_000_000 - receipt.gas_used * receipt.gas_price
     market.reveal_validation(OWNER, job_id, "bafydata")
+
+
+def test_an_owner_ends_a_job_early_and_an_aggregator_that_lost_it_claims_its_fees(any_chain: Chain) -> None:
+    market = any_chain.market
+    job_id = running_job(any_chain, rounds=5, min_rounds=1, takeover_window=900)
+    for slot, trainer in enumerate(TRAINERS):
+        market.submit_update(trainer, job_id, 1, commitment(1, slot), "bafy")
+    market.settle_round(AGGREGATOR, job_id, 1, *settlement(0b111, (1, 1, 1), submitted=0b111))
+    market.submit_update(TRAINERS[0], job_id, 2, commitment(2, 0), "bafy")
+    any_chain.forward(1201)
+    market.take_over(PEOPLE[8], job_id, PEOPLE[8].address, KEY)
+    market.publish_key(PEOPLE[8], job_id, "bafykey")
+    market.ask_end(OWNER, job_id)
+    assert market.job(job_id).end_asked
+    for slot, trainer in enumerate(TRAINERS):
+        market.submit_update(trainer, job_id, 2, commitment(2, slot), "bafy")
+    market.settle_round(PEOPLE[8], job_id, 2, *settlement(0b111, (1, 1, 1), submitted=0b111, round_=2))
+    any_chain.forward(601)
+    market.complete(OWNER, job_id)
+    assert market.job(job_id).state is State.COMPLETED
+    market.claim_fees(PEOPLE[9], job_id, AGGREGATOR.address)
+    assert market.credit(AGGREGATOR.address, ZERO_ADDRESS) == 70_000
+    assert market.credit(PEOPLE[8].address, ZERO_ADDRESS) == 70_000 + 900_000
+    with pytest.raises(Reverted, match=f"{AGGREGATOR.address}"):
+        market.claim_fees(PEOPLE[9], job_id, AGGREGATOR.address)
+
+
+def test_the_rows_that_points_rest_on_are_revealed_and_disputed(any_chain: Chain) -> None:
+    market = any_chain.market
+    job_id = running_job(any_chain, FIVE, rule=Rule.REFERENCE, rounds=1, reveal_window=300, **ONE_FAULTY)
+    for slot, trainer in enumerate(FIVE):
+        market.submit_update(trainer, job_id, 1, commitment(1, slot), "bafy")
+    judged = settlement(0b11111, (1,) * 5, submitted=0b11111, rule=Rule.REFERENCE)
+    market.settle_round(AGGREGATOR, job_id, 1, *judged)
+    (revealed,) = market.reveal(AGGREGATOR, job_id, "bafydata").events
+    assert isinstance(revealed, Revealed)
+    assert (revealed.sender, revealed.cid) == (AGGREGATOR.address, "bafydata")
+    with pytest.raises(Reverted, match="can be revealed until"):
+        market.dispute_rows(TRAINERS[0], job_id, 0)
+    (disputed,) = market.dispute_rows(TRAINERS[0], job_id, 1).events
+    assert isinstance(disputed, RowsDisputed)
+    assert (disputed.round, disputed.slot) == (1, 0)
+    any_chain.forward(301)
+    with pytest.raises(Reverted, match=r"time to reveal .* ended at"):
+        market.reveal(OWNER, job_id, "bafydata")
+    market.dispute_rows(TRAINERS[2], job_id, 0)
+    job = market.job(job_id)
+    assert (job.disputed_rows, job.rows_disputed, job.own_rows_disputed, job.bonded) == (True, 0b101, 0b101, False)
 
 
 def test_reads_give_the_domain_s_values(chain: Chain) -> None:
@@ -82,7 +165,7 @@ def test_each_refusal_is_one_sentence_with_its_values(any_chain: Chain) -> None:
     with pytest.raises(Reverted, match=r"open until 2\d{3}-\d\d-\d\d \d\d:\d\d:\d\d UTC"):
         market.skip_round(PEOPLE[7], job_id)
     market.submit_update(TRAINERS[0], job_id, 1, commitment(1), "bafy")
-    with pytest.raises(Reverted, match=rf"Slot 0 has already submitted its update of round 1 of job {job_id}"):
+    with pytest.raises(Reverted, match=rf"Seat 0 has already submitted its update of round 1 of job {job_id}"):
         market.submit_update(TRAINERS[0], job_id, 1, commitment(2), "bafy")
 
 
@@ -222,7 +305,7 @@ def test_a_cid_that_is_no_text_spoils_only_itself(chain: Chain) -> None:
     trainer = TRAINERS[0]
     from marketplace.chain.transactions import transact
 
-    transact(chain.connection, trainer, chain.market.address, bytes(call), wait=20)
+    transact(chain.connection, trainer, chain.market.address, bytes(call), wait=PATIENCE)
     (submitted,) = (e for e in chain.events(job_id) if isinstance(e, UpdateSubmitted))
     assert submitted.cid == r"\xff\xfe\xc3(\xed\xa0"
     submitted.cid.encode("ascii")

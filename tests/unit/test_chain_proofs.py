@@ -33,8 +33,8 @@ from tests.chain_fixtures import (
 
 pytest_plugins = ["tests.chain_fixtures"]
 
-JUDGED, PROOF = settlement(0b011, (3, 1), 0b100, submitted=0b111)
-CALL = abi.encode_call("settleRound", (1, 1, JUDGED, PROOF))
+JUDGED, PROOF = settlement(0b011, (3, 1), struck=0b100, submitted=0b111)
+CALL = abi.encode_call("settleRound", (1, 1, *settlement(0b011, (3, 1), 0b100, submitted=0b111)))
 
 
 def submitted(chain: Chain, job_id: int, round_: int = 1) -> None:
@@ -94,13 +94,15 @@ def test_a_proof_is_read_back_from_the_transaction(any_chain: Chain) -> None:
         assert any_chain.market.round_proof(event) == proof
 
 
-def test_a_round_in_which_nothing_was_opened_has_an_empty_proof(chain: Chain) -> None:
-    job_id = running_job(chain, max_faulty=2)
+def test_a_round_in_which_nothing_opens_is_void_and_never_settled(chain: Chain) -> None:
+    job_id = running_job(chain)
     chain.market.submit_update(TRAINERS[0], job_id, 1, commitment(1, 0), "bafy")
     chain.forward(601)
     judged, proof = settlement(0, (), 1, submitted=1)
-    event = event_of(chain.market.settle_round(AGGREGATOR, job_id, 1, judged, proof).events)
-    assert chain.market.round_proof(event) == NO_PROOF
+    with pytest.raises(Reverted, match="1 submissions unopened, and 0 may be"):
+        chain.market.settle_round(AGGREGATOR, job_id, 1, judged, proof)
+    chain.market.void_round(AGGREGATOR, job_id, 1, 1)
+    assert chain.market.job(job_id).delivering
 
 
 def test_a_proof_that_went_through_another_contract_is_found_in_the_trace(
@@ -156,7 +158,10 @@ def other_call(job_id: int = 1, round_: int = 1, **changes: Any) -> str:
         (lambda tx: tx | {"input": tx["input"][:10] + "ff" * 4096}, "cannot be decoded"),
         (lambda tx: tx | {"input": other_call(job_id=2)}, "does not settle round 1 of job 1"),
         (lambda tx: tx | {"input": other_call(round_=2)}, "does not settle round 1 of job 1"),
-        (lambda tx: tx | {"input": other_call(weights=(1, 3))}, "does not settle round 1 of job 1"),
+        (lambda tx: tx | {"input": other_call(scores=(1, 3))}, "does not settle round 1 of job 1"),
+        (lambda tx: tx | {"input": other_call(struck=0)}, "does not settle round 1 of job 1"),
+        (lambda tx: tx | {"input": other_call(unopened=0b1000)}, "does not settle round 1 of job 1"),
+        (lambda tx: tx | {"input": other_call(row_exponent=-1)}, "does not settle round 1 of job 1"),
         (lambda tx: tx | {"input": other_call(sum_cid="bafyother")}, "does not settle round 1 of job 1"),
     ],
 )
@@ -216,7 +221,7 @@ def deep(depth: int) -> Any:
         lambda trace: within(trace, inner(trace) | {"type": "STATICCALL"}),
         lambda trace: within(trace, inner(trace) | {"to": PEOPLE[9].address}),
         lambda trace: within(trace, inner(trace) | {"input": "0x"}),
-        lambda trace: within(trace, inner(trace) | {"input": other_call(weights=(1, 3))}),
+        lambda trace: within(trace, inner(trace) | {"input": other_call(scores=(1, 3))}),
         lambda trace: within(trace, inner(trace) | {"input": inner(trace)["input"] + "00"}),
         lambda trace: trace | {"error": "out of gas"},
         lambda trace: deep(90),
@@ -258,7 +263,7 @@ def test_the_verifiers_refusals_reach_a_person(chain: Chain) -> None:
             chain.market.settle_round(AGGREGATOR, job_id, 1, JUDGED, PROOF)
         send(chain.connection, verifier, "setValid(bool)", True)
     swapped = replace(PROOF, commitments=PROOF.commitments[2:] + PROOF.commitments[:2])
-    with pytest.raises(Reverted, match=r"for slot 0 hash to 0x.*, which it did not submit in this round"):
+    with pytest.raises(Reverted, match=r"for seat 0 hash to 0x.*, which it did not submit in this round"):
         chain.market.settle_round(AGGREGATOR, job_id, 1, JUDGED, swapped)
     with pytest.raises(Reverted, match="points given for the sumCommitment of job"):
         chain.market.settle_round(AGGREGATOR, job_id, 1, JUDGED, replace(PROOF, sums=(1, 1)))
@@ -268,7 +273,10 @@ def test_the_verifiers_refusals_reach_a_person(chain: Chain) -> None:
 
 
 def test_call_data_are_read_back_as_the_values_they_were_written_from() -> None:
-    judged = Settlement(1, 0b110, (2**96 - 1, 0), (4096, 0), "bafysum", b"\x01" * 32, "bafyrows", b"\x02" * 32)
+    scores = (2**95 - 1, -(2**95))
+    judged = Settlement(
+        1, 0b110, 0b1000, scores, -(2**15), (4096, 0), "bafysum", b"\x01" * 32, "bafyrows", b"\x02" * 32
+    )
     top = 2**256 - 1
     proof = RoundProof((1, top), (0, 0), top, tuple(range(20)), (top, *range(7)))
     for arguments in ((1, 1, judged, proof), (top, 2**16 - 1, JUDGED, NO_PROOF)):
@@ -318,7 +326,7 @@ def test_anything_else_than_call_data_of_the_function_is_refused(data: bytes) ->
 def test_an_encoding_that_the_contract_would_take_but_merit_never_writes_is_refused() -> None:
     """A gap before the last array, with every offset right: the same values in another form."""
     arguments = abi.decode_call("settleRound", CALL)
-    kinds = "(uint32,uint32,uint96[],uint16[],string,bytes32,string,bytes32)"
+    kinds = "(uint32,uint32,uint32,int96[],int16,uint16[],string,bytes32,string,bytes32)"
     judged, proof = CALL[4 + 128 : 4 + int.from_bytes(CALL[100:132])], CALL[4 + int.from_bytes(CALL[100:132]) :]
     head = encode(["uint256", "uint16", "uint256", "uint256"], [1, 1, 128 + 32, 128 + 32 + len(judged)])
     spaced = CALL[:4] + head + bytes(32) + judged + proof

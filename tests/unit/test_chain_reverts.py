@@ -7,7 +7,7 @@ import pytest
 from eth_abi.abi import encode
 from eth_utils.abi import function_signature_to_4byte_selector, get_abi_input_types
 
-from marketplace.chain import abi, reverts
+from marketplace.chain import abi, linking, reverts
 from marketplace.domain import State
 
 SAMPLES = {
@@ -22,6 +22,10 @@ SAMPLES = {
     "bytes32": b"minTrainers".ljust(32, b"\0"),
     "string": "so it said",
 }
+
+
+def test_the_errors_of_the_libraries_that_the_market_calls_are_known() -> None:
+    assert set(linking.libraries("JobMarket")) <= set(reverts._CONTRACTS)
 
 
 def test_there_is_a_sentence_for_each_error_and_no_other() -> None:
@@ -56,7 +60,7 @@ def test_values_are_shown_as_people_read_them() -> None:
     term = reverts.decode(revert("InvalidTerm(bytes32,uint256)", b"minTrainers".ljust(32, b"\0"), 9))
     assert str(term) == "The term minTrainers is out of its bounds: 9."
     slots = reverts.decode(revert("NotSubmitted(uint256,uint32,uint32)", 3, 0b1011, 0))
-    assert str(slots) == "The settlement of job 3 judges slots 0, 1, 3, but only slots (none) have submitted."
+    assert str(slots) == "The settlement of job 3 judges seats 0, 1, 3, but only seats (none) have submitted."
     coin = reverts.decode(revert("NothingToWithdraw(address,address)", SAMPLES["address"], "0x" + "0" * 40))
     assert str(coin) == f"{SAMPLES['address']} has no credit in the chain's coin."
 
@@ -78,4 +82,4 @@ def test_what_is_no_known_error_is_told_all_the_same(data: bytes, sentence: str)
 
 def test_a_token_s_reason_that_is_no_text_is_shown_escaped() -> None:
     selector = function_signature_to_4byte_selector("Error(string)")
-    assert str(reverts.decode(selector + encode(["bytes"], [b"\xff\x00bad"]))) == "The contract refused: \\xff\x00bad."
+    assert str(reverts.decode(selector + encode(["bytes"], [b"\xff\x00bad"]))) == "The contract refused: \\xff\\x00bad."

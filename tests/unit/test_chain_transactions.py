@@ -12,7 +12,8 @@ from marketplace.chain.connection import Connection
 from marketplace.chain.market import Market
 from marketplace.domain import JobCreated
 from marketplace.errors import ChainError, Reverted
-from tests.chain_fixtures import KEY, OWNER, PEOPLE, TRAINERS, Chain, Proxy, new_token, terms
+from tests.chain_fixtures import KEY, OWNER, PEOPLE, TRAINERS, Chain, Proxy, new_token, terms, untouched
+from tests.patience import PATIENCE
 
 pytest_plugins = ["tests.chain_fixtures"]
 THREADS = 8
@@ -78,7 +79,7 @@ def test_processes_share_a_key(chain: Chain, monkeypatch: pytest.MonkeyPatch) ->
     before = nonce(chain)
 
     def sender(number: int) -> list[int]:
-        market = Market(Connection(chain.connection.url), chain.market.address, receipt_within=20)
+        market = Market(Connection(chain.connection.url), chain.market.address, receipt_within=PATIENCE)
         return [market.create_job(OWNER, terms(chain), KEY, f"bafy{number}{i}")[0] for i in range(6)]
 
     with ThreadPoolExecutor(2) as pool:
@@ -109,6 +110,39 @@ def test_sendings_wait_in_the_pool_with_nonces_of_their_own(by_hand: Chain) -> N
             threading.Event().wait(0.05)
         by_hand.connection.request("evm_mine")
         assert sorted(one.result(20) for one in sent) == list(range(1, THREADS + 1))
+
+
+def test_a_nonce_that_a_thread_has_just_used_is_not_given_back(by_hand: Chain, proxy: Proxy) -> None:
+    """At the same price both would be the same bytes: one transaction for two actions."""
+    market = through(proxy, by_hand)
+    by_hand.connection.request("evm_setAutomine", True)
+    create(by_hand.market, by_hand)  # the first one costs more
+    by_hand.connection.request("evm_setAutomine", False)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(create, by_hand.market, by_hand)
+        while by_hand.connection.request("txpool_status")["pending"] != "0x1":
+            assert not first.done()
+
+        def meanwhile(request: dict[str, Any], forward: Callable[[], Any]) -> Any:
+            answer = forward()
+            if request["method"] == "eth_getTransactionCount" and not first.done():
+                by_hand.connection.request("evm_setAutomine", True)
+                by_hand.connection.request("evm_mine")
+                first.result(PATIENCE)
+            return answer
+
+        proxy.hook = meanwhile
+        second = create(market, by_hand)
+        assert [first.result(PATIENCE), second] == [2, 3]
+
+
+def test_what_a_test_leaves_in_the_pool_is_not_mined_in_the_next(chain: Chain) -> None:
+    with untouched(chain):
+        send_rival(chain, nonce(chain) + 1)  # waits for the one before it
+    with untouched(chain):
+        before = nonce(chain)
+        create(chain.market, chain)
+        assert nonce(chain) == before + 1
 
 
 def test_a_nonce_that_another_program_took_is_replaced_by_the_next(chain: Chain, proxy: Proxy) -> None:
@@ -217,7 +251,7 @@ def test_a_key_that_others_keep_using_is_given_up_in_time(chain: Chain, proxy: P
 
     market = through(proxy, chain)
     proxy.hook = taken
-    with pytest.raises(ChainError, match=f"Other programs keep using the key of {OWNER.address}"):
+    with pytest.raises(ChainError, match=f"No transaction of {OWNER.address} was taken in 8 tries"):
         create(market, chain)
     assert proxy.methods.count("eth_sendRawTransaction") == transactions.ATTEMPTS
 

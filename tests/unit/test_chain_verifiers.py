@@ -25,6 +25,7 @@ from marketplace.chain.verifiers import (
 from marketplace.domain import Rule, Terms
 from marketplace.errors import ChainError, InputError, Reverted
 from tests.chain_fixtures import PEOPLE, Chain, Proxy, new_contract, terms, untouched
+from tests.patience import PATIENCE
 from zk.verifier import GramSetup, key_hash
 
 pytest_plugins = ["tests.chain_fixtures"]
@@ -66,8 +67,8 @@ class Pair:
 
 
 def deployed(chain: Chain) -> Pair:
-    gram = deploy_gram(chain.connection, SIGNER, SETUP.chunk, SETUP.tau, receipt_within=20)
-    decision = deploy_decision(chain.connection, SIGNER, CIRCUIT, KEY, receipt_within=20)
+    gram = deploy_gram(chain.connection, SIGNER, SETUP.chunk, SETUP.tau, receipt_within=PATIENCE)
+    decision = deploy_decision(chain.connection, SIGNER, CIRCUIT, KEY, receipt_within=PATIENCE)
     names = {"gram_verifier": gram, "gram_key": gram_key_hash(SETUP.chunk, SETUP.tau)}
     return Pair(chain, terms(chain, **names, decision_verifier=decision, decision_key=key_hash(KEY)))
 
@@ -231,14 +232,14 @@ def test_a_store_with_anything_but_the_key_is_refused(pair: Pair, change: Callab
 
 def test_genuine_verifiers_of_another_set_up_key_or_circuit_are_refused(pair: Pair) -> None:
     connection, t = pair.chain.connection, pair.terms
-    gram = deploy_gram(connection, SIGNER, OTHER_SETUP.chunk, OTHER_SETUP.tau, receipt_within=20)
+    gram = deploy_gram(connection, SIGNER, OTHER_SETUP.chunk, OTHER_SETUP.tau, receipt_within=PATIENCE)
     with pytest.raises(ChainError, match=f"The Gram verifier at {gram} has another set-up"):
         read_verifiers(connection, replace(t, gram_verifier=gram))
     longer = KEY + KEY[-64:]
-    decision = deploy_decision(connection, SIGNER, CIRCUIT, longer, receipt_within=20)
+    decision = deploy_decision(connection, SIGNER, CIRCUIT, longer, receipt_within=PATIENCE)
     with pytest.raises(ChainError, match=f"The decision verifier at {decision} has another key"):
         read_verifiers(connection, replace(t, decision_verifier=decision))
-    decision = deploy_decision(connection, SIGNER, 208, KEY, receipt_within=20)
+    decision = deploy_decision(connection, SIGNER, 208, KEY, receipt_within=PATIENCE)
     with pytest.raises(ChainError, match=r"is for circuit 208, and the job's terms need 108"):
         read_verifiers(connection, replace(t, decision_verifier=decision))
 

@@ -21,9 +21,11 @@ from zk.statements import DecisionStatement
 from zk.transcript import word
 from zk.verifier import verify_decision
 
+pytestmark = pytest.mark.slow
+
 SMALL = Path(__file__).parents[1] / "vectors" / "powers-4.ptau"
 CIRCUIT = 208
-"""The one of the smallest domain: 2^13 powers."""
+"""The one of the smallest domain: 2^14 powers."""
 
 Merit = Callable[..., Any]
 
@@ -49,8 +51,8 @@ def command(home: Path) -> Merit:
 @pytest.fixture(scope="module")
 def ptau(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Powers of secrets that are written here, in the format of a ceremony."""
-    path = tmp_path_factory.mktemp("ptau") / "powers-13.ptau"
-    write_known_ptau(path, 13, word(123456789) + word(5) + word(7))
+    path = tmp_path_factory.mktemp("ptau") / "powers-14.ptau"
+    write_known_ptau(path, 14, word(123456789) + word(5) + word(7))
     return path
 
 
@@ -98,7 +100,7 @@ def test_a_ceremony_of_snarkjs_is_imported_and_described(merit: Merit, tmp_path:
     ):
         with pytest.raises(InputError, match=sentence):
             merit("ptau", *arguments)
-    with pytest.raises(InputError, match=r"at least 2\^13 are needed"):
+    with pytest.raises(InputError, match=r"at least 2\^14 are needed"):
         merit("key", "new", "--ptau", SMALL, "--rule", "reference", "--slots", 8)
     with pytest.raises(NotFound):
         merit("describe", "ab" * 32)
@@ -123,7 +125,7 @@ def test_several_people_make_a_key_that_proves_and_is_verified(ptau: Path, initi
     key = setup.load_key(files[-1], bytes.fromhex(verified["hash"][2:]))
     secret = Secret([[0] * 10] * 10, 5, 7)
     none = [False] * 8
-    statement = DecisionStatement(gram_hash(CIRCUIT, secret), 2, 3, 5, none, none, 1, [0] * 8, [0] * 8)
+    statement = DecisionStatement(gram_hash(CIRCUIT, secret), 2, 3, 5, none, none, none, 1, [0] * 8, [0] * 8)
     inputs = statement.public_inputs(CIRCUIT)
     proof = prove(key, statement, secret)
     assert verify_decision(key.verifying_key, inputs, proof)
@@ -139,7 +141,7 @@ def test_a_key_that_does_not_follow_from_the_powers_is_refused(
     file, bad = tmp_path / "good.key", tmp_path / "bad.key"
     setup.save(key, file)
     others = tmp_path / "others.ptau"
-    write_known_ptau(others, 13, word(123456789) + word(5) + word(8))
+    write_known_ptau(others, 14, word(123456789) + word(5) + word(8))
     with pytest.raises(InputError, match=r"others\.ptau is refused: α, β or γ"):
         merit("key", "verify", file, "--ptau", others)
     with pytest.raises(InputError, match="no contribution"):
@@ -173,7 +175,7 @@ def test_contributions_are_refused_where_they_mean_nothing(merit: Merit, initial
     with pytest.raises(InputError, match="--force"):
         merit("key", "contribute", initial, "--name", "Ada", "--output", tmp_path / "there.key")
     srs, _ = merit("make", "--chunk", 8, "--rule", "krum-cosine")
-    with pytest.raises(InputError, match="is a set-up, no key"):
+    with pytest.raises(InputError, match="is a set-up, not a key"):
         merit("key", "contribute", srs["hash"], "--name", "Ada")
     with pytest.raises(InputError, match="no pay rule 'median'"):
         merit("make", "--chunk", 8, "--rule", "median")

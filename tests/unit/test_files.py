@@ -11,6 +11,7 @@ import pytest
 from marketplace.errors import InputError
 from marketplace.files import exclusive, read_within, write_atomically
 from marketplace.services.agent import passing
+from tests.patience import PATIENCE
 
 
 def test_a_file_over_its_bound_is_refused(tmp_path: Path) -> None:
@@ -79,7 +80,7 @@ def test_a_second_process_is_kept_out_while_the_first_works(tmp_path: Path) -> N
     def ask() -> str:
         other = processes.Process(target=_try, args=(tmp_path, answers))
         other.start()
-        answer = answers.get(timeout=30)
+        answer = answers.get(timeout=PATIENCE)
         other.join(30)
         return answer
 

@@ -46,6 +46,9 @@ def value_of(component: Mapping[str, Any]) -> st.SearchStrategy[Any]:
         return st.sampled_from(Rule)
     if kind.startswith("uint"):
         return st.integers(0, 2 ** int(kind[4:]) - 1)
+    if kind.startswith("int"):
+        half = 2 ** (int(kind[3:]) - 1)
+        return st.integers(-half, half - 1)
     return {"address": ADDRESS, "bool": st.booleans(), "string": CID, "bytes32": st.binary(min_size=32, max_size=32)}[
         kind
     ]
@@ -181,14 +184,15 @@ def test_every_recipient_of_a_job_key_opens_the_same(secrets: list[bytes]) -> No
 def test_public_inputs_tell_every_slot_apart(data: st.DataObject, rule: int, size: int, scalars: list[int]) -> None:
     """They can be read back, so two judgements never share their inputs."""
     n = data.draw(st.integers(1, size))
-    flags = data.draw(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=n, max_size=n))
-    opened, selected = [a for a, _ in flags], [b for _, b in flags]
-    weights = data.draw(st.lists(st.integers(0, 2**96 - 1), min_size=n, max_size=n))
+    flags = data.draw(st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), min_size=n, max_size=n))
+    opened, selected, struck = ([flag[k] for flag in flags] for k in range(3))
+    scores = data.draw(st.lists(st.integers(-(2**95), 2**95 - 1), min_size=n, max_size=n))
     coefficients = data.draw(st.lists(st.integers(0, 4096), min_size=n, max_size=n))
     if rule == KRUM_COSINE:
         coefficients = [int(flag) for flag in selected]
     faulty = data.draw(st.integers(0, 255))
-    statement = DecisionStatement(*scalars, opened, selected, faulty, coefficients, weights)
+    gram_hash, r, s, y = scalars
+    statement = DecisionStatement(gram_hash, r, s, y, opened, selected, struck, faulty, coefficients, scores)
     inputs = statement.public_inputs(rule * 100 + size)
     assert all(0 <= x < P for x in inputs)
     packed = inputs[5:]
@@ -196,8 +200,13 @@ def test_public_inputs_tell_every_slot_apart(data: st.DataObject, rule: int, siz
         read = [packed[i // 16] >> 13 * (i % 16) & 8191 for i in range(n)]
         assert read == coefficients
         packed = packed[-(-size // 16) :]
-    assert [packed[i // 2] >> 96 * (i % 2) & (2**96 - 1) for i in range(n)] == weights
+    for i in range(0, n, 2):
+        # Two to a word, s_i + 2^96 · s_{i+1} modulo P: as an integer of least magnitude it says both.
+        word = packed[i // 2] if packed[i // 2] <= P // 2 else packed[i // 2] - P
+        low = (word + 2**95) % 2**96 - 2**95
+        assert [low, (word - low) >> 96][: len(scores[i : i + 2])] == scores[i : i + 2]
     masks = inputs[4]
     assert [bool(masks >> i & 1) for i in range(n)] == opened
     assert [bool(masks >> 32 + i & 1) for i in range(n)] == selected
-    assert masks >> 64 == faulty
+    assert [bool(masks >> 72 + i & 1) for i in range(n)] == struck
+    assert masks >> 64 & 255 == faulty

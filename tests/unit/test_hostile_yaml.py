@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from marketplace.documents import MAX_DEPTH, MAX_FILE_BYTES, MAX_SCALAR, parse_yaml
 from marketplace.errors import CorruptContent, InputError
 from marketplace.spec import JobFile, Spec, read_job_file
+from tests.example import TEXT, example
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "digits.yaml"
 SECONDS = 10.0  # of the slowest below, 1 on an idle core
 MEMORY = 128 << 10  # KiB that all of them together may add
 
@@ -80,7 +80,7 @@ def test_the_same_bounds_hold_for_text_that_comes_without_a_file() -> None:
 
 
 def test_what_merit_writes_itself_is_read() -> None:
-    document = yaml.safe_load(EXAMPLE.read_text())
+    document = yaml.safe_load(TEXT)
     for flow in (True, False, None):
         assert parse_yaml(yaml.safe_dump(document, default_flow_style=flow), where="The job") == document
 
@@ -88,7 +88,7 @@ def test_what_merit_writes_itself_is_read() -> None:
 @pytest.mark.parametrize("field", ["name", "description"])
 @pytest.mark.parametrize("text", ["\x1b[2J", "a\x07", "\x9b1A", "a\rb", "a\x7f"])
 def test_no_job_says_anything_to_a_terminal(field: str, text: str) -> None:
-    document = yaml.safe_load(EXAMPLE.read_text()) | {field: text}
+    document = yaml.safe_load(TEXT) | {field: text}
     with pytest.raises(ValidationError, match="control character"):
         JobFile.model_validate(document)
     with pytest.raises(CorruptContent, match="control character"):
@@ -97,5 +97,11 @@ def test_no_job_says_anything_to_a_terminal(field: str, text: str) -> None:
 
 def test_a_jobs_text_may_be_in_any_script() -> None:
     text = "Zahlen, أرقام, मी‌ठा, 数字 👩‍💻\n\tand more"
-    job = JobFile.model_validate(yaml.safe_load(EXAMPLE.read_text()) | {"description": text})
+    job = example(description=text)
     assert job.description == text
+
+
+def test_that_no_name_is_given_twice_is_seen_in_bounded_time() -> None:
+    started = time.monotonic()
+    assert len(parse_yaml("{" + ",".join(f"{number:x}a" for number in range(24_000)) + "}", where="it")) == 24_000
+    assert time.monotonic() - started < SECONDS

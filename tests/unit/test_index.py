@@ -106,7 +106,10 @@ def test_a_job_s_row_says_what_the_contract_says(chain: Chain, index: Index) -> 
     chain.forward(1300)
     chain.market.abort(OWNER, job_id)
     row = current(chain, index).job(job_id)
-    assert (row.state, row.submit_by) == ("aborted", None)
+    assert (row.state, row.submit_by) == ("confirming", None), "a round was settled"
+    chain.forward(601)
+    chain.market.complete(OWNER, job_id)
+    assert current(chain, index).job(job_id).state == "aborted"
 
 
 def test_a_confirming_job_s_row_has_its_deadline_until_it_is_over(chain: Chain, index: Index) -> None:
@@ -118,8 +121,6 @@ def test_a_confirming_job_s_row_has_its_deadline_until_it_is_over(chain: Chain, 
     assert (row.state, row.confirm_by, row.submitted) == ("confirming", job.submit_by, 0)
     assert (row.submit_by, row.settle_by) == (None, None)
     assert [found.job_id for found in index.jobs(JobQuery(state="confirming"))[0]] == [job_id]
-    chain.market.leave(TRAINERS[0], job_id)
-    assert current(chain, index).job(job_id).seats == 2
     chain.forward(601)
     chain.market.complete(PEOPLE[8], job_id)
     row = current(chain, index).job(job_id)
@@ -171,9 +172,10 @@ def test_content_that_a_description_names_is_known(chain: Chain, index: Index) -
 
 
 def test_credits_know_the_round_that_brought_them(chain: Chain, index: Index) -> None:
-    whole_job(chain)
+    job_id = whole_job(chain)
+    chain.market.leave(TRAINERS[0], job_id)  # its stake, in round 2
     news = current(chain, index).events(party=TRAINERS[0].address, kinds=[Credited])
-    assert [(item.round, type(item.event).__name__) for item in news] == [(1, "Credited")]
+    assert [(item.round, type(item.event).__name__) for item in news] == [(2, "Credited")]
 
 
 def test_nothing_to_do_is_said(chain: Chain, index: Index) -> None:

@@ -195,7 +195,7 @@ def test_same_key_is_not_stored_twice(keys: Keystore) -> None:
     "name", ["", ".", "..", "../x", "a/b", "/etc/x", "A", "a.json", "-a", "a b", "é", "0xabc", "a" * 64, "a\0"]
 )
 def test_bad_names_are_refused(keys: Keystore, tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match="is no name for a key"):
+    with pytest.raises(InputError, match="is not a name for a key"):
         keys.create(name, "pw")
     assert list(tmp_path.iterdir()) == []
 

@@ -33,35 +33,42 @@ def oracle_krum_cosine(G, opened, f):
     m = len(live)
     f = min(f, max(0, (m - 3) // 2))
     near = max(0, m - f - 2)
-    score = {i: sum(sorted(G[i][i] + G[j][j] - 2 * G[i][j] for j in live if j != i)[:near]) for i in live}
-    chosen = set(sorted(live, key=lambda i: (score[i], i))[: m - f])
+    far = {i: sum(sorted(G[i][i] + G[j][j] - 2 * G[i][j] for j in live if j != i)[:near]) for i in live}
+    chosen = set(sorted(live, key=lambda i: (far[i], i))[: m - f])
     selected = [i in chosen for i in range(n)]
-    u = [sum(G[i][j] for j in chosen) for i in range(n)]
-    norm_u = isqrt(sum(G[i][j] for i in chosen for j in chosen))
-    weight = [0] * n
+    struck = [bool(opened[i]) and G[i][i] <= 0 for i in range(n)]
+    along = [sum(G[i][j] for j in chosen) for i in range(n)]
+    norm = isqrt(sum(G[i][j] for i in chosen for j in chosen))
+    score = [0] * n
     for i in chosen:
-        den = isqrt(G[i][i]) * norm_u
-        weight[i] = max(0, u[i]) * 2**30 // den if den else 0
-    return selected, [int(s) for s in selected], weight
+        den = isqrt(G[i][i]) * norm
+        score[i] = max(0, along[i]) * 2**30 // den if den else 0
+    return selected, struck, [int(s) for s in selected], score
 
 
-def oracle_reference(G, opened, v0, u):
+def oracle_reference(G, opened, v0, vv, u):
     n = len(G)
     admissible = [bool(o) and G[i][i] > 0 for i, o in enumerate(opened)]
     norms = sorted(G[i][i] for i in range(n) if admissible[i])
     median = norms[(len(norms) - 1) // 2] if norms else 0
-    coefficient, selected, weight = [0] * n, [False] * n, [0] * n
+    coefficient, selected, struck, score = [0] * n, [False] * n, [False] * n, [0] * n
     for i in range(n):
-        if not admissible[i]:
+        if not opened[i]:
             continue
-        c = 4096 if G[i][i] <= median else isqrt(4096 * 4096 * median // G[i][i])
-        if v0[i] > 0:
-            selected[i], coefficient[i], weight[i] = True, c, max(0, c * u[i])
-    return selected, coefficient, weight
+        if not admissible[i]:
+            struck[i] = True
+        elif v0[i] > 0:
+            selected[i] = True
+            coefficient[i] = 4096 if G[i][i] <= median else isqrt(4096 * 4096 * median // G[i][i])
+            score[i] = coefficient[i] * u[i]
+        else:
+            # A cosine of at most -1/2: 4 <w, v0>^2 >= <w, w> <v0, v0>, where <w, v0> is negative.
+            struck[i] = v0[i] < 0 and 4 * v0[i] ** 2 >= G[i][i] * vv
+    return selected, struck, coefficient, score
 
 
 def flat(decision: Decision):
-    return list(decision.selected), list(decision.coefficients), list(decision.weights)
+    return list(decision.selected), list(decision.struck), list(decision.coefficients), list(decision.scores)
 
 
 def rounds(entry):
@@ -89,26 +96,32 @@ def test_both_rules_equal_their_definition(round_, f):
     rows = [np.array(row, np.int16) if o else None for row, o in zip(entries, opened, strict=True)]
     G = gram(rows)
     v0, u = products(rows, np.array(first, np.int16)), products(rows, np.array(second, np.int16))
-    decisions = krum_cosine(G, opened, f), reference(G, opened, v0, u)
+    vv = sum(entry * entry for entry in first)
+    decisions = krum_cosine(G, opened, f), reference(G, opened, v0, vv, u)
     assert flat(decisions[0]) == oracle_krum_cosine(G, opened, f)
-    assert flat(decisions[1]) == oracle_reference(G, opened, v0, u)
+    assert flat(decisions[1]) == oracle_reference(G, opened, v0, vv, u)
     assert reference_selection(G, opened, v0) == (decisions[1].selected, decisions[1].coefficients)
     for rule, decision in zip((KRUM_COSINE, REFERENCE), decisions, strict=True):
         for i, selected in enumerate(decision.selected):
             assert 0 <= decision.coefficients[i] <= UNIT[rule]
-            assert 0 <= decision.weights[i] < 2**96
+            assert -(2**95) <= decision.scores[i] < 2**95
+            assert not decision.struck[i] or (opened[i] and not selected)
+            assert decision.struck[i] or rows[i] is None or G[i][i] > 0
             if not selected or rows[i] is None or G[i][i] == 0:
-                assert (selected, decision.coefficients[i], decision.weights[i]) == (False, 0, 0)
+                assert (selected, decision.coefficients[i], decision.scores[i]) == (False, 0, 0)
+    assert min(decisions[0].scores) >= 0
 
 
 def test_a_slot_that_was_not_opened_gets_nothing_even_if_its_products_are_there():
-    G = [[4, 4], [4, 4]]
-    assert flat(krum_cosine(G, [True, False], 0)) == ([True, False], [1, 0], [COSINE_ONE, 0])
-    assert flat(reference(G, [True, False], [1, 1], [3, 3])) == ([True, False], [ONE, 0], [3 * ONE, 0])
+    G, one = [[4, 4], [4, 4]], [True, False]
+    assert flat(krum_cosine(G, one, 0)) == ([True, False], [False, False], [1, 0], [COSINE_ONE, 0])
+    assert flat(reference(G, one, [1, 1], 1, [3, 3])) == ([True, False], [False, False], [ONE, 0], [3 * ONE, 0])
+    assert reference(G, one, [-2, -2], 1, [3, 3]).struck == (True, False)
+    assert krum_cosine([[0, 0], [0, 0]], one, 0).struck == (True, False)
 
 
 def test_ties_go_to_the_lower_slot():
-    # Three equal updates and two far ones of equal score: one of the two has to go.
+    # Three equal updates and two far ones of equal distance: one of the two has to go.
     rows = [np.array(row, np.int16) for row in ([0, 9], [5, 0], [5, 0], [5, 0], [0, -9])]
     decision = krum_cosine(gram(rows), [True] * 5, 1)
     assert decision.selected == (True, True, True, True, False)
@@ -120,12 +133,22 @@ def test_krum_cosine_leaves_out_no_more_than_a_minority_can_be(m, kept):
     assert sum(krum_cosine(G, [True] * m, 3).selected) == kept
 
 
+def test_who_krum_cosine_leaves_out_has_no_strike_for_it():
+    rows = [np.array(row, np.int16) for row in ([9, 1], [9, 0], [9, -1], [8, 0], [-9, 0])]
+    decision = krum_cosine(gram(rows), [True] * 5, 1)
+    assert decision.selected == (True, True, True, True, False)
+    assert decision.struck == (False,) * 5
+
+
 def test_the_largest_possible_round_fits_the_contracts_96_bits():
     largest = LIMIT**2 * 2**28
     n = 32
     G = [[largest] * n for _ in range(n)]
-    assert max(krum_cosine(G, [True] * n, 3).weights) < 2**96
-    assert max(reference(G, [True] * n, [largest] * n, [largest] * n).weights) < 2**96
+    assert max(krum_cosine(G, [True] * n, 3).scores) < 2**95
+    for sign in (1, -1):
+        scores = reference(G, [True] * n, [largest] * n, largest, [sign * largest] * n).scores
+        assert set(scores) == {sign * ONE * largest}
+        assert -(2**95) <= scores[0] < 2**95
 
 
 def test_an_update_far_beyond_the_median_is_shrunk_to_nothing_but_stays_selected():
@@ -134,16 +157,35 @@ def test_an_update_far_beyond_the_median_is_shrunk_to_nothing_but_stays_selected
     assert (selected, coefficients) == ((True, True), (ONE, 0))
 
 
-def test_sums_that_vanish_pay_nobody():
+@pytest.mark.parametrize(
+    ("along", "struck"), [(3, False), (0, False), (-1, False), (-2, False), (-3, True), (-6, True)]
+)
+def test_a_strike_under_reference_takes_a_cosine_of_minus_a_half(along, struck):
+    # ⟨w, w⟩ = 4 and ⟨v0, v0⟩ = 9: the product of the norms is 6, and half of it 3.
+    decision = reference([[4]], [True], [along], 9, [1])
+    assert decision.struck == (struck,)
+    assert decision.selected == (along > 0,)
+
+
+def test_without_a_first_row_nobody_is_selected_and_only_what_is_zero_is_struck():
+    decision = reference([[4, 0], [0, 0]], [True, True], [0, 0], 0, [0, 0])
+    assert flat(decision) == ([False, False], [False, True], [0, 0], [0, 0])
+
+
+def test_what_raised_the_loss_has_a_negative_score():
+    assert reference([[4]], [True], [5], 9, [-7]).scores == (-7 * ONE,)
+
+
+def test_sums_that_vanish_score_nobody():
     rows = [np.array(row, np.int16) for row in ([3, 0], [-3, 0])]
-    assert krum_cosine(gram(rows), [True, True], 0).weights == (0, 0)
+    assert krum_cosine(gram(rows), [True, True], 0).scores == (0, 0)
 
 
-def test_nobody_admissible_means_nobody_selected():
-    nothing = ((False, False), (0, 0), (0, 0))
+def test_nobody_admissible_means_nobody_selected_and_both_struck():
+    nothing = ([False, False], [True, True], [0, 0], [0, 0])
     G = [[0, 0], [0, 0]]
-    for decision in (krum_cosine(G, [True, True], 1), reference(G, [True, True], [0, 0], [0, 0])):
-        assert (decision.selected, decision.coefficients, decision.weights) == nothing
+    for decision in (krum_cosine(G, [True, True], 1), reference(G, [True, True], [0, 0], 4, [0, 0])):
+        assert flat(decision) == nothing
 
 
 def test_arguments_of_different_sizes_are_refused():
@@ -152,7 +194,7 @@ def test_arguments_of_different_sizes_are_refused():
         lambda: krum_cosine(G, [True], 0),
         lambda: krum_cosine([[1, 0], [0]], [True, True], 0),
         lambda: reference_selection(G, [True, True], [1]),
-        lambda: reference(G, [True, True], [1, 1], [1, 1, 1]),
+        lambda: reference(G, [True, True], [1, 1], 1, [1, 1, 1]),
     ):
         with pytest.raises(ValueError, match="entries"):
             call()
@@ -181,7 +223,8 @@ class Game:
         G, opened = gram(rows), [row is not None for row in rows]
         if rule == KRUM_COSINE:
             return krum_cosine(G, opened, f)
-        return reference(G, opened, products(rows, self.v), products(rows, self.v if u is None else u))
+        squared = gram([self.v])[0][0]
+        return reference(G, opened, products(rows, self.v), squared, products(rows, self.v if u is None else u))
 
 
 RULES = pytest.mark.parametrize("rule", [KRUM_COSINE, REFERENCE], ids=["krum-cosine", "reference"])
@@ -191,7 +234,8 @@ RULES = pytest.mark.parametrize("rule", [KRUM_COSINE, REFERENCE], ids=["krum-cos
 def test_a_zero_update_is_paid_nothing(rule):
     game = Game(5)
     decision = game.judge(rule, [*game.honest, np.zeros(D, np.int16)])
-    assert (decision.selected[5], decision.weights[5]) == (False, 0)
+    assert (decision.selected[5], decision.struck[5], decision.scores[5]) == (False, True, 0)
+    assert not any(decision.struck[:5])
     assert sum(decision.selected[:5]) >= 4
 
 
@@ -200,8 +244,9 @@ def test_a_sign_flipped_and_scaled_update_is_paid_nothing_and_not_added(rule):
     game = Game(4)
     decision = game.judge(rule, [*game.honest, game.int16(-5.0 * game.honest[0]), np.zeros(D, np.int16)])
     assert decision.selected == (True, True, True, True, False, False)
-    assert decision.weights[4:] == (0, 0)
-    assert min(decision.weights[:4]) > 0
+    assert decision.scores[4:] == (0, 0)
+    assert min(decision.scores[:4]) > 0
+    assert decision.struck == (False,) * 4 + (rule == REFERENCE, True)
 
 
 @RULES
@@ -209,8 +254,9 @@ def test_colluding_flips_up_to_f_are_paid_nothing(rule):
     game = Game(7)
     flips = [game.int16(-(1.0 + 0.01 * k) * game.honest[k]) for k in range(2)]
     decision = game.judge(rule, [*game.honest, *flips], f=2)
-    assert decision.weights[7:] == (0, 0)
+    assert decision.scores[7:] == (0, 0)
     assert decision.selected[:7] == (True,) * 7
+    assert decision.struck == (False,) * 7 + (rule == REFERENCE,) * 2
 
 
 def test_krum_cosine_needs_five_admissible_updates_to_leave_one_out():
@@ -218,7 +264,7 @@ def test_krum_cosine_needs_five_admissible_updates_to_leave_one_out():
     game = Game(3)
     flip = game.int16(-5.0 * game.honest[0])
     assert game.judge(KRUM_COSINE, [*game.honest, flip]).selected == (True,) * 4
-    assert game.judge(KRUM_COSINE, [*game.honest, flip]).weights[:3] == (0, 0, 0)
+    assert game.judge(KRUM_COSINE, [*game.honest, flip]).scores[:3] == (0, 0, 0)
     assert game.judge(REFERENCE, [*game.honest, flip]).selected == (True, True, True, False)
 
 
@@ -228,22 +274,24 @@ def test_noise_earns_next_to_nothing(rule):
     for seed in range(20):
         game = Game(5, seed)
         noise = game.int16(game.rng.standard_normal(D) * 350)
-        weights = game.judge(rule, [*game.honest, noise]).weights
-        earned += weights[5]
-        honest += sum(weights[:5]) // 5
+        decision = game.judge(rule, [*game.honest, noise])
+        # The sum keeps what noise lowers the loss by and what it raises it by: in the long run they cancel.
+        earned += decision.scores[5]
+        honest += sum(decision.scores[:5]) // 5
+        assert not any(decision.struck)
     assert earned * 50 < honest
 
 
 def test_scaling_up_earns_nothing_under_krum_cosine():
     game = Game(5)
-    assert game.judge(KRUM_COSINE, [*game.honest, game.int16(10.0 * game.honest[0])]).weights[5] == 0
+    assert game.judge(KRUM_COSINE, [*game.honest, game.int16(10.0 * game.honest[0])]).scores[5] == 0
 
 
 def test_scaling_up_earns_no_more_than_the_median_norm_under_reference():
     game = Game(5)
     boosted = [*game.honest[:4], game.int16(10.0 * game.honest[4])]
     plain, scaled = game.judge(REFERENCE, game.honest), game.judge(REFERENCE, boosted)
-    assert scaled.weights[4] <= 1.1 * plain.weights[4]
+    assert scaled.scores[4] <= 1.1 * plain.scores[4]
     assert scaled.coefficients[4] < ONE // 9
 
 
@@ -254,7 +302,7 @@ def test_a_copy_earns_what_its_original_earns(rule):
     game = Game(6)
     rows = [*game.honest, game.honest[2].copy()]
     decision = game.judge(rule, rows, f=0)
-    assert decision.weights[2] == decision.weights[6] > 0
+    assert decision.scores[2] == decision.scores[6] > 0
 
 
 def test_splitting_an_update_among_identities_is_neutral_under_reference():
@@ -268,9 +316,9 @@ def test_splitting_an_update_among_identities_is_neutral_under_reference():
     whole = game.judge(REFERENCE, [*others, mine])
     split = game.judge(REFERENCE, [*others, *parts])
     capped = whole.coefficients[7] * products([mine], game.v)[0]
-    assert whole.weights[7] == capped
+    assert whole.scores[7] == capped
     assert split.coefficients[7:] == (ONE, ONE)
-    assert split.weights[7] + split.weights[8] == ONE * products([mine], game.v)[0]
+    assert split.scores[7] + split.scores[8] == ONE * products([mine], game.v)[0]
 
 
 def test_splitting_a_long_update_gets_around_the_clip_of_reference():
@@ -280,7 +328,7 @@ def test_splitting_a_long_update_gets_around_the_clip_of_reference():
     tenth = (long // 10).astype(np.int16)
     whole = game.judge(REFERENCE, [*game.honest[:4], long])
     split = game.judge(REFERENCE, [*game.honest[:4], *[tenth] * 10])
-    assert sum(split.weights[4:]) > 5 * whole.weights[4]
+    assert sum(split.scores[4:]) > 5 * whole.scores[4]
 
 
 def test_splitting_pays_twice_under_krum_cosine():
@@ -289,7 +337,7 @@ def test_splitting_pays_twice_under_krum_cosine():
     half = (game.honest[4] // 2).astype(np.int16)
     whole = game.judge(KRUM_COSINE, game.honest, f=0)
     split = game.judge(KRUM_COSINE, [*game.honest[:4], half, half.copy()], f=0)
-    assert split.weights[4] + split.weights[5] > 1.5 * whole.weights[4]
+    assert split.scores[4] + split.scores[5] > 1.5 * whole.scores[4]
 
 
 def test_under_reference_the_last_global_update_is_paid_for_what_it_still_adds_only():
@@ -303,8 +351,9 @@ def test_under_reference_the_last_global_update_is_paid_for_what_it_still_adds_o
     remaining = game.int16(target - base)
     honest = [game.int16(remaining + game.rng.standard_normal(D) * 20) for _ in range(5)]
     rows = [*honest, game.int16(base)]
-    decision = reference(gram(rows), [True] * 6, products(rows, remaining), products(rows, remaining))
-    assert decision.weights[5] * 100 < min(decision.weights[:5])
+    along, squared = products(rows, remaining), gram([remaining])[0][0]
+    decision = reference(gram(rows), [True] * 6, along, squared, along)
+    assert decision.scores[5] * 100 < min(decision.scores[:5])
 
 
 def test_under_krum_cosine_the_last_global_update_is_paid_like_an_honest_one():
@@ -313,11 +362,13 @@ def test_under_krum_cosine_the_last_global_update_is_paid_like_an_honest_one():
     last = (weighted_sum(game.honest, [1] * 5) // 5).astype(np.int16)
     again = [game.int16(game.direction + game.rng.standard_normal(D) * 200) for _ in range(5)]
     decision = game.judge(KRUM_COSINE, [*again, last])
-    assert decision.weights[5] > min(w for w in decision.weights if w)
+    assert decision.scores[5] > min(score for score in decision.scores if score)
 
 
-def test_an_update_that_the_step_makes_harmful_is_selected_but_unpaid_under_reference():
+def test_an_update_that_the_step_makes_harmful_is_selected_and_counts_against_its_sender_under_reference():
     game = Game(5)
-    decision = game.judge(REFERENCE, game.honest, u=(-game.v).astype(np.int16))
-    assert decision.selected == (True,) * 5
-    assert decision.weights == (0,) * 5
+    helpful, harmful = (game.judge(REFERENCE, game.honest, u=u) for u in (game.v, (-game.v).astype(np.int16)))
+    assert harmful.selected == (True,) * 5
+    assert harmful.scores == tuple(-score for score in helpful.scores)
+    assert max(harmful.scores) < 0
+    assert harmful.struck == (False,) * 5

@@ -12,10 +12,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
 from pathlib import Path
 from urllib.parse import quote
@@ -28,7 +30,9 @@ from rich.console import Console
 
 from marketplace.api.guard import token_of
 from marketplace.api.logs import JsonLines
+from marketplace.chain import connection as connections
 from marketplace.chain.anvil import Anvil
+from marketplace.chain.connection import Connection
 from marketplace.cli.session import Session
 from marketplace.domain import State
 from marketplace.errors import MeritError
@@ -36,13 +40,18 @@ from marketplace.keys.identity import Identity
 from marketplace.keys.keystore import Keystore
 from marketplace.keys.sealing import Purpose, SealContext, open_sealed_bytes, seal_bytes_to
 from marketplace.services.audit import audit_job
-from marketplace.services.node import JobFeed, job_key
+from marketplace.services.index import Index
+from marketplace.services.node import job_key
 from marketplace.settings import Settings
+from marketplace.storage import open_storage, put_bytes, transfer
+from marketplace.urls import shown_url
 from tests.api_node import TOKEN, api_of
 from tests.chain_fixtures import PEOPLE
 from tests.jobs import World, new_play
 from zk.decision import Secret
 from zk.gram import Mask
+
+pytestmark = pytest.mark.slow
 
 pytest_plugins = ["tests.chain_fixtures", "tests.jobs"]
 
@@ -210,7 +219,7 @@ def test_a_whole_job_and_its_node_show_no_secret(world: World) -> None:
     with everything_logged() as said, anybodys_umask():
         play = new_play(world, rounds=1)
         assert play.finish() is State.COMPLETED
-        key = job_key(play.owner, JobFeed(play.owner, play.job_id).refresh())
+        key = job_key(play.owner, play.history())
         report = audit_job(play.owner, play.job_id, job_key=key)
         answers = {}
         with api_of(play.trainers[0], world.chain.first_block) as api:
@@ -372,6 +381,108 @@ def test_foreseen_errors_and_their_causes_name_no_secret(tmp_path: Path) -> None
     mistake("another seal", lambda: open_sealed_bytes(identity.decryption_key, sealed, _context(2), 10))
     secrets = secrets_of("somebody", identity) | {"password": PASSWORD.encode(), "number": beyond}
     assert found_in(told, secrets) == []
+
+
+# ---------------------------------------------------------------- addresses with keys in them
+
+USER, WORD, PIECE, QUERY = "us3r-Jq7", "p@ss/w0rd-Kx4?v", "v3-tok3n-Lm9", "key-Zt2%20b"
+IN_URLS = {
+    "user": USER.encode(), "password": WORD.encode(), "path": PIECE.encode(), "query": b"key-Zt2",
+    "password, its end": b"w0rd-Kx4",
+}  # fmt: skip
+
+
+def secret_urls(place: str) -> list[str]:
+    """The address of a service at `place` (HOST:PORT), with a secret in each of its parts, well formed or not."""
+    quoted = quote(WORD, safe="")
+    ends = ("", f"/{PIECE}/rpc?apikey={QUERY}", f"?{QUERY}#{PIECE}")
+    starts = ("", f"{USER}:{quoted}@", f"{USER}:{WORD}@")
+    return [f"http://{start}{place}{end}" for start in starts for end in ends]
+
+
+class Answering(ThreadingHTTPServer):
+    """Gives everybody the same answer."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_GET = do_HEAD = do_PUT = do_POST
+
+            def log_message(self, *_: object) -> None: ...
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+
+
+ANSWERS = {
+    "not there": None,
+    "no entry": (401, b"go away"),
+    "busy": (429, b"slow down"),
+    "a page": (200, b"<html>"),
+    "an error": (200, b'{"jsonrpc": "2.0", "id": 1, "error": {"code": -32601, "message": "no"}}'),
+    "nonsense": (200, b'{"jsonrpc": "2.0", "id": 1, "result": "zz"}'),
+    "elsewhere": (307, b""),
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_no_part_of_an_address_that_may_be_a_key_is_told(
+    answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_pause", lambda state: 0.01)
+    monkeypatch.setattr(transfer, "_pause", lambda state: 0.01)
+    given = ANSWERS[answer]
+    server = Answering(*given) if given is not None else None
+    place = f"127.0.0.1:{server.server_port if server else 9}"
+    told: dict[str, bytes] = {}
+
+    def attempt(name: str, action: Callable[[], object]) -> None:
+        try:
+            told[name] = repr(action()).encode()
+        except MeritError as error:
+            logging.getLogger("merit").exception("it failed")
+            told[name] = _told(error)
+
+    with everything_logged() as said:
+        for url in secret_urls(place):
+            attempt(f"rpc {url}", lambda url=url: Connection(url, timeout=2).head())  # type: ignore[misc]
+            for form in (url, f"node+{url}", url.replace("http://", "ftp://"), f"/dns/127.0.0.1/tcp/9/http/{PIECE}"):
+                attempt(f"storage {form}", lambda form=form: put_bytes(open_storage(form, timeout=2), b"x"))  # type: ignore[misc]
+            settings = Settings(home=tmp_path, rpc=url, storage=url)
+            told[f"settings {url}"] = repr(settings).encode() + str(settings).encode()
+            told[f"shown {url}"] = shown_url(url).encode()
+            for kind in ("postgresql+pg8000", "postgresql+nodriver", "nodialect", ""):
+                index = url.replace("http", kind)
+                attempt(f"index {index}", lambda index=index: Index(index, chain_id=1, market="0x", first_block=0))  # type: ignore[misc]
+    if server is not None:
+        server.shutdown()
+        server.server_close()
+    assert len(told) > 80
+    assert found_in(told | {"log": said.getvalue().encode()}, IN_URLS) == []
+    assert any(b"127.0.0.1:" in text for name, text in told.items() if name.startswith("rpc"))
+
+
+def test_the_command_line_tells_no_key_of_an_address(tmp_path: Path) -> None:
+    said = {}
+    for number, url in enumerate(secret_urls("127.0.0.1:9")[4::3]):
+        for command in (("job", "list"), ("--storage", url, "doctor"), ("up", "--port", "0")):
+            keep = {name: value for name, value in os.environ.items() if not name.startswith("MERIT_")}
+            done = subprocess.run(
+                [sys.executable, "-m", "marketplace.cli.main", *command],
+                env=keep | {"MERIT_HOME": str(tmp_path), "MERIT_RPC": url, "MERIT_RPC_TIMEOUT": "1"},
+                capture_output=True,
+                timeout=2 * START,
+                check=False,
+            )
+            assert done.returncode not in (0, 70)
+            said[f"{number} {command[-1]}"] = done.stdout + done.stderr
+    assert found_in(said, IN_URLS) == []
 
 
 def _context(job_id: int) -> SealContext:

@@ -11,26 +11,32 @@ from eth_utils.crypto import keccak
 
 from aggregator import rules
 from aggregator.gram import gram
+from marketplace.chain import abi
 from marketplace.chain.anvil import Anvil, dev_accounts
 from marketplace.chain.connection import Connection
 from marketplace.chain.deploy import deploy
+from marketplace.chain.gas import MAX_TRANSACTION_GAS
 from marketplace.chain.market import Market
 from marketplace.chain.verifiers import Verifiers, deploy_decision, deploy_gram, gram_key_hash, read_verifiers
 from marketplace.domain import ZERO_ADDRESS, RoundProof, RoundSettled, Rule, Settlement, Terms
-from marketplace.errors import Reverted
+from marketplace.errors import ChainError, Reverted
+from marketplace.services.dearest import MAX_TRANSACTION_BYTES, settlement_cost, too_dear
 from marketplace.services.proofs import CommittedRow, committed, prove_round
 from marketplace.services.rounds import proof_context
+from tests.patience import PATIENCE
 from zk import setup
 from zk.decision import DecisionKey
 from zk.encoding import commitment_hash
 from zk.statements import circuit_id
 from zk.verifier import key_hash
 
+pytestmark = pytest.mark.slow
+
 CHUNK = 8
 KEY = b"\x11" * 32
 CID = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
 SUBMISSION = 64_000
-MOST_TRAINERS = 16
+MOST_TRAINERS = 32
 
 OWNER, AGGREGATOR, *TRAINERS = dev_accounts(2 + MOST_TRAINERS)
 
@@ -38,11 +44,11 @@ OWNER, AGGREGATOR, *TRAINERS = dev_accounts(2 + MOST_TRAINERS)
 @pytest.fixture(scope="module")
 def connection() -> Iterator[Connection]:
     with Anvil(accounts=2 + MOST_TRAINERS) as anvil:
-        yield Connection(anvil.url)
+        yield Connection(anvil.url, timeout=PATIENCE)
 
 
 def fresh(name: str) -> str:
-    """An account that was never credited, the dearest to credit."""
+    """An account that was never credited."""
     return to_checksum_address(keccak(text=name)[:20])
 
 
@@ -65,7 +71,7 @@ class Job:
         slots, opened = [line[:n] for line in G[:n]], [True] * n
         if self.terms.rule is Rule.KRUM_COSINE:
             return rules.krum_cosine(slots, opened, self.terms.max_faulty)
-        return rules.reference(slots, opened, [G[i][n] for i in range(n)], [G[i][n + 1] for i in range(n)])
+        return rules.reference(slots, opened, [G[i][n] for i in range(n)], G[n][n], [G[i][n + 1] for i in range(n)])
 
     def settlement(self) -> tuple[Settlement, RoundProof]:
         judged = self.judge()
@@ -90,7 +96,9 @@ class Job:
         settlement = Settlement(
             unopened=0,
             selected=sum(1 << slot for slot in chosen),
-            weights=tuple(judged.weights[slot] for slot in chosen),
+            struck=sum(1 << slot for slot, struck in enumerate(judged.struck) if struck),
+            scores=tuple(judged.scores[slot] for slot in chosen),
+            row_exponent=-20 if by_reference else 0,
             coefficients=tuple(judged.coefficients[slot] for slot in chosen) if by_reference else (),
             sum_cid=CID,
             sum_commitment=commitment_hash(proved.sums),
@@ -106,7 +114,7 @@ def submitted(connection: Connection, rule: Rule, n: int, chunks: int) -> Job:
     """n trainers with updates of so many chunks; everybody's is like the others', so that everybody is selected."""
     srs = setup.development(CHUNK, seed=b"gas")
     key = DecisionKey.development(circuit_id(rule, n), seed=bytes(32))
-    market = Market(connection, deploy(connection, OWNER).market, receipt_within=20)
+    market = Market(connection, deploy(connection, OWNER).market, receipt_within=PATIENCE)
     terms = Terms(
         token=ZERO_ADDRESS,
         reward=10**18,
@@ -115,17 +123,25 @@ def submitted(connection: Connection, rule: Rule, n: int, chunks: int) -> Job:
         bond=10**17,
         aggregator=ZERO_ADDRESS,
         enrol_by=connection.now() + 1000,
+        start_delay=0,
         submit_window=1000,
         settle_window=1000,
         takeover_window=0,
+        confirm_window=1000,
+        reveal_window=0,
         rule=rule,
         rounds=3,
+        min_rounds=3,
+        rate=2**40,
+        rate_decay=2**32 - 1,
+        scale_exponent=-15,
         min_trainers=2,
         max_trainers=n,
         max_faulty=0,
         max_missed=2,
         max_strikes=2,
         max_empty_rounds=2,
+        max_voids=3,
         slash_bps=3000,
         gram_verifier=deploy_gram(connection, OWNER, CHUNK, srs.tau_g2),
         gram_key=gram_key_hash(CHUNK, srs.tau_g2),
@@ -151,13 +167,19 @@ def submitted(connection: Connection, rule: Rule, n: int, chunks: int) -> Job:
     return Job(market, job_id, terms, rows[:n], references, key, srs, max(gas))
 
 
-def one_weight_more(settlement: Settlement, proof: RoundProof) -> tuple[Settlement, RoundProof]:
-    return replace(settlement, weights=(settlement.weights[0] + 1, *settlement.weights[1:])), proof
+def one_score_more(settlement: Settlement, proof: RoundProof) -> tuple[Settlement, RoundProof]:
+    return replace(settlement, scores=(settlement.scores[0] + 1, *settlement.scores[1:])), proof
 
 
 def one_less_selected(settlement: Settlement, proof: RoundProof) -> tuple[Settlement, RoundProof]:
-    fewer = replace(settlement, selected=settlement.selected & ~1, weights=settlement.weights[1:])
+    fewer = replace(settlement, selected=settlement.selected & ~1, scores=settlement.scores[1:])
     return replace(fewer, coefficients=settlement.coefficients[1:]), proof
+
+
+def one_struck(settlement: Settlement, proof: RoundProof) -> tuple[Settlement, RoundProof]:
+    """Its strike alone is a lie, and its being left out too: it was selected, and not against the first row."""
+    settlement, proof = one_less_selected(settlement, proof)
+    return replace(settlement, struck=1), proof
 
 
 def another_sum(settlement: Settlement, proof: RoundProof) -> tuple[Settlement, RoundProof]:
@@ -171,8 +193,9 @@ def another_gram_hash(settlement: Settlement, proof: RoundProof) -> tuple[Settle
 
 
 LIES: dict[Callable[[Settlement, RoundProof], tuple[Settlement, RoundProof]], str] = {
-    one_weight_more: "DecisionProofRefused",
+    one_score_more: "DecisionProofRefused",
     one_less_selected: "GramProofRefused",
+    one_struck: "GramProofRefused",
     another_sum: "GramProofRefused",
     another_gram_hash: "GramProofRefused",
 }
@@ -192,7 +215,7 @@ def test_a_first_round_is_settled_by_proofs_within_its_gas_and_by_nothing_else(
 ) -> None:
     job = submitted(connection, rule, n, chunks)
     settlement, proof = job.settlement()
-    assert len(settlement.weights) == n  # nobody is cheaper to settle with
+    assert len(settlement.scores) == n  # nobody is cheaper to settle with
     for lie, error in LIES.items():
         with pytest.raises(Reverted) as refused:
             job.market.settle_round(AGGREGATOR, job.job_id, 1, *lie(settlement, proof))
@@ -201,7 +224,27 @@ def test_a_first_round_is_settled_by_proofs_within_its_gas_and_by_nothing_else(
     record_property("gas", receipt.gas_used)
     assert any(isinstance(event, RoundSettled) for event in receipt.events)
     assert receipt.gas_used <= bound
+    cost = settlement_cost(rule, n, chunks)  # what owner and aggregator go by before their money moves
+    assert receipt.gas_used <= cost.gas
+    assert len(abi.encode_call("settleRound", [job.job_id, 1, settlement, proof])) <= cost.calldata
     assert job.gas <= SUBMISSION
+
+
+def test_the_largest_settlement_that_a_job_may_need_is_taken_by_a_chain_with_ethereums_limits(
+    connection: Connection, record_property: Callable[[str, object], None]
+) -> None:
+    chunks = max(c for c in range(1, 100) if not too_dear(Rule.REFERENCE, MOST_TRAINERS, c))
+    job = submitted(connection, Rule.REFERENCE, MOST_TRAINERS, chunks)
+    settlement, proof = job.settlement()
+    assert len(settlement.scores) == MOST_TRAINERS
+    receipt = job.market.settle_round(AGGREGATOR, job.job_id, 1, settlement, proof)
+    record_property("gas", receipt.gas_used)
+    assert any(isinstance(event, RoundSettled) for event in receipt.events)
+    sent = connection.request("eth_getTransactionByHash", receipt.transaction)
+    assert receipt.gas_used <= int(sent["gas"], 16) <= MAX_TRANSACTION_GAS
+    assert len(sent["input"]) // 2 <= MAX_TRANSACTION_BYTES
+    with pytest.raises(ChainError, match="gas"):  # the chain does hold to the limit
+        connection.request("eth_sendTransaction", {"from": OWNER.address, "to": OWNER.address, "gas": hex(2**24 + 1)})
 
 
 def test_a_proof_for_another_market_is_refused(connection: Connection) -> None:

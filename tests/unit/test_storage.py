@@ -30,6 +30,7 @@ from tests.api_node import api_of
 from tests.chain_fixtures import PEOPLE
 from tests.ipfs_node import Node as IpfsNode
 from tests.ipfs_node import ipfs_node  # noqa: F401  (a fixture)
+from tests.patience import PATIENCE
 
 pytest_plugins = ["tests.chain_fixtures"]
 
@@ -50,12 +51,12 @@ def peer(anvil: Anvil, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pee
     """Storage of a node that runs here, in a market of its own, asked by an account that the node admits."""
     connection, folder = Connection(anvil.url), tmp_path_factory.mktemp("peer")
     deployment = deploy(connection, PEOPLE[0])
-    market = Market(connection, deployment.market, receipt_within=20)
+    market = Market(connection, deployment.market, receipt_within=PATIENCE)
     events = EventReader(connection, market.address, deployment.block)
     node = Node(market, events, open_storage(f"folder:{folder / 'store'}", timeout=1), folder)
     caller = Caller(PEOPLE[1], connection.chain_id, market.address)
     with api_of(node, deployment.block, admitted=frozenset({caller.account.address})) as api:
-        made = open_storage(f"node+{api.url}", timeout=20, caller=caller)
+        made = open_storage(f"node+{api.url}", timeout=PATIENCE, caller=caller)
         assert isinstance(made, PeerStorage)
         yield made
 
@@ -70,7 +71,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
         peer: PeerStorage = request.getfixturevalue("peer")
         return peer
     node: IpfsNode = request.getfixturevalue("ipfs_node")
-    return open_storage(node.address, timeout=20)
+    return open_storage(node.address, timeout=PATIENCE)
 
 
 # ---------------------------------------------------------------- every storage
@@ -264,7 +265,7 @@ def test_several_processes_may_put_the_same_content(folder: FolderStorage, tmp_p
     processes = [
         subprocess.Popen([sys.executable, "-c", PROCESS, tmp_path / "store"], stdout=subprocess.PIPE) for _ in range(3)
     ]
-    outputs = [process.communicate(timeout=60)[0] for process in processes]
+    outputs = [process.communicate(timeout=PATIENCE)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0]
     (cid,) = {output.decode().strip() for output in outputs}
     assert len(get_bytes(folder, cid, 1_000_000)) == 768_000

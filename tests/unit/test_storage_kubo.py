@@ -15,15 +15,15 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from marketplace.errors import CorruptContent, NotFound, StorageError
-from marketplace.storage import Storage, fetch_to, get_bytes, open_storage, put_bytes
+from marketplace.storage import Storage, fetch_to, get_bytes, open_storage, put_bytes, transfer
 from marketplace.storage.cid import CHUNK
 from marketplace.storage.kubo import ANSWER
 from marketplace.storage.memory import MemoryStorage
-from marketplace.storage.transfer import ATTEMPTS
+from marketplace.storage.transfer import ATTEMPTS, Unreachable
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The 'strict' parameter:FutureWarning"),
-    pytest.mark.timeout(60),
+    pytest.mark.timeout(300),
 ]
 
 TIMEOUT = 0.5  # seconds
@@ -285,12 +285,96 @@ def test_transfer_that_keeps_breaking_is_given_up(node: FakeNode) -> None:
     assert len(node.requests) == ATTEMPTS
 
 
-def test_put_is_not_repeated(node: FakeNode) -> None:
-    def hang_up(request: Request) -> None:
-        request.close_connection = True
+def hang_up(request: Request) -> None:
+    request.close_connection = True
+
+
+def test_put_is_repeated_from_where_its_source_began(node: FakeNode) -> None:
+    source = BytesIO(b"header" + DATA)
+    source.seek(6)
+    left = [2]
+
+    def behave(request: Request) -> None:
+        left[0] -= 1
+        if left[0] >= 0:
+            hang_up(request)
+        else:
+            request.answer(json.dumps({"Hash": CID}).encode())
+
+    assert node.storage(behave).put(source) == CID
+    assert len(node.requests) == 3
+    assert DATA in node.requests[-1].body
+    assert b"header" not in node.requests[-1].body
+
+
+def test_put_of_what_cannot_be_read_again_is_not_repeated(node: FakeNode) -> None:
+    class Stream(BytesIO):
+        def seekable(self) -> bool:
+            return False
 
     with pytest.raises(StorageError, match="cannot be reached"):
-        put_bytes(node.storage(hang_up), b"content")
+        node.storage(hang_up).put(Stream(b"content"))
+    assert len(node.requests) == 1
+
+
+# ---------------------------------------------------------------- too much to do
+
+BUSY = [
+    (status, body) for status in (408, 425, 429, 502, 503, 504) for body in (b"<html>", b'{"Message": "x", "Code": 0}')
+]
+BUSY.append((500, b"<html>"))
+
+
+@pytest.mark.parametrize(("status", "body"), BUSY)
+def test_busy_node_is_asked_again(node: FakeNode, status: int, body: bytes) -> None:
+    left = [2]
+
+    def behave(request: Request) -> None:
+        left[0] -= 1
+        if left[0] >= 0:
+            request.answer(body, status)
+        elif request.url.path.endswith("/cat"):
+            request.answer(DATA[int(request.options.get("offset", 0)) :])
+        else:
+            request.answer(json.dumps({"Hash": CID, "Key": CID, "Size": 1}).encode())
+
+    storage = node.storage(behave)
+    assert get_bytes(storage, CID, len(DATA)) == DATA
+    left[0] = 2
+    assert put_bytes(storage, DATA) == CID
+    left[0] = 2
+    assert storage.has(CID)
+
+
+@pytest.mark.parametrize(("status", "body"), BUSY)
+def test_node_that_stays_busy_has_neither_lost_nor_spoiled_anything(
+    node: FakeNode, status: int, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "_pause", lambda state: 0.01)
+    storage = node.storage(lambda request: request.answer(body, status))
+    for call in (
+        lambda: get_bytes(storage, CID, len(DATA)),
+        lambda: put_bytes(storage, DATA),
+        lambda: storage.has(CID),
+    ):
+        node.requests.clear()
+        with pytest.raises(Unreachable, match=r"has too much to do, or is out of order .*: try again later"):
+            call()
+        assert len(node.requests) == ATTEMPTS
+
+
+def test_node_may_say_how_long_it_wants_to_be_left_alone(node: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    honest = transfer._pause
+    monkeypatch.setattr(transfer, "_pause", lambda state: waits.append(honest(state)) or 0.0)
+    with pytest.raises(Unreachable):
+        get_bytes(node.storage(lambda request: request.answer(b"", 429, Retry_After="7")), CID, len(DATA))
+    assert set(waits) == {7.0}
+
+
+def test_gateway_that_takes_no_such_content_says_so_once(node: FakeNode) -> None:
+    with pytest.raises(StorageError, match="does not take so much at once"):
+        put_bytes(node.storage(lambda request: request.answer(b"<html>", 413)), DATA)
     assert len(node.requests) == 1
 
 

@@ -12,6 +12,7 @@ import pytest
 from eth_account import Account
 from eth_account.messages import encode_defunct
 
+from marketplace import overload
 from marketplace.errors import CorruptContent, InputError, NotFound, StorageError
 from marketplace.storage import Caller, get_bytes, open_storage, peer, put_bytes, transfer
 from marketplace.storage.cid import CHUNK
@@ -19,7 +20,7 @@ from marketplace.storage.memory import MemoryStorage
 from marketplace.storage.peer import PeerStorage
 from marketplace.storage.transfer import ATTEMPTS
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(300)
 
 TIMEOUT = 0.5  # seconds
 MARKET = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
@@ -216,7 +217,7 @@ def test_silence_is_borne_for_the_timeout_only(node: FakeNode) -> None:
 
 
 def test_a_trickle_is_given_up(node: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer, "MIN_RATE", 1 << 30)
+    monkeypatch.setattr(overload, "MIN_RATE", 1 << 30)
 
     def behave(request: Request) -> None:
         request.answer(b"", length=len(DATA))
@@ -259,3 +260,38 @@ def test_a_refusal_s_words_are_passed_on_harmless_and_short(node: FakeNode) -> N
 def test_whatever_a_node_says_is_one_sentence(node: FakeNode, body: bytes, status: int) -> None:
     storage = node.storage(lambda request: request.answer(body, status))
     assert len(refused(storage, StorageError, "node at|What is at")) < 500
+
+
+# ---------------------------------------------------------------- too much to do
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+def test_a_busy_node_is_asked_again_and_never_taken_for_one_without_the_content(
+    node: FakeNode, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = [2]
+
+    def behave(request: Request) -> None:
+        left[0] -= 1
+        if left[0] >= 0:
+            request.answer(b"<html>", status)
+        else:
+            request.answer(b"" if request.command == "HEAD" else DATA, 201 if request.command == "PUT" else 200)
+
+    storage = node.storage(behave)
+    assert get_bytes(storage, CID, len(DATA)) == DATA
+    left[0] = 2
+    assert put_bytes(storage, DATA) == CID
+    left[0] = 2
+    assert storage.has(CID)
+    monkeypatch.setattr(transfer, "_pause", lambda state: 0.01)
+    left[0] = 1000
+    node.requests.clear()
+    for call in (
+        lambda: get_bytes(storage, CID, len(DATA)),
+        lambda: put_bytes(storage, DATA),
+        lambda: storage.has(CID),
+    ):
+        with pytest.raises(transfer.Unreachable, match="try again later"):
+            call()
+    assert len(node.requests) == 3 * ATTEMPTS

@@ -16,7 +16,7 @@ from trainer.data import Dataset, load
 from trainer.data.split import hold_out, iid
 from trainer.models import build, flatten, load_flat
 from trainer.quantize import to_integers
-from trainer.train import evaluate, learning_rate, loss_gradient, pick_device, train_round
+from trainer.train import evaluate, gradient_noise, learning_rate, loss_gradient, pick_device, train_round
 
 MODEL = ModelConfig(architecture="mlp", parameters={"inputs": 4, "hidden": [8], "classes": 3}, seed=1)
 SGD = TrainingConfig(learning_rate=0.1, momentum=0.9, nesterov=True, weight_decay=1e-3, epochs=3, batch_size=7)
@@ -170,6 +170,7 @@ def test_without_samples_there_is_nothing_to_do():
         lambda: trained(data=empty),
         lambda: evaluate(build(MODEL), empty),
         lambda: loss_gradient(build(MODEL), empty),
+        lambda: gradient_noise(build(MODEL), empty, np.random.default_rng(0)),
     ):
         with pytest.raises(ValueError, match="no samples"):
             work()
@@ -182,6 +183,39 @@ def test_evaluation_is_the_mean_loss_and_the_share_of_hits():
     y = torch.from_numpy(data.y)
     expected = float(torch.nn.functional.cross_entropy(logits, y))
     assert evaluate(module, data) == (pytest.approx(expected, rel=1e-5), float((logits.argmax(1) == y).double().mean()))
+
+
+def test_the_noise_of_a_gradient_is_its_standard_error():
+    data, module = blobs(90), build(MODEL)
+    single = [loss_gradient(module, data[at : at + 1]).astype(np.float64) for at in range(len(data))]
+    expected = np.sqrt(sum(float(g @ g) for g in single)) / len(data)
+    noise = gradient_noise(module, data, np.random.default_rng(0), draws=200)
+    assert noise == pytest.approx(expected, rel=0.1)
+    twice = Dataset(np.concatenate([data.x, data.x]), np.concatenate([data.y, data.y]))
+    assert gradient_noise(module, twice, np.random.default_rng(0), draws=200) == pytest.approx(
+        expected / np.sqrt(2), rel=0.1
+    )
+    assert all(parameter.grad is None for parameter in module.parameters())
+
+
+def test_gradients_that_cancel_are_noise_in_whatever_order_they_come():
+    module = build(MODEL)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.zero_()
+    data = blobs(60)  # as many samples of each class: the last layer's gradients add up to nothing
+    assert np.abs(loss_gradient(module, data)).max() < 1e-7
+    for order in (np.arange(60), np.argsort(data.y), np.argsort(-data.y)):
+        noise = gradient_noise(module, Dataset(data.x[order], data.y[order]), np.random.default_rng(0))
+        assert noise == pytest.approx(np.sqrt(2 / 3 / 60), rel=0.5)
+
+
+def test_noise_that_is_not_finite_counts_as_none():
+    module = build(MODEL)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.fill_(torch.inf)
+    assert gradient_noise(module, blobs(), np.random.default_rng(0)) == 0
 
 
 def test_the_loss_gradient_is_the_uphill_derivative_of_what_evaluate_gives():
@@ -296,16 +330,19 @@ def test_five_rounds_learn_the_digits(rule, attacked):
             decision = krum_cosine(G, opened, f=2)
             selected, coefficients = decision.selected, decision.coefficients
         else:
-            v0 = products(rows, first_row(gradient, base)[0])
+            first, _ = first_row(gradient, base)
+            v0 = products(rows, first)
             selected, coefficients = reference_selection(G, opened, v0)
         total = weighted_sum(rows, coefficients)
         end = next_model(base, total, rate=1.0, scale=scale, unit=UNIT[rule], selected=sum(selected))
         if rule == REFERENCE:
-            decision = reference(G, opened, v0, products(rows, second_row(gradient, base, end)[0]))
+            ((vv,),) = gram([first])
+            decision = reference(G, opened, v0, vv, products(rows, second_row(gradient, base, end)[0]))
         if attacked:
             assert selected == (True, True, True, True, False, False)
-            assert (decision.weights[FLIPPER], decision.weights[ZERO]) == (0, 0)
-        assert sum(decision.weights) > 0
+            assert (decision.scores[FLIPPER], decision.scores[ZERO]) == (0, 0)
+            assert (any(decision.struck[:4]), decision.struck[ZERO]) == (False, True)
+        assert sum(decision.scores) > 0
         base = end
     load_flat(module, base)
     assert evaluate(module, test)[1] >= 0.95

@@ -12,6 +12,7 @@ import pytest
 from py_ecc.optimized_bn128 import G1, Z1, add, eq, is_inf, multiply, neg
 
 from tests import proof_oracle as oracle
+from tests.patience import PATIENCE
 from zk.points import Malformed, combine
 from zk.transcript import Context, P, Transcript
 from zk.verifier import (
@@ -154,7 +155,7 @@ def test_the_verifier_loads_no_compiled_core_no_prover_and_no_numpy() -> None:
         "import sys, zk.verifier; print(sorted(m for m in sys.modules if m.split('.')[0] in ('zk', 'numpy', 'torch')))"
     )
     found = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=PATIENCE
     )
     assert found.stdout.strip() == "['zk', 'zk.points', 'zk.transcript', 'zk.verifier']"
 
@@ -168,6 +169,6 @@ except RecursionError:
     print("refused")
 """
     found = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE
     )
     assert (found.returncode, found.stdout.strip()) == (0, "refused")

@@ -1,0 +1,78 @@
+"""The commands of README and docs/quick-start.md, word for word, in a real shell: from a key to an audited job."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+LIMIT_SECONDS = 1500.0  # a hundred on two idle cores, nine hundred at a load of twenty
+
+
+def commands(page: str) -> list[str]:
+    """Every line of a page's shell blocks, in order."""
+    blocks = re.findall(r"^```sh\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+    assert blocks, f"{page} has no commands"
+    return [line for block in blocks for line in block.splitlines()]
+
+
+def free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return str(free.getsockname()[1])
+
+
+def test_what_make_is_asked_for_is_there() -> None:
+    asked = {line.split()[1] for line in commands("README.md") if line.startswith("make ")}
+    asked |= set(re.findall(r"^ {4}make ([a-z-]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
+    assert {"setup", "demo", "test"} <= asked
+    assert asked <= set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+@pytest.mark.timeout(LIMIT_SECONDS + 20)
+def test_a_newcomer_comes_from_a_key_to_an_audited_job(tmp_path: Path) -> None:
+    """Keys, files and ports are the test's own, by the environment alone: the commands stay as they are."""
+    for name in (".venv", "node_modules", "examples"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    keep = {name: value for name, value in os.environ.items() if not name.startswith("MERIT_")}
+    environment = keep | {"HOME": str(tmp_path / "me"), "MERIT_PORT": "0", "MERIT_CHAIN_PORT": free_port()}
+    lines = [line for line in commands("README.md") if not line.startswith("make ")] + commands("docs/quick-start.md")
+    script = tmp_path / "script"
+    script.write_text("set -ex -o pipefail\n" + "\n".join(lines) + "\n")
+    output = tmp_path / "output"  # not a pipe, which what runs in the background would hold open
+    with output.open("w") as file:
+        shell = subprocess.Popen(
+            [shutil.which("bash") or "bash", str(script)],
+            cwd=tmp_path,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            shell.wait(LIMIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            pass  # its return code says so
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(shell.pid, signal.SIGKILL)
+            shell.wait()
+    said = output.read_text()
+    logs = {log.stem: log.read_text() for log in tmp_path.glob("*.log")}
+    assert shell.returncode == 0, f"within {LIMIT_SECONDS:.0f} s:\n{said[-4000:]}\n{logs}"
+    assert "audit: OK" in said
+    assert "Job 1 is open, with 1.89 ether in escrow." in said
+    assert re.search(r"[0-3] of 3 seats taken", said)
+    assert re.search(r"Round 3: accuracy (9[0-9]|100)\.\d%", said)
+    assert re.search(r"Withdrew [0-9.]+ ether", said)
+    for name in ("trainer-1", "trainer-2", "trainer-3"):
+        assert re.search(r"^\d\d:\d\d:\d\d Joined job 1", logs[name], re.MULTILINE)
+        assert "Job 1 is completed." in logs[name] or "left" in logs[name]

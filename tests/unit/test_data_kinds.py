@@ -1,0 +1,200 @@
+"""Kinds of values that libraries read as something else: classes called None, images of 16 bits, turned pictures."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image, ImageOps
+
+from trainer.config import DataSchema
+from trainer.data import read
+
+MISSING_LOOKALIKES = [
+    "None", "NA", "N/A", "nan", "NaN", "null", "NULL", "n/a", "<NA>", "#N/A", "-nan", "01", "1", "1.0", "1e3", "true",
+    "True", "TRUE", "inf", "-", "2026-11-26", "x y", "0x10",
+]  # fmt: skip
+
+
+def table_schema(*names: str) -> DataSchema:
+    return DataSchema(kind="tabular", shape=(2,), classes=len(names), class_names=names, label="severity")
+
+
+def written(path: Path, labels: list[object]) -> str:
+    frame = pd.DataFrame({"a": range(len(labels)), "b": 1.5, "severity": labels})
+    if path.suffix == ".csv":
+        frame.to_csv(path, index=False)
+    else:
+        pq.write_table(pa.Table.from_pandas(frame), path)
+    return str(path)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+@pytest.mark.parametrize("name", MISSING_LOOKALIKES)
+def test_a_label_that_is_a_classs_name_is_that_class(tmp_path: Path, name: str, ending: str) -> None:
+    source = written(tmp_path / f"d{ending}", [name, "Mild", "Severe", name])
+    assert read(source, table_schema(name, "Mild", "Severe")).y.tolist() == [0, 1, 2, 0]
+
+
+def test_all_of_them_are_classes_of_their_own(tmp_path: Path) -> None:
+    source = written(tmp_path / "d.csv", list(MISSING_LOOKALIKES))
+    assert read(source, table_schema(*MISSING_LOOKALIKES)).y.tolist() == list(range(len(MISSING_LOOKALIKES)))
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_an_empty_label_is_missing(tmp_path: Path, ending: str) -> None:
+    source = written(tmp_path / f"d{ending}", ["None", None, "Mild"])
+    with pytest.raises(ValueError, match="every cell is expected to be filled"):
+        read(source, table_schema("None", "Mild"))
+
+
+def test_a_class_whose_name_is_empty_is_that_class(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("a,b,severity\n1,2,\n3,4,Mild\n")
+    assert read(str(tmp_path / "d.csv"), table_schema("", "Mild")).y.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("word", ["", "NA", "None", "nan", "null"])
+def test_a_feature_that_is_missing_is_refused_whatever_the_classes_are_called(tmp_path: Path, word: str) -> None:
+    (tmp_path / "d.csv").write_text(f"a,b,severity\n1,{word},None\n3,4,Mild\n")
+    with pytest.raises(ValueError, match="every cell is expected to be filled"):
+        read(str(tmp_path / "d.csv"), table_schema("None", "Mild"))
+
+
+def test_a_label_that_is_no_classs_name_is_named_as_it_stands(tmp_path: Path) -> None:
+    source = written(tmp_path / "d.csv", ["01", "1"])
+    with pytest.raises(ValueError, match="labels 01, 02 are expected, '1' was found"):
+        read(source, table_schema("01", "02"))
+
+
+def test_typed_labels_of_a_parquet_file_are_classes_by_their_text(tmp_path: Path) -> None:
+    for number, (labels, names) in enumerate(
+        [
+            ([True, False], ("false", "true")),
+            ([True, False], ("False", "True")),
+            ([2, 1], ("1", "2")),
+            ([2.0, 1.0], ("1", "2")),
+            ([b"None", b"Mild"], ("Mild", "None")),
+        ]
+    ):
+        source = written(tmp_path / f"{number}.parquet", list(labels))
+        assert read(source, table_schema(*names)).y.tolist() == [1, 0], names
+    frame = pd.DataFrame({"a": [1, 2], "b": [3, 4], "severity": pd.Categorical(["None", "Mild"])})
+    frame.to_parquet(tmp_path / "c.parquet")
+    assert read(str(tmp_path / "c.parquet"), table_schema("Mild", "None")).y.tolist() == [1, 0]
+
+
+def test_labels_may_have_space_around_them(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("a,b,severity\n1,2, None\n3,4, 1 \n")
+    assert read(str(tmp_path / "d.csv"), table_schema("None", "1")).y.tolist() == [0, 1]
+
+
+# ---------------------------------------------------------------- images
+
+WIDTH, HEIGHT = 6, 4
+GRADIENT = np.linspace(1000, 60_000, WIDTH * HEIGHT).reshape(HEIGHT, WIDTH)
+RIGHT = (GRADIENT.astype(np.uint16) >> 8).astype(np.float32)
+
+
+def image_schema(channels: int = 1, *, width: int = WIDTH, height: int = HEIGHT) -> DataSchema:
+    return DataSchema(kind="image", shape=(channels, height, width), classes=2, minimum=0, maximum=255)
+
+
+def kept(folder: Path, image: Image.Image, name: str = "a.png", **options: object) -> str:
+    (folder / "0").mkdir(exist_ok=True)
+    image.save(folder / "0" / name, **options)
+    return str(folder)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tiff", "a.pgm"])
+def test_of_16_bits_the_upper_8_are_taken(tmp_path: Path, name: str) -> None:
+    image = Image.fromarray(GRADIENT.astype(np.uint16))
+    for channels in (1, 3):
+        x = read(kept(tmp_path, image, name), image_schema(channels)).x
+        assert (x[0] == RIGHT).all()
+        assert len(np.unique(x)) > 20
+
+
+def test_8_bits_that_are_kept_as_16_come_back_as_they_were(tmp_path: Path) -> None:
+    small = np.arange(WIDTH * HEIGHT, dtype=np.uint16).reshape(HEIGHT, WIDTH) * 10
+    assert (read(kept(tmp_path, Image.fromarray(small * 257)), image_schema()).x[0, 0] == small).all()
+
+
+def test_both_orders_of_bytes_are_read(tmp_path: Path) -> None:
+    for mode in ("I;16", "I;16B", "I;16L"):
+        image = Image.frombytes(mode, (WIDTH, HEIGHT), GRADIENT.astype(">u2" if mode == "I;16B" else "<u2").tobytes())
+        assert (read(kept(tmp_path, image, "a.tiff"), image_schema()).x[0, 0] == RIGHT).all(), mode
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_numbers_of_32_bits_are_refused_by_file_and_mode(tmp_path: Path, mode: str) -> None:
+    source = kept(tmp_path, Image.fromarray(GRADIENT.astype(np.int32 if mode == "I" else np.float32)), "a.tiff")
+    with pytest.raises(ValueError, match=rf"a\.tiff: .*8 or 16 bits a channel are expected, Pillow's mode {mode}"):
+        read(source, image_schema())
+
+
+def test_16_bits_in_which_white_is_zero_are_refused(tmp_path: Path) -> None:
+    image = Image.fromarray(GRADIENT.astype(np.uint16))
+    with pytest.raises(ValueError, match="white is 0"):
+        read(kept(tmp_path, image, "a.tiff", tiffinfo={262: 0}), image_schema())
+
+
+@pytest.mark.parametrize("mode", Image.MODES)
+def test_every_mode_is_read_right_or_refused(tmp_path: Path, mode: str) -> None:
+    """Right: a grey ramp keeps its order and its steps, which no saturation does."""
+    ramp = np.arange(WIDTH * HEIGHT, dtype=np.uint8).reshape(HEIGHT, WIDTH) * 10
+    grey = Image.fromarray(ramp)
+    try:
+        image = grey.point(lambda v: v * 257, "I").convert(mode) if mode.startswith("I;") else grey.convert(mode)
+        source = kept(tmp_path, image, "a.tiff")
+    except (ValueError, OSError, KeyError):
+        pytest.skip(f"Pillow makes no file of mode {mode}")
+    try:
+        x = read(source, image_schema()).x[0, 0]
+    except ValueError:
+        with pytest.raises(ValueError, match=r"a\.tiff"):
+            read(source, image_schema())
+        return
+    if mode == "1":
+        assert set(np.unique(x)) <= {0, 255}
+    else:
+        assert np.abs(x - ramp).max() <= 8, mode
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA", "PA", "P"])
+def test_transparency_is_dropped(tmp_path: Path, mode: str) -> None:
+    ramp = np.arange(WIDTH * HEIGHT, dtype=np.uint8).reshape(HEIGHT, WIDTH) * 10
+    image = Image.fromarray(ramp)
+    if mode in ("LA", "RGBA"):
+        image = image.convert(mode)
+        image.putalpha(0)
+    else:
+        image = image.convert(mode)
+    x = read(kept(tmp_path, image, "a.tiff" if mode == "PA" else "a.png"), image_schema()).x[0, 0]
+    assert (x == ramp).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("mode", ["L", "RGB", "I;16"])
+def test_a_picture_is_turned_as_its_exif_data_say(tmp_path: Path, orientation: int, mode: str) -> None:
+    pixels = np.arange(WIDTH * HEIGHT, dtype=np.uint8).reshape(HEIGHT, WIDTH) * 10
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = (
+        Image.fromarray(pixels.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(pixels).convert(mode)
+    )
+    reference = Image.fromarray(pixels)
+    reference.getexif()[0x0112] = orientation
+    seen = np.asarray(ImageOps.exif_transpose(reference))
+    height, width = seen.shape
+    x = read(kept(tmp_path, stored, "a.png", exif=exif), image_schema(width=width, height=height)).x
+    assert (x[0, 0] == seen).all()
+
+
+def test_a_picture_that_is_turned_to_another_size_is_refused(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    source = kept(tmp_path, Image.new("L", (WIDTH, HEIGHT)), "a.jpg", exif=exif)
+    with pytest.raises(ValueError, match=rf"a\.jpg: .*{WIDTH} × {HEIGHT} pixels are expected, {HEIGHT} × {WIDTH}"):
+        read(source, image_schema())

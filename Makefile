@@ -6,8 +6,8 @@ UV := build/uv/bin/uv
 ARGS ?=
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help setup demo page up docs test test-page test-rust test-unit test-contracts test-e2e check bench bench-proofs bench-load
-.PHONY: screenshots test-faults test-invariants test-invariants-nightly fuzz fuzz-rust slither sbom advisories format lock artifacts clean
+.PHONY: help setup demo page up docs test test-page test-rust test-unit test-contracts test-e2e check bench bench-proofs bench-pay bench-theft bench-rows bench-load
+.PHONY: screenshots test-faults test-hostile test-invariants test-invariants-nightly fuzz fuzz-rust slither sbom advisories format lock artifacts clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -27,12 +27,13 @@ test: test-unit ## every test
 	$(MAKE) test-e2e
 
 # A file's tests share its chains and jobs, so they stay with one of the two processes.
-PYTEST := $(BIN)/pytest -q -n 2 --dist loadfile
+PYTEST := $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 test-unit: setup
 	$(PYTEST) tests/unit tests/soundness
 
 test-rust:
+	@echo "Compiling and testing the proof core (minutes the first time) ..."
 	cd zk/core && MAKEFLAGS= cargo test -q --release --no-default-features --workspace
 
 test-contracts: setup .venv-brownie/.ready
@@ -54,7 +55,10 @@ test-page: page
 	cd frontend && npm run -s check
 
 test-e2e: setup page
-	$(PYTEST) tests/faults tests/e2e
+	$(PYTEST) tests/faults tests/hostile tests/e2e
+
+test-hostile: setup ## 2,000 hostile descriptions against real nodes; ARGS="--descriptions 2000 --seed 1 --minutes 25"
+	$(BIN)/python -m tests.hostile.campaign $(ARGS)
 
 test-faults: setup ## 200 seeded runs with faults; ARGS="--runs 200 --seed 1 --minutes 20"
 	$(BIN)/python -m tests.faults.campaign $(ARGS)
@@ -66,6 +70,7 @@ check: setup ## types, style, import arrows, artifacts against sources
 	$(BIN)/lint-imports
 	$(BIN)/python -m marketplace.chain.compile --check
 	$(BIN)/python -m scripts.job_file_docs --check
+	$(BIN)/python -m scripts.policy_docs --check
 	$(BIN)/python -m mypy.stubtest zk._core --ignore-missing-stub
 	cd zk/core && cargo fmt --check && cargo clippy -q --workspace --all-targets -- -D warnings
 	forge fmt --check contracts tests/invariants
@@ -95,6 +100,15 @@ bench: setup ## a round's phases, and the Gram matrix, with time and bytes
 bench-proofs: setup ## commitments and Gram proofs; ARGS="--d 1048576 --n 16 --chunk 131072 --json FILE"
 	$(BIN)/python -m benches.proofs $(ARGS)
 
+bench-pay: setup ## pay against exact Shapley values, and under attacks; ARGS="--seeds 5 --models mlp cnn --json FILE"
+	$(BIN)/python -m benches.pay $(ARGS)
+
+bench-theft: setup ## what coalitions of owner, aggregator and trainers can take; ARGS="--seeds 3 --data digits --json FILE"
+	$(BIN)/python -m benches.theft $(ARGS)
+
+bench-rows: setup ## how far reference rows of other machines are apart; ARGS="--python OTHER/bin/python --json FILE"
+	$(BIN)/python -m benches.rows $(ARGS)
+
 bench-load: setup ## a node with 500 trainers, an aggregator with 32 of 2^20 parameters, memory; ARGS="node --minutes 60"
 	$(BIN)/python -m benches.load $(ARGS)
 
@@ -109,8 +123,10 @@ screenshots: setup page ## make docs/images again
 
 docs: setup ## write the pages that are made from the sources
 	$(BIN)/python -m scripts.job_file_docs
+	$(BIN)/python -m scripts.policy_docs
 
 artifacts: setup ## compile the contracts
+	@echo "Compiling the contracts (half a minute) ..."
 	$(BIN)/python -m marketplace.chain.compile
 
 lock: $(UV) ## resolve the dependencies again
@@ -130,6 +146,7 @@ PAGE := $(shell find frontend/src frontend/scripts frontend/public frontend/inde
 CORE := $(shell find zk/core \( -name target -o -name fuzz \) -prune -o -type f -print)
 
 $(VENV)/.ready: requirements.lock pyproject.toml $(CORE) | $(UV)
+	@echo "Installing Python packages (6 GB, most of it PyTorch) and compiling the proof core (two minutes the first time) ..."
 	$(UV) venv -q --allow-existing --python $(PYTHON) $(VENV)
 	$(UV) pip sync -q --compile-bytecode --python $(BIN)/python requirements.lock
 	$(UV) pip install -q --python $(BIN)/python --no-deps -e .
@@ -151,13 +168,16 @@ build/slither/venv/.ready: requirements-slither.lock | $(UV)
 	touch $@
 
 frontend/node_modules/.ready: frontend/package.json frontend/package-lock.json
+	@echo "Installing what the page is built with from npm ..."
 	cd frontend && npm install --no-save --no-fund --no-audit --loglevel=error
 	touch $@
 
 frontend/dist/index.html: $(VENV)/.ready frontend/node_modules/.ready $(PAGE)
+	@echo "Building the page (ten seconds) ..."
 	cd frontend && npm run -s build
 	touch $@
 
 node_modules/.ready: package.json package-lock.json
+	@echo "Installing the chain (Anvil, Ganache) and the contracts' compiler from npm ..."
 	npm install --no-save --no-fund --no-audit --loglevel=error # not ci: some mirrors lack other systems' anvil
 	touch $@

@@ -195,9 +195,14 @@ def test_a_planted_secret_is_found_in_a_log_a_command_line_and_an_environment() 
     with everything_logged() as said:
         logging.getLogger("some.library").debug("using %s", secret)
     child = subprocess.Popen(
-        [sys.executable, "-c", "input()", secret.decode()], stdin=subprocess.PIPE, env={"HIDDEN": secret.decode()}
+        [sys.executable, "-c", "print(flush=True); input()", secret.decode()],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={"HIDDEN": secret.decode()},
     )
     try:
+        assert child.stdout is not None
+        child.stdout.readline()  # a process that is only just beginning has no command line yet
         places = {"log": said.getvalue().encode()}
         for what in ("cmdline", "environ"):
             places |= told_by_proc(family(os.getpid()), what)

@@ -167,13 +167,14 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         Job storage j = _jobIn(jobId, State.Running);
         Terms storage t = _terms[jobId];
         uint32 submitted = _judgeable(jobId, round);
-        uint32 opened = RoundCheck.requireShown(jobId, j.termsHash, round, submitted, t, _commitments[jobId], s, proof);
+        mapping(uint256 slot => Trainer) storage trainers = _trainers[jobId];
+        uint32 opened =
+            RoundCheck.requireShown(jobId, j.termsHash, round, submitted, t, _commitments[jobId], trainers, s, proof);
 
         ++j.settled;
         j.emptyRounds = 0;
         emit RoundSettled(jobId, round, submitted, s);
 
-        mapping(uint256 slot => Trainer) storage trainers = _trainers[jobId];
         Balances.add(j, t, trainers, opened, s);
         _eject(jobId, _tally(jobId, submitted, s.struck));
         // Who has submitted is still there: a settlement ends no job for want of trainers.

@@ -344,7 +344,7 @@ interface IJobMarket {
     error ReferenceRows(uint256 jobId, uint8 rule);
     /// Every row and the sum have the same number of points, at least one. Counted in words.
     error PointCount(uint256 jobId, uint256 given, uint256 required);
-    /// The points given for a slot are not those whose hash it submitted in this round.
+    /// The points given for a slot do not, with its operator's address, have the hash that it submitted in this round.
     error NotItsCommitment(uint256 jobId, uint8 slot, bytes32 hash);
     /// The points of the sum or of the reference rows do not have the hash that the settlement names in the field `what`.
     error WrongPoints(uint256 jobId, bytes32 what, bytes32 hash);
@@ -393,8 +393,9 @@ interface IJobMarket {
     /// the end of that phase anyone may abort.
     function publishKey(uint256 jobId, string calldata cid) external;
 
-    /// @notice Commits to an update. Final; one per trainer and round. To copy another's commitment gains nothing: what opens
-    /// it is sealed in its sender's name.
+    /// @notice Commits to an update. Final; one per trainer and round.
+    /// @param hash keccak256 of the update's points and then the 20 bytes of the caller's address, so that another's hash,
+    /// copied from the chain, can never be shown
     function submitUpdate(uint256 jobId, uint16 round, bytes32 hash, string calldata cid) external;
 
     /// @notice Judges the round as the proof shows it, adds to the balances, and opens the next round or, after the last, the

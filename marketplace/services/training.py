@@ -7,6 +7,7 @@ from pathlib import Path
 from time import monotonic
 
 import torch
+from eth_utils.address import to_canonical_address
 
 from marketplace.domain import Job
 from marketplace.errors import InputError, MeritError, NotFound
@@ -24,7 +25,7 @@ from trainer.data import Dataset
 from trainer.models import build, flatten, load_flat
 from trainer.quantize import to_integers
 from trainer.train import Progress, train_round, warm_up
-from zk.encoding import Float32s, Int16s, commitment_hash
+from zk.encoding import Float32s, Int16s, submission_hash
 from zk.files import max_update_file_bytes, pack_update, unpack_update
 
 STOP_MARGIN = 8  # training ends when a 1/STOP_MARGIN of the submitting phase is left, or half of what there was
@@ -183,7 +184,7 @@ class Training:
         write_atomically(self._kept(job.round), content)
         context = self._node.context(Purpose.UPDATE, job_id=self._job_id, round=job.round, party=self._node.me.address)
         sealed = seal_update(aggregator.encryption_key, content, context)
-        keep_submission(work, sealed, commitment_hash(made.commitment))
+        keep_submission(work, sealed, submission_hash(made.commitment, to_canonical_address(self._node.me.address)))
 
     def _kept(self, round: int) -> Path:
         return self._folder / f"round-{round}" / "update"

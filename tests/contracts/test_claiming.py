@@ -477,7 +477,7 @@ def test_who_joins_after_somebody_left_the_open_job_has_its_own_record(world):
     world.market.start(job, {"from": world.stranger})
     world.market.publishKey(job, CID, {"from": world.aggregator})
     for i, name in ((0, "a"), (3, "b"), (2, "c"), (1, "d")):
-        world.market.submitUpdate(job, 1, commitment(name), CID, {"from": world.operator(i)})
+        world.market.submitUpdate(job, 1, commitment(name, world.operator(i)), CID, {"from": world.operator(i)})
     move_to(world.market.job(job)["submitBy"] + 1)
     world.settle(job, ALL)
     tx = world.complete(job)

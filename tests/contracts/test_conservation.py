@@ -212,8 +212,9 @@ class Life:
 
     def submit(self, job, chance, sender=None):
         number = job.round if chance.random() < 0.95 else job.round + 1
-        update = commitment(self.accepted + 1000 if chance.random() < 0.95 else chance.randrange(1, 9))
+        name = self.accepted + 1000 if chance.random() < 0.95 else chance.randrange(1, 9)
         sender = sender or accounts[chance.choice(OPERATORS)]
+        update = commitment(name, sender)
         arguments = (job.number, number, update, CID)
         self.call("submit", sender, job, self.market.submitUpdate, arguments, number, update)
 

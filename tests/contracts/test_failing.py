@@ -212,7 +212,7 @@ def test_submissions_to_the_failed_aggregator_do_not_count(world):
     world.past_submitting(job)
     with refuses("NotSubmitted", job, mask(0, 1), mask(0)):
         world.settle(job, mask(0, 1), sender=world.taker)
-    with refuses("NotItsCommitment", job, 0, words_hash(before[0])):
+    with refuses("NotItsCommitment", job, 0, words_hash(before[0], world.operator(0))):
         world.settle(job, mask(0), sender=world.taker, commitments=before[0])
     world.settle(job, mask(0), sender=world.taker)
     assert [world.trainer(job, slot)[2] for slot in range(4)] == [0, 1, 1, 1]
@@ -220,7 +220,7 @@ def test_submissions_to_the_failed_aggregator_do_not_count(world):
 
 def test_an_update_can_be_submitted_again_as_it_was(world):
     job = world.running(takeoverWindow=30)
-    same = commitment(7), CID, {"from": world.operator(0)}
+    same = commitment(7, world.operator(0)), CID, {"from": world.operator(0)}
     world.market.submitUpdate(job, 1, *same)
     world.past_settling(job)
     world.take_over(job)

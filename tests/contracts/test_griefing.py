@@ -217,8 +217,8 @@ def copied(world):
     game = Game(world).run()
     world.submit(game.job, *TRAINERS[2:])
     move_to(world.market.job(game.job)["submitBy"])
-    stolen = commitment("of trainer 1")
-    for i in (0, 1):  # what opens it is sealed in the name of trainer 1
+    stolen = commitment("of trainer 1", world.operator(1))
+    for i in (0, 1):  # it holds the address of trainer 1
         world.market.submitUpdate(game.job, 1, stolen, CID, {"from": world.operator(i)})
     game.settle(unopened=[0])
     return game

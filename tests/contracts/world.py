@@ -85,8 +85,10 @@ def mask(*slots):
     return sum(1 << slot for slot in slots)
 
 
-def words_hash(words):
-    return "0x" + keccak(b"".join(word.to_bytes(32) for word in words)).hex()
+def words_hash(words, by=None):
+    """by: the trainer whose commitment it is."""
+    owner = b"" if by is None else bytes.fromhex(str(by)[2:])
+    return "0x" + keccak(b"".join(word.to_bytes(32) for word in words) + owner).hex()
 
 
 _points = {}
@@ -97,14 +99,14 @@ def points(number):
     return [int.from_bytes(sha256(f"{number} {axis}".encode()).digest()) for axis in "xy"]
 
 
-def committed(words):
+def committed(words, by=None):
     """The hash by which a settlement finds the words of these points again."""
-    _points[words_hash(words)] = words
-    return words_hash(words)
+    _points[words_hash(words, by)] = words
+    return words_hash(words, by)
 
 
-def commitment(number):
-    return committed(points(number))
+def commitment(number, by=None):
+    return committed(points(number), by)
 
 
 def _spelled(value):
@@ -275,7 +277,8 @@ class World:
         for i in trainers:
             self.commitments += 1
             number = self.market.job(job)["round"]
-            self.market.submitUpdate(job, number, commitment(self.commitments), CID, {"from": self.operator(i)})
+            sender = self.operator(i)
+            self.market.submitUpdate(job, number, commitment(self.commitments, sender), CID, {"from": sender})
 
     def rows(self, job):
         """The words that each slot committed to in the running round."""

@@ -184,7 +184,7 @@ def test_a_large_file_that_two_name_is_fetched_a_few_times_however_long_a_round_
     from marketplace.keys.sealing import seal_bytes_to
     from marketplace.services.deliveries import Delivery
     from marketplace.storage import put_bytes
-    from tests.faults.test_submissions import COMMITMENT
+    from tests.faults.test_submissions import committed
 
     play, agents = nearly_all(world, **ONE_FAULTY)
     market, thief = world.chain.market, play.trainers[-1]
@@ -193,7 +193,7 @@ def test_a_large_file_that_two_name_is_fetched_a_few_times_however_long_a_round_
     context = thief.context(Purpose.DELIVERY, job_id=play.job_id, round=1, party=thief.me.address)
     named = bytes(Delivery(bytes(32), size, record.content))
     cid = put_bytes(world.storage, seal_bytes_to(play.aggregator.me.encryption_key, named, context))
-    market.submit_update(thief.me.account, play.job_id, 1, COMMITMENT, cid)
+    market.submit_update(thief.me.account, play.job_id, 1, committed(play), cid)
     for agent in agents[1:4]:
         agent.step()
     assert there(play) == 4, "one does not come"

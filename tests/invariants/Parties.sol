@@ -176,7 +176,7 @@ abstract contract Parties is Ledger {
         }
     }
 
-    function _data(Kind kind, uint256 jobId) internal returns (bytes memory) {
+    function _data(Kind kind, uint256 jobId, address sender) internal returns (bytes memory) {
         if (kind == Kind.Create) return abi.encodeCall(market.createJob, (_terms(), KEY, CID));
         if (kind == Kind.Accept) return abi.encodeCall(market.acceptAggregation, (jobId, _anybody(), KEY));
         if (kind == Kind.TakeOver) return abi.encodeCall(market.takeOver, (jobId, _anybody(), KEY));
@@ -201,7 +201,7 @@ abstract contract Parties is Ledger {
         if (kind == Kind.Claim) return abi.encodeCall(market.claim, (jobId, _claimant(jobId)));
         if (kind == Kind.ClaimFees) return abi.encodeCall(market.claimFees, (jobId, _feePayee(jobId)));
         uint16 round = market.job(jobId).round + (_percent(2) ? 1 : 0);
-        if (kind == Kind.Submit) return abi.encodeCall(market.submitUpdate, (jobId, round, _commitment(), CID));
+        if (kind == Kind.Submit) return abi.encodeCall(market.submitUpdate, (jobId, round, _commitment(sender), CID));
         if (kind == Kind.VoidRound) {
             return abi.encodeCall(market.voidRound, (jobId, _named = round, _voided = _unopened(jobId)));
         }
@@ -250,10 +250,10 @@ abstract contract Parties is Ledger {
         _askedFees[jobId] = payee;
     }
 
-    /// @dev Sometimes one that was submitted before, in this job or another.
-    function _commitment() private returns (bytes32 commitment) {
+    /// @dev Sometimes of points that were submitted before, in this job or another; sometimes another's.
+    function _commitment(address sender) private returns (bytes32 commitment) {
         uint256 point = _percent(97) ? ++_made : _below(1 + _made);
-        commitment = keccak256(abi.encode(point, 0));
+        commitment = keccak256(abi.encodePacked(point, uint256(0), _percent(98) ? sender : _anybody()));
         _pointOf[commitment] = point;
     }
 

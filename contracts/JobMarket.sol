@@ -232,8 +232,8 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
     function takeOver(uint256 jobId, address payee, bytes32 encryptionKey) external payable nonReentrant {
         Job storage j = _jobIn(jobId, State.Running);
         Terms storage t = _terms[jobId];
-        Failures.takeOver(j, t, _trainers[jobId], credit, _owed[jobId], jobId, payee, encryptionKey);
-        _openRound(jobId, j.round);
+        bool anew = Failures.takeOver(j, t, _trainers[jobId], credit, _owed[jobId], jobId, payee, encryptionKey);
+        if (anew) _openRound(jobId, j.round);
 
         _receive(t.token, t.bond);
     }

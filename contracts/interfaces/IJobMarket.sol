@@ -234,6 +234,7 @@ interface IJobMarket {
     event Left(uint256 indexed jobId, uint8 indexed slot);
     event Started(uint256 indexed jobId);
     event KeyPublished(uint256 indexed jobId, string cid);
+    /// @notice After a takeover of a round in which trainers could submit, it opens for the delivery of what they had submitted alone.
     event RoundOpened(uint256 indexed jobId, uint16 indexed round, uint40 submitBy, uint40 settleBy);
     event UpdateSubmitted(
         uint256 indexed jobId, uint16 indexed round, uint8 indexed slot, bytes32 commitment, string cid
@@ -261,7 +262,7 @@ interface IJobMarket {
     event Unrevealed(uint256 indexed jobId);
     /// @notice Slot `slot` says that what round `round` starts from, while Confirming what it left, is not to be had or wrong.
     event Disputed(uint256 indexed jobId, uint16 indexed round, uint8 indexed slot);
-    /// @notice Comes before the credits of the failed aggregator and of those it wronged, and before the round opens again.
+    /// @notice Comes before the credits of those whom the failed aggregator wronged, and before the round opens again.
     event TakenOver(
         uint256 indexed jobId, uint16 indexed round, address indexed aggregator, address payee, bytes32 encryptionKey
     );
@@ -409,7 +410,8 @@ interface IJobMarket {
     /// is burnt: nobody gains by it (docs/decisions/2026-11-27-voids.md).
     function voidRound(uint256 jobId, uint16 round, uint32 unopened) external;
 
-    /// @notice A trainer whose submission was said not to open states where its content is. Up to `submitBy`. Once each time.
+    /// @notice A trainer whose submission was said not to open, or was made to an aggregator that has failed since, states where
+    /// its content is, sealed to the aggregator that there is now. Up to `submitBy`. Once each time.
     function redeliver(uint256 jobId, uint16 round, string calldata cid) external;
 
     /// @notice Past `submitBy` without any submission: the round is not settled, and costs nothing. Anyone.
@@ -424,7 +426,8 @@ interface IJobMarket {
     function abort(uint256 jobId) external;
 
     /// @notice Deposits the bond and becomes the aggregator of a job whose aggregator failed, within `takeoverWindow` of that.
-    /// The failed one's bond goes to those it wronged, as in `abort`, and the round opens anew. Anyone.
+    /// The failed one's bond goes to those it wronged, as in `abort`. What was submitted is delivered again, to the new one, once
+    /// it has published the job key; who has not submitted by now has missed the round. A round without a key opens anew. Anyone.
     function takeOver(uint256 jobId, address payee, bytes32 encryptionKey) external payable;
 
     /// @notice The owner or a trainer states where what a new aggregator needs, sealed to it, is to be found: the job key and,

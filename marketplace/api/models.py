@@ -241,7 +241,7 @@ class JobDetail(Model):
         description="While confirming: until when the data are to be revealed to the members; null where nobody has to."
     )
     reveals: list[Reveal] = Field(description="In order.")
-    delivering: bool = Field(description="Updates did not open, and are delivered again up to `submit_by`.")
+    delivering: bool = Field(description="Updates that did not open, or were made to an aggregator that failed, are delivered again up to `submit_by`.")
     undelivered: list[int] = Field(description="Slots that have to deliver again, and have not yet or did not in time.")
     voids: int = Field(description="How often updates that did not open were asked for again in this job.")
     voided_out: bool = Field(description="The job ended because a round was void after `max_voids` of them.")
@@ -294,7 +294,7 @@ class Judged(Model):
     operator: str
     payee: str
     verdict: Literal["selected", "left-out", "struck", "unopened", "undelivered", "missing"] = Field(
-        description="undelivered: the update did not open and was not delivered again, which is not missing."
+        description="undelivered: the update was asked for again and not delivered, which is not missing."
     )
     score: str = Field(description="An integer; under rule reference negative where the update raised the loss.")
     coefficient: int | None = Field(description="Rule reference: part of the update in the sum, in 1/4096.")
@@ -341,7 +341,6 @@ class ShownOpening(Model):
 class RoundDetail(Model):
     summary: RoundSummary
     submissions: list[Submission]
-    failed: list[Submission] = Field(description="To aggregators that failed: they count for nothing.")
     shown: list[ShownOpening]
     judged: list[Judged]
     sum_cid: str | None

@@ -83,11 +83,11 @@ class Enrolled:
 class Round:
     """A round. active: mask of the slots taken when it closed. gains: by selected slot, what it added to the balance.
 
-    judge: how the aggregator that judges it became it; submissions: to that aggregator. After a takeover both are the
-    last one's, and failed has what was submitted to those before; attempts counts them. delivering: whether submissions
-    that did not open are delivered again; undelivered: the slots that have not yet, or did not in time. A submission
-    has the CID that was stated last. unopened: by slot, the submissions that this judge called unopened, in voids and
-    in the settlement, each with the CID that it had then. voids: each with what was delivered after it.
+    judge: how the aggregator that judges it became it, the last one after takeovers, which attempts counts.
+    delivering: whether submissions that did not open, or were made to an aggregator before, are delivered again;
+    undelivered: the slots that have not yet, or did not in time. A submission has the CID that was stated last.
+    unopened: by slot, the submissions that this judge called unopened, in voids and in the settlement, each with the
+    CID that it had then. voids: each with what was delivered after it.
     """
 
     number: int
@@ -101,7 +101,6 @@ class Round:
     undelivered: set[int] = field(default_factory=set)
     unopened: dict[int, list[UpdateSubmitted]] = field(default_factory=dict)
     voids: list[tuple[RoundVoided, list[Redelivered]]] = field(default_factory=list)
-    failed: list[UpdateSubmitted] = field(default_factory=list)
     settled: RoundSettled | None = None
     skipped: RoundSkipped | None = None
     gains: dict[int, int] = field(default_factory=dict)

@@ -86,6 +86,9 @@ def _round(terms: Terms, job: Job, now: int, at: Callable[[int], str]) -> str:
         left = (job.submitted & job.undelivered).bit_count()
         if now <= job.submit_by and left:
             what = _count(left, "update")
+            if job.taken_over_in == job.round:
+                to = "to be delivered again, to the aggregator that took over,"
+                return f"{place}: {what} {to} until {at(job.submit_by)}."
             return f"{place}: {what} did not open, to be delivered again until {at(job.submit_by)}."
         done = job.delivered.bit_count()
     elif now <= job.submit_by and done < seats:

@@ -2,8 +2,8 @@
 
 Each round's update is written to the work folder, sealed, before it is submitted, and a submission is final; so
 whenever the process is killed, starting it again submits the same bytes or finds them submitted. What opens them it
-delivers once nobody can submit any more. Where another aggregator takes a round over, the same update is committed to
-and sealed anew.
+delivers once nobody can submit any more. Where another aggregator takes a round over, the same file is sealed to it and
+delivered again.
 """
 
 from collections.abc import Callable
@@ -238,8 +238,8 @@ class TrainerAgent:
         if now > history.failed_after:
             text = f"The aggregator failed in round {job.round}; another may take over until {history.takeable_until}."
             self._tell_once(("failed", job.round, job.aggregator), text, kind="failed", round=job.round)
-        if job.delivering and job.undelivered >> me.slot & 1 and now <= job.submit_by:
-            return self._redeliver(job, history)
+        if job.delivering and now <= job.submit_by:
+            return self._deliver_again(job, me.slot, now, history)
         if job.submitted >> me.slot & 1:
             return self._deliver(job, me.slot, history)
         if now > job.submit_by or job.delivering:
@@ -368,10 +368,12 @@ class TrainerAgent:
             return Step.WAITING
         set_aside_others(self._folder, history.created)
         if not (work / SUBMISSION).exists():
-            update = self._update(job, slot, now, history)
-            if update is None:
-                return Step.WAITING
-            self._training.seal(update, work, job, history)
+            if not self._training.committed(round):
+                update = self._update(job, slot, now, history)
+                if update is None:
+                    return Step.WAITING
+                self._training.commit(update, round, history)
+            self._training.seal(work, round, history)
         record = put_content(self._node.storage, work)
         try:
             receipt = self._node.market.submit_update(
@@ -408,10 +410,22 @@ class TrainerAgent:
         self._say("delivered", f"Delivered what opens the update of round {round}.", round=round, cid=cid)
         return Step.WORKED
 
+    def _deliver_again(self, job: Job, slot: int, now: int, history: JobHistory) -> Step:
+        """What is left to do in a round that is void, or that another aggregator has taken over."""
+        if problem := unusable_key(history):
+            text = f"The update of round {job.round} is not delivered again: {problem}."
+            self._tell_once(("unusable", job.round), text, kind="trouble", round=job.round)
+            return Step.WAITING
+        if not job.key_published:
+            return self._hand_over(job, slot, now, history)
+        return self._redeliver(job, history) if job.undelivered >> slot & 1 else Step.WAITING
+
     def _redeliver(self, job: Job, history: JobHistory) -> Step:
-        """Puts what was submitted into storage again, and says where: the aggregator could not open it."""
+        """Puts what was submitted into storage again, and says where: the aggregator could not open it, or is another."""
         work, round = attempt_folder(self._folder, history.rounds[-1]), job.round
         try:
+            if not (work / SUBMISSION).exists():
+                self._training.seal(work, round, history)
             put_content(self._node.storage, work)
             cid = deliver(self._node.storage, work).cid
         except InputError:  # what was changed on disk opens for nobody
@@ -419,17 +433,14 @@ class TrainerAgent:
             self._tell_once(("undelivered", round), lost, kind="trouble", round=round)
             return Step.WAITING
         market, account = self._node.market, self._node.me.account
-        text = f"Delivered the update of round {round} again: the aggregator could not open it."
+        why = "the aggregator could not open it"
+        if job.taken_over_in == round:
+            why = "another aggregator has taken the round over"
+        text = f"Delivered the update of round {round} again: {why}."
         return self._try_exit("redelivered", lambda: market.redeliver(account, self._job_id, round, cid), text)
 
     def _update(self, job: Job, slot: int, now: int, history: JobHistory) -> Int16s | None:
-        """int16[d]: this round's update, trained once, also where another aggregator takes the round over.
-
-        None where there is no base to train from yet, or the plan says nothing.
-        """
-        kept = self._training.kept(job.round, history)
-        if kept is not None:
-            return kept
+        """int16[d]: this round's update; None where there is no base to train from yet, or the plan says nothing."""
         base = self._received(job, slot, now, history)
         if base is None:
             return None

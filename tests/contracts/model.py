@@ -343,6 +343,7 @@ class Model:
         slot = job.slot_of(sender)
         need(number == job.round, "WrongRound")
         need(slot in (job.late or set()), "NothingToDeliver")
+        need(job.key, "KeyNotPublished")
         need(now <= job.submit_by, "SubmittingClosed")
         job.late.remove(slot)
 
@@ -393,8 +394,13 @@ class Model:
         job.owed[job.fees] += job.earned
         job.earned = 0
         self.money["bond", job.number] = job.terms["bond"]
-        job.aggregator, job.fees, job.taken_in, job.key = sender, payee, job.round, False
-        self.open(job, now, job.round)
+        job.aggregator, job.fees, job.taken_in = sender, payee, job.round
+        if job.key:
+            job.key, job.late = False, set(job.submitted)
+            job.submit_by = now + job.terms["submitWindow"]
+            job.settle_by = job.submit_by + job.terms["settleWindow"]
+        else:
+            self.open(job, now, job.round)
 
     def compensate(self, job):
         wronged = sorted(job.delivered if job.key else job.active)

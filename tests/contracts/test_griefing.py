@@ -544,7 +544,7 @@ def failover(world):
 )
 def replaced(world):
     game = failover(world)
-    world.submit(game.job, *TRAINERS)
+    world.redeliver(game.job, *TRAINERS)
     game.settle(sender=world.taker)
     return game
 
@@ -568,16 +568,14 @@ def idle_taker(world):
     (f"{AGAIN}, against the trainers", ["aggregator", 0], TRAINERS[1:]),
 )
 def again_and_again(world):
-    """Once the others have left, its bond goes round from itself to itself: until somebody takes over before it."""
+    """Each of its bonds goes to all who deliver, until somebody takes over before it."""
     game = Game(world, takeoverWindow=30).run()
     world.submit(game.job, *TRAINERS)
     game.fail()
-    for turn in range(3):
+    for _ in range(3):
         world.take_over(game.job, sender=world.aggregator, payee=world.fees)
-        if turn == 0:
-            world.leave(game.job, *TRAINERS[1:])
         game.publish(world.aggregator)
-        world.submit(game.job, 0)
+        world.redeliver(game.job, *TRAINERS)
         game.fail()
     world.take_over(game.job)  # by somebody who publishes no key
     world.past_submitting(game.job)

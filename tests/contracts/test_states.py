@@ -12,7 +12,7 @@ ROLES = ["owner", "aggregator", "submitter", "member", "stranger"]
 
 # What a caller who may make the call gets at each stage; "-" is WrongState, the other shorts are in ERRORS.
 # Trainers 0 (submitter) and 1 (member) are in every job; in `partly` only trainer 0 has submitted. Only the jobs of the
-# stages failed, keylessFailed, taken, takenLate and feesOwed can be taken over; who did so is the same aggregator.
+# stages failed, keylessFailed, taken, takenAllIn, takenLate and feesOwed can be taken over; who did so is the same aggregator.
 # In delivering and deliverLate trainer 0 has to deliver again, in undelivered everybody.
 # What is claimed is the part of slot 0, and the fees of the aggregator's payee.
 TABLE = """
@@ -40,6 +40,7 @@ delivered     -      -     Closed  -      -        HasKey  Closed  ok      ok   
 undelivered   -      -     Closed  -      -        HasKey  Closed  Nothing Nothing Closed    ok    NotAbort NotTake  NoHand   Closed  -       -      -        ok     NotOver NotOver   ok      NotOver
 deliverLate   -      -     Closed  -      -        HasKey  Closed  Late    Late    Closed    Some  ok       NotTake  NoHand   Closed  -       -      -        ok     NotOver NotOver   ok      NotOver
 taken         -      -     ok      -      -        ok      NoKey   Nothing Nothing NoDeliv   NoKey NotAbort NotTake  ok       NoKey   -       -      -        ok     NotOver NotOver   ok      NotOver
+takenAllIn    -      -     Closed  -      -        ok      NoKey   Nothing Nothing NoKey     NoKey NotAbort NotTake  ok       Closed  -       -      -        ok     NotOver NotOver   ok      NotOver
 takenLate     -      -     Closed  -      -        Closed  NoKey   Nothing Nothing NoDeliv   NoKey ok       NotTake  ok       Closed  -       -      -        ok     NotOver NotOver   ok      NotOver
 confirming    -      -     -       -      -        -       -       -       -       -         -     -        -        -        ok      NoRows  NoRows NotCompl -      NotOver NotOver   ok      NotOver
 burnt         -      -     -       -      -        -       -       -       -       -         -     -        -        -        Burnt   NoRows  NoRows NotCompl -      NotOver NotOver   ok      NotOver
@@ -166,8 +167,11 @@ def jobs(deployed):
     world.market.abort(stages["aborted"], {"from": world.stranger})
     stages["taken"] = world.started(**{**windows, "submitWindow": 100})
     stages["takenLate"] = world.started(**{**windows, "submitWindow": 40})
+    stages["takenAllIn"] = world.running(**{**windows, "submitWindow": 100})
+    world.submit(stages["takenAllIn"], 0, 1, 2, 3)
     world.past_submitting(stages["taken"])
-    for stage in ("taken", "takenLate"):
+    world.past_settling(stages["takenAllIn"])
+    for stage in ("taken", "takenLate", "takenAllIn"):
         world.take_over(stages[stage], sender=world.aggregator, payee=world.fees)
     move_to(now() + 50)
     return world, stages

@@ -214,7 +214,7 @@ def test_a_bond_that_comes_back_from_within_its_own_deposit_is_still_paid(hooked
     hooked.actor.execute(market, market.join.encode_input(job, actor, KEY), sender)
     move_to(hooked.term(job, "enrolBy") + 1)
     market.start(job, sender)
-    hooked.past_submitting(job)
+    hooked.past_submitting(job)  # without a key, so that the round opens anew
     listen(hooked, market.leave.encode_input(job))
     with refuses("ERC20InsufficientBalance", actor, 0, 700):
         actor.execute(market, market.takeOver.encode_input(job, actor, KEY), sender)

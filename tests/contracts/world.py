@@ -331,10 +331,15 @@ class World:
         return tx
 
     def settled(self, job, rounds=1, sender=None, **changes):
-        """The next rounds: every active trainer submits, and is selected alike unless changes say otherwise."""
+        """The next rounds: every active trainer submits, and is selected alike unless changes say otherwise.
+
+        Where what they have submitted is delivered again, they deliver.
+        """
         for _ in range(rounds):
-            active = self.market.job(job)["active"]
-            self.submit(job, *(slot for slot in range(32) if active >> slot & 1))
+            held = self.market.job(job)
+            active = held["active"]
+            work, slots = (self.redeliver, held["undelivered"]) if held["delivering"] else (self.submit, active)
+            work(job, *(slot for slot in range(32) if slots >> slot & 1))
             tx = self.settle(job, **{"selected": active, "sender": sender, **changes})
         return tx
 

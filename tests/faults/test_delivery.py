@@ -8,7 +8,7 @@ import pytest
 
 from marketplace.chain.clock import skip_to
 from marketplace.domain import State
-from marketplace.errors import CorruptContent, StorageError
+from marketplace.errors import CorruptContent, Reverted, StorageError
 from marketplace.keys.sealing import KEY, Purpose, open_bytes_with_key, open_sealed_bytes
 from marketplace.services.agent import Agent, Step
 from marketplace.services.aggregator import AggregatorAgent
@@ -156,25 +156,30 @@ def test_where_blocks_may_leave_the_chain_the_phase_is_over_with_the_first_block
     assert there(play) == 1
 
 
-def test_in_a_round_that_was_taken_over_what_is_sealed_anew_is_delivered_when_its_own_phase_is_over(
-    world: World,
-) -> None:
-    """It opens anew for submissions, so that a friend of the newcomer could submit last, too."""
+def test_in_a_round_that_was_taken_over_a_friend_of_either_aggregator_has_nothing_to_submit(world: World) -> None:
+    """The one that failed has opened all, and may be the newcomer too; what was submitted is delivered at once."""
     play = new_play(world, takeover_window="1 h", **POINTS)
     agents, market = play.agents(), world.chain.market
-    step_until(agents[1:] + agents[:1], lambda: market.job(play.job_id).submitted == 0b111)
-    step_until(agents[1:], lambda: there(play) == 3)
+    step_until(agents[1:3] + agents[:1], lambda: market.job(play.job_id).submitted == 0b011)
+    skip_to(market.connection, market.job(play.job_id).submit_by + 1)
+    step_until(agents[1:3], lambda: there(play) == 2)
     before = cids(play)
     skip_to(market.connection, market.job(play.job_id).settle_by + 1)
     node = world.node("rescuer")
     rescuer = AggregatorAgent(node, play.job_id, node.me.address, world.report("rescuer"), take_over=True)
-    step_until([rescuer, *agents[1:3]], lambda: market.job(play.job_id).submitted.bit_count() == 2)
-    for agent in (rescuer, *agents[1:3]):
-        assert agent.step() is Step.WAITING
-    assert there(play) == 0
-    step_until(agents[1:], lambda: there(play) == 3)
+    step_until([rescuer, agents[1]], lambda: market.job(play.job_id).key_published)
+    friend = play.trainers[2].me
+    for call in (
+        lambda: market.submit_update(friend.account, play.job_id, 1, bytes([7] * 32), "bafyfriend"),
+        lambda: market.redeliver(friend.account, play.job_id, 1, "bafyfriend"),
+    ):
+        with pytest.raises(Reverted, match=r"closed at|Nobody asks"):
+            call()
+    step_until(agents[1:3], lambda: market.job(play.job_id).complete)
+    assert there(play) == 2
     assert not set(cids(play).values()) & set(before.values())
     step_until([rescuer], lambda: 1 in play.history().settled)
+    assert play.history().settled[1].submitted == 0b011
 
 
 def test_a_large_file_that_two_name_is_fetched_a_few_times_however_long_a_round_waits(

@@ -49,6 +49,7 @@ REQUIRED = (
     "left as the last one",
     *(f"settled with {what}" for what in ("something unopened", "nothing selected", "a strike", "no score above zero")),
     "settled after a takeover",
+    "delivered after a takeover",
     *(f"settled {how}" for how in ("with all that was late", "without what was late")),
     *(
         f"voided {how}"

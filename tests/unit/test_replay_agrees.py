@@ -313,13 +313,16 @@ class Scripted(Play):
         self.publish(self.market.job(self.job_id))
 
     def round(self, senders: int, *, settled: bool = True) -> None:
-        """So many trainers submit; the others are waited for."""
+        """So many trainers submit, or deliver again what they have submitted; the others are waited for."""
         job = self.market.job(self.job_id)
         for slot in range(senders):
             cid, signer = f"bafy{slot}", TRAINERS[slot]
-            self.market.submit_update(signer, self.job_id, job.round, commitment(job.round, slot), cid)
+            if job.delivering:
+                self.market.redeliver(signer, self.job_id, job.round, f"{cid}again")
+            else:
+                self.market.submit_update(signer, self.job_id, job.round, commitment(job.round, slot), cid)
         job = self.market.job(self.job_id)
-        if job.submitted != job.active:
+        if not job.complete:
             self.chain.forward(job.submit_by - self.chain.connection.now() + 1)
         if settled:
             ruled: dict[str, Any] = {"rule": self.terms.rule}
@@ -413,7 +416,7 @@ def nobody_delivers_again(chain: Chain, token: Token) -> Scripted:
 
 
 def taken_over_while_delivering(chain: Chain, token: Token) -> Scripted:
-    """What was delivered is to be paid by the bond; the round begins anew, and can be void again."""
+    """What was delivered is to be paid by the bond; all is delivered to the newcomer, and can be void again."""
     changes = {"rounds": 1, "min_rounds": 1, "min_trainers": 3, "max_trainers": 3, "max_faulty": 0, "max_voids": 1}
     windows = {"takeover_window": 900}
     play = Scripted(chain, token, 10, rule=Rule.KRUM_COSINE, reward=1000, bond=5003, **changes, **windows)
@@ -423,7 +426,9 @@ def taken_over_while_delivering(chain: Chain, token: Token) -> Scripted:
     play.market.redeliver(TRAINERS[1], play.job_id, 1, "bafyagain")
     chain.forward(2 * play.terms.settle_window + 1)
     play.market.take_over(OTHER, play.job_id, PEOPLE[8].address, KEY)
-    assert not play.look().delivering
+    assert play.look().rounds[0].undelivered == {0, 1, 2}
+    with suppress_into(play.refused):
+        play.market.redeliver(TRAINERS[0], play.job_id, 1, "bafyearly")
     play.publish(play.market.job(play.job_id))
     play.round(3, settled=False)
     play.market.void_round(OTHER, play.job_id, 1, 0b001)
@@ -547,7 +552,7 @@ CORNERS = {
 REFUSALS = {
     *("CoefficientCount", "InvalidCoefficient", "WrongPoints", "ReferenceRows", "InvalidCid"),
     *("NotVoidable", "NothingToDeliver", "SubmittingClosed", "SubmittingOpen", "NothingSubmitted"),
-    *("TooManyUnopened", "WrongStrikes", "ScoreCount", "EndAlreadyAsked", "NotOver", "NotMember", "AlreadyClaimed"),
+    *("KeyNotPublished", "TooManyUnopened", "WrongStrikes", "ScoreCount", "EndAlreadyAsked", "NotOver", "NotMember", "AlreadyClaimed"),
     *("NothingToClaim", "NotCompletable", "StartDelayed"),
     *("NothingToReveal", "RevealingClosed", "RevealingOpen", "NotRevealer", "OpenedNothing"),
 }

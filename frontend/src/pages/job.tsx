@@ -207,7 +207,7 @@ function PhaseReading({ detail }: { detail: JobDetail }) {
             {at === "confirming"
               ? `trainers check the last sum${detail.rows_quorum > 0 ? " and the reference rows" : ""}`
               : at === "delivering"
-                ? `${plural(detail.undelivered.length, "update")} did not open`
+                ? `${plural(detail.undelivered.length, "update")} still to come`
                 : `${summary.submitted} of ${summary.seats_taken} submitted`}
           </span>
           , until {momentText(until, now)}

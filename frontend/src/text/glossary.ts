@@ -27,9 +27,9 @@ export const GLOSSARY = {
     "The aggregator could not open the submission. The round does not count as opened by this seat, and counts no strike.",
   void: "More submissions of a round did not open than the aggregator may leave out. It cannot settle the round then: they are delivered again. Each time counts in the whole job; once more than its terms allow ends it, and the reward of that round is burnt, so that nobody gains by it.",
   "deliver again":
-    "A trainer whose submission did not open puts what it has submitted into storage again, and says where. Its node does so by itself. Nothing else can be delivered: the submission commits to it.",
+    "A trainer whose submission did not open, or was made to an aggregator that failed since, puts what it has submitted into storage again, and says where. Its node does so by itself. Nothing else can be delivered: the submission commits to it.",
   undelivered:
-    "The submission did not open, and was not delivered again in time. The round does not count as opened by this seat, nor as missed.",
+    "The submission was asked for again, and not delivered in time. The round does not count as opened by this seat, nor as missed.",
   missing: "Nothing was submitted in time. Several in a row cost the seat and a part of the stake; the points stay.",
   strike:
     "A round in which the update was all zero or, under rule reference, pointed clearly away from a lower loss. Too many in one job cost a part of the stake, taken at the claim. Points stay.",

@@ -155,7 +155,6 @@ def show_round(job_id: JobId, number: Annotated[int, Path(ge=1, le=65535)], serv
     return RoundDetail(
         summary=present.round_summary(history, entry, services.now()),
         submissions=present.submissions(history, entry.submissions.values()),
-        failed=present.submissions(history, entry.failed),
         shown=present.shown(history, number),
         judged=present.judged(history, entry),
         sum_cid=(settlement.sum_cid or None) if settlement else None,

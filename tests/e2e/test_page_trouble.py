@@ -236,7 +236,7 @@ def test_a_job_is_taken_over_from_an_aggregator_that_vanished_delivered_again_an
         chain.join(trainer, job, trainer.address, KEY)
     chain.start(AGGREGATOR, job)
     chain.publish_key(AGGREGATOR, job, "bafykey")
-    chain.submit_update(COUPLE[0], job, 1, commitment(1, 0), "bafyupdate")
+    chain.submit_update(COUPLE[0], job, 1, commitment(1, by=COUPLE[0]), "bafyupdate")
     later = page.get_by_text("If the aggregator misses its deadline and nobody takes over, anyone may abort the job in")
     expect(later).to_be_visible()
     forward(market, 1202)

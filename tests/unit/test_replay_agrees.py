@@ -217,7 +217,7 @@ class Play:
 
     def submit(self, job: Job) -> None:
         slot, signer = self.member(job)
-        self.market.submit_update(signer, self.job_id, job.round, commitment(job.round, slot), f"bafy{slot}")
+        self.market.submit_update(signer, self.job_id, job.round, commitment(job.round, slot, by=signer), f"bafy{slot}")
 
     def member(self, job: Job, among: int = 0) -> tuple[int, LocalAccount]:
         """Any, or one of those in a mask."""
@@ -320,7 +320,8 @@ class Scripted(Play):
             if job.delivering:
                 self.market.redeliver(signer, self.job_id, job.round, f"{cid}again")
             else:
-                self.market.submit_update(signer, self.job_id, job.round, commitment(job.round, slot), cid)
+                made = commitment(job.round, slot, by=signer)
+                self.market.submit_update(signer, self.job_id, job.round, made, cid)
         job = self.market.job(self.job_id)
         if not job.complete:
             self.chain.forward(job.submit_by - self.chain.connection.now() + 1)

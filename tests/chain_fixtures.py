@@ -25,7 +25,6 @@ from eth_abi.abi import encode
 from eth_account.signers.local import LocalAccount
 from eth_utils.abi import function_signature_to_4byte_selector
 from eth_utils.address import to_canonical_address
-from eth_utils.crypto import keccak
 
 from marketplace.chain import guard, transactions
 from marketplace.chain.answers import Mined

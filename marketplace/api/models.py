@@ -241,7 +241,9 @@ class JobDetail(Model):
         description="While confirming: until when the data are to be revealed to the members; null where nobody has to."
     )
     reveals: list[Reveal] = Field(description="In order.")
-    delivering: bool = Field(description="Updates that did not open, or were made to an aggregator that failed, are delivered again up to `submit_by`.")
+    delivering: bool = Field(
+        description="Updates did not open, or were another aggregator's: they are delivered again."
+    )
     undelivered: list[int] = Field(description="Slots that have to deliver again, and have not yet or did not in time.")
     voids: int = Field(description="How often updates that did not open were asked for again in this job.")
     voided_out: bool = Field(description="The job ended because a round was void after `max_voids` of them.")

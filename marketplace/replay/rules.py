@@ -400,7 +400,7 @@ class Rules:
         history.handed_over.clear()
         current.judge = event
         current.attempts += 1
-        if current.delivering:  # who has not submitted can no more, since the one that failed may have opened the others'
+        if current.delivering:  # nothing more is submitted: the one that failed may have opened the rest
             current.submit_by = event.timestamp + self._terms.submit_window
             current.settle_by = current.submit_by + self._terms.settle_window
         else:

@@ -421,7 +421,7 @@ class TrainerAgent:
         return self._redeliver(job, history) if job.undelivered >> slot & 1 else Step.WAITING
 
     def _redeliver(self, job: Job, history: JobHistory) -> Step:
-        """Puts what was submitted into storage again, and says where: the aggregator could not open it, or is another."""
+        """Puts what was submitted into storage again, and says where: it did not open, or the aggregator is another."""
         work, round = attempt_folder(self._folder, history.rounds[-1]), job.round
         try:
             if not (work / SUBMISSION).exists():

@@ -249,7 +249,7 @@ def test_a_job_is_taken_over_from_an_aggregator_that_vanished_delivered_again_an
     expect(page.get_by_text("Taken over in round 1")).to_be_visible()
     expect(page.get_by_text("Another aggregator may take over until")).to_have_count(0)
     expect(page.get_by_role("button", name="taken over by another aggregator")).to_be_visible()
-    expect(page.get_by_text("1 update is to be delivered again, to the aggregator that took over, until")).to_be_visible()
+    expect(page.get_by_text("1 update is to be delivered again, to the aggregator that took over")).to_be_visible()
     expect(page.get_by_text("Still to come: seat 0.")).to_be_visible()
     check_axe(page)
     chain.publish_key(RESCUER, job, "bafykey2")

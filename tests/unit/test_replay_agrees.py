@@ -553,7 +553,8 @@ CORNERS = {
 REFUSALS = {
     *("CoefficientCount", "InvalidCoefficient", "WrongPoints", "ReferenceRows", "InvalidCid"),
     *("NotVoidable", "NothingToDeliver", "SubmittingClosed", "SubmittingOpen", "NothingSubmitted"),
-    *("KeyNotPublished", "TooManyUnopened", "WrongStrikes", "ScoreCount", "EndAlreadyAsked", "NotOver", "NotMember", "AlreadyClaimed"),
+    "KeyNotPublished",
+    *("TooManyUnopened", "WrongStrikes", "ScoreCount", "EndAlreadyAsked", "NotOver", "NotMember", "AlreadyClaimed"),
     *("NothingToClaim", "NotCompletable", "StartDelayed"),
     *("NothingToReveal", "RevealingClosed", "RevealingOpen", "NotRevealer", "OpenedNothing"),
 }

@@ -124,7 +124,16 @@ describe("a round", () => {
   async function round(part: Partial<RoundSummary>, more: Partial<RoundDetail> = {}): Promise<string> {
     const summary = {
       ...{ round: 2, status: "delivering", aggregator: BOB, submit_by: FAR, settle_by: FAR + 600 },
-      ...{ submitted: [0, 2], undelivered: [1], voids: [VOID], selected: [], gains: [], struck: [], unopened: [] },
+      ...{
+        submitted: [0, 2],
+        undelivered: [1],
+        redelivered: [],
+        voids: [VOID],
+        selected: [],
+        gains: [],
+        struck: [],
+        unopened: [],
+      },
       ...{ transaction: null, ...part },
     };
     const submissions = [submission(0, "bafy0"), submission(1, "bafy1"), submission(2, "bafyagain")];

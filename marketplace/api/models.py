@@ -312,6 +312,9 @@ class RoundSummary(Model):
     settle_by: int
     submitted: list[int] = Field(description="Slots; of those that have to deliver again the ones that did.")
     undelivered: list[int] = Field(description="Slots that have to deliver again, and have not yet or did not in time.")
+    redelivered: list[Redelivery] = Field(
+        description="To the aggregator that took over last, before any void of its own; in order."
+    )
     voids: list[Void] = Field(description="In order.")
     selected: list[int]
     gains: list[str] = Field(description="By selected slot: integers, what the round added to the balance.")

@@ -327,8 +327,7 @@ class Rules:
         if asked and event.slot in current.submissions:
             current.submissions[event.slot] = replace(current.submissions[event.slot], cid=event.cid)
         current.undelivered.discard(event.slot)
-        if current.voids:
-            current.voids[-1][1].append(event)
+        current.note_delivery(event)
         return []
 
     def _judged(self, event: RoundSettled, submitted: int) -> None:
@@ -395,7 +394,7 @@ class Rules:
         history.accepted = event
         history.takeovers.append(event)
         current.delivering, current.undelivered = history.key_published is not None, set(current.submissions)
-        current.unopened = {}
+        current.unopened, current.redelivered = {}, []
         history.key_published = None
         history.handed_over.clear()
         current.judge = event

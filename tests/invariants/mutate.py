@@ -54,7 +54,7 @@ MEMBERS = "        j.members = j.active;\n"
 CLOSING = "        _close(jobId, State.Cancelled);\n"
 EMPTYING = "        credit[j.owner][_terms[jobId].token] = 0;\n"
 BOND = "        _receive(t.token, t.bond);\n    }\n\n    function "
-REOPENING = "        _openRound(jobId, j.round);\n"
+REOPENING = "        if (anew) _openRound(jobId, j.round);\n"
 COMPENSATING = "        _compensate(j, t, trainers, credit, jobId);\n        uint16 settled"
 OWING = (
     "        owed[j.aggregatorPayee] += settled;\n        j.owed += settled;\n        j.settledBefore = j.settled;\n"
@@ -564,13 +564,18 @@ MUTATIONS = (
         "a takeover keeps the failed aggregator's bond for the pot",
         (COMPENSATING, COMPENSATING.replace("_compensate(j, t, trainers, credit, jobId)", "j.pot += t.bond")),
     ),
+    mutation("a takeover opens the round anew for all", ("if (!anew) Delivery.reopen(j, t, jobId);", "anew = true;")),
     mutation(
-        "a takeover keeps the submissions",
-        (REOPENING, "        uint32 kept = j.submitted;\n" + REOPENING + "        j.submitted = kept;\n"),
+        "a takeover asks for no delivery",
+        ("(j.delivering, j.undelivered) = (true, j.submitted);", "(j.delivering, j.undelivered) = (true, 0);"),
+    ),
+    mutation(
+        "what is delivered goes to who is not ready",
+        ("        if (!j.keyPublished) revert IJobMarket.KeyNotPublished(jobId);\n", ""),
     ),
     mutation(
         "a takeover keeps the key",
-        ("        j.takenOverIn = j.round;\n        j.keyPublished = false;\n", "        j.takenOverIn = j.round;\n"),
+        ("jobId);\n        j.keyPublished = false;\n", "jobId);\n"),
     ),
     mutation("a takeover begins no round", (REOPENING, "")),
     # ---------------------------------------------------------------- money

@@ -69,11 +69,14 @@ function toBe(one: boolean, now: boolean): string {
   return one ? "It was" : "They were";
 }
 
-/** What did not open, who has delivered it again, and who is still to. */
+/** What did not open, or was another aggregator's, who has delivered it again, and who is still to. */
 export function Voids({ summary }: { summary: RoundSummary }) {
-  const { voids, undelivered, status } = summary;
+  const { voids, redelivered, undelivered, status } = summary;
   return (
     <>
+      {redelivered.length > 0 && (
+        <Submissions label="Delivered to the aggregator that took over" when="Delivered again" list={redelivered} />
+      )}
       {voids.map((each, at) => {
         const one = each.unopened.length === 1;
         return (
@@ -144,8 +147,8 @@ function Status({ detail, terms }: { detail: RoundDetail; terms: Terms }) {
     case "delivering":
       return (
         <p>
-          {plural(summary.undelivered.length, "update")} to be{" "}
-          <Term word="deliver again">delivered again</Term>: <Countdown to={summary.submit_by} past="(closed)" />.
+          {plural(summary.undelivered.length, "update")} to be <Term word="deliver again">delivered again</Term>:{" "}
+          <Countdown to={summary.submit_by} past="(closed)" />.
         </p>
       );
     case "settling":

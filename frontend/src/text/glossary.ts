@@ -11,7 +11,7 @@ export const GLOSSARY = {
   burnt:
     "Credited to an address that nobody has: bond and fees of a disputed sum or disputed reference rows, since the contract cannot know who lied, the reward of a round that was void once more than the job allows, slashes for strikes, and what of a pot does not divide.",
   takeover:
-    "Where the aggregator of a job fails, another one can deposit the bond and take its place, for a time that the terms say. The round begins anew, and the bond of the failed one goes to those it kept waiting.",
+    "Where the aggregator of a job fails, another one can deposit the bond and take its place, for a time that the terms say. What was submitted is delivered again, to it, and the bond of the failed one goes to those it kept waiting.",
   escrow:
     "The owner's money, held by the contract from the start: rounds × (reward + fee). What no settled round needs goes back when the job is over.",
   "faulty, f":

@@ -128,10 +128,7 @@ export function askedAgain(detail: JobDetail, seat: TrainerFacts | undefined, no
   const why = tookOver(detail)
     ? `Another aggregator has taken round ${summary.round} over. Your update is to be delivered again, to it, until `
     : `The aggregator could not open your update of round ${summary.round}. It is to be delivered again until `;
-  return (
-    why +
-    `${momentText(summary.submit_by, now)}: your node does so by itself, as long as it runs. Else ${brings}`
-  );
+  return `${why}${momentText(summary.submit_by, now)}: your node does so by itself, as long as it runs. Else ${brings}`;
 }
 
 /** What disputed rows do. */

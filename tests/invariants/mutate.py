@@ -54,6 +54,7 @@ MEMBERS = "        j.members = j.active;\n"
 CLOSING = "        _close(jobId, State.Cancelled);\n"
 EMPTYING = "        credit[j.owner][_terms[jobId].token] = 0;\n"
 BOND = "        _receive(t.token, t.bond);\n    }\n\n    function "
+LATE = "revert IJobMarket.NothingToDeliver(jobId, slot);\n"
 REOPENING = "        if (anew) _openRound(jobId, j.round);\n"
 COMPENSATING = "        _compensate(j, t, trainers, credit, jobId);\n        uint16 settled"
 OWING = (
@@ -571,7 +572,7 @@ MUTATIONS = (
     ),
     mutation(
         "what is delivered goes to who is not ready",
-        ("        if (!j.keyPublished) revert IJobMarket.KeyNotPublished(jobId);\n", ""),
+        (LATE + "        if (!j.keyPublished) revert IJobMarket.KeyNotPublished(jobId);\n", LATE),
     ),
     mutation(
         "a takeover keeps the key",

@@ -258,7 +258,7 @@ def test_a_failed_aggregator_s_job_is_taken_over_and_its_updates_are_delivered_a
     chain.market.publish_key(STRANGER, job_id, "bafykey2")
     for trainer in TRAINERS[:2]:
         chain.market.redeliver(trainer, job_id, 1, "bafyagain")
-    settle(chain, job_id, by=STRANGER)
+    settle(chain, job_id, by=STRANGER, submitted=0b11)
     assert [entry["status"] for entry in shown(api, job_id, "/rounds")] == ["settled", "open"]
     assert [person["submitted"] for person in shown(api, job_id, "/trainers")] == [[1], [1], []]
     assert shown(api, job_id)["findings"] == []

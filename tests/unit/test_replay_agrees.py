@@ -526,7 +526,19 @@ def aborted_without_a_key(chain: Chain, token: Token) -> Scripted:
     return play
 
 
+def struck_and_slashed_at_the_claim(chain: Chain, token: Token) -> Scripted:
+    changes = {"rounds": 1, "min_rounds": 1, "min_trainers": 2, "max_trainers": 2, "max_faulty": 0, "max_strikes": 1}
+    play = Scripted(chain, token, 12, rule=Rule.KRUM_COSINE, reward=1000, stake=10_007, slash_bps=3333, **changes)
+    play.begin(2)
+    play.round(2, settled=False)
+    judged = settlement(0b01, (1,), struck=0b10, submitted=0b11)
+    play.market.settle_round(AGGREGATOR, play.job_id, 1, *judged)
+    play.confirm()
+    return play
+
+
 SCRIPTED = (
+    struck_and_slashed_at_the_claim,
     sum_and_rows_disputed,
     aborted_without_a_key,
     rows_of_before_a_takeover,

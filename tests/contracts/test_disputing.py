@@ -129,14 +129,14 @@ def test_slashes_stay_in_the_pot_when_a_sum_is_disputed(world):
 
 def test_after_a_takeover_bond_and_fees_of_both_aggregators_are_burnt(world):
     job = in_round_2(world, takeoverWindow=30, rounds=4)
-    world.submit(job, 1, 2, 3)
     world.dispute(job, 0)
+    world.submit(job, *range(5))
     world.past_settling(job)
     world.take_over(job)
     world.market.publishKey(job, CID, {"from": world.taker})
     with refuses("SubmittingClosed", job, world.market.job(job)["submitBy"]):
         world.dispute(job, 0)
-    world.settled(job, sender=world.taker, selected=mask(1, 2, 3))
+    world.settled(job, sender=world.taker)
     world.dispute(job, 0)
     assert credits(world.dispute(job, 3)) == {(ZERO_ADDRESS, "Burnt"): 700 + 2 * 100}
     assert world.market.job(job)["owed"] == 0

@@ -236,4 +236,4 @@ def test_the_stages_are_what_they_are_called(jobs):
     world, stages = jobs
     states = [int(world.market.job(job)["state"]) for job in stages.values()]
     over = 2 * [COMPLETED] + [CANCELLED] + 2 * [ABORTED]
-    assert sorted(states) == [0] + 5 * [OPEN] + 18 * [RUNNING] + 7 * [CONFIRMING] + over
+    assert sorted(states) == [0] + 5 * [OPEN] + 19 * [RUNNING] + 7 * [CONFIRMING] + over

@@ -168,6 +168,7 @@ def test_in_a_round_that_was_taken_over_a_friend_of_either_aggregator_has_nothin
     skip_to(market.connection, market.job(play.job_id).settle_by + 1)
     node = world.node("rescuer")
     rescuer = AggregatorAgent(node, play.job_id, node.me.address, world.report("rescuer"), take_over=True)
+    step_until([rescuer], lambda: market.job(play.job_id).aggregator == node.me.address)
     step_until([rescuer, agents[1]], lambda: market.job(play.job_id).key_published)
     friend = play.trainers[2].me
     for call in (

@@ -6,7 +6,7 @@ the market. `join` takes its expiry, 8 bytes, and the signature. The text is
 
     merit1_JOB_OPERATOR_EXPIRY_SIGNATURE
 
-with decimal numbers, and small hexadecimal digits without 0x. It holds no secret: others can do nothing with it.
+with decimal numbers, and small hexadecimal digits without 0x. It is no secret: others can do nothing with it.
 """
 
 import re

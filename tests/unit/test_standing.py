@@ -223,14 +223,14 @@ def test_a_job_says_what_it_waits_for(terms: Terms, job: Job, now: int, sentence
     [
         (
             {"rule": Rule.KRUM_COSINE, "max_faulty": 2},
-            "Points are proved to follow from the updates; of the trainers, who may be anybody, the job assumes that at most 2 "
-            "are faulty.",
+            "Points are proved to follow from the updates; of the trainers, who may be anybody, the job assumes that "
+            "at most 2 are faulty.",
         ),
         (
             {"rule": Rule.REFERENCE, "reveal_window": 60, "max_faulty": 1},
             "Points rest on validation data that are revealed to all members before the pot is divided: each of them "
-            "can recompute the points, and keep a copy of the data; of the trainers, who may be anybody, the job assumes that "
-            "at most 1 is faulty.",
+            "can recompute the points, and keep a copy of the data; of the trainers, who may be anybody, the job "
+            "assumes that at most 1 is faulty.",
         ),
         (
             {"rule": Rule.REFERENCE, "reveal_window": 0, "max_faulty": 0},
@@ -239,13 +239,13 @@ def test_a_job_says_what_it_waits_for(terms: Terms, job: Job, now: int, sentence
         ),
         (
             {"rule": Rule.KRUM_COSINE, "gate": SOMEBODY},
-            f"Points are proved to follow from the updates; of the trainers, whom {SOMEBODY} invites, the job assumes that "
-            "none is faulty.",
+            f"Points are proved to follow from the updates; of the trainers, whom {SOMEBODY} invites, the job "
+            "assumes that none is faulty.",
         ),
         (
             {"rule": Rule.KRUM_COSINE, "gate": OWNER},
-            "Points are proved to follow from the updates; of the trainers, whom its owner invites, who can invite itself, "
-            "the job assumes that none is faulty.",
+            "Points are proved to follow from the updates; of the trainers, whom its owner invites, who can "
+            "invite itself, the job assumes that none is faulty.",
         ),
     ],
 )

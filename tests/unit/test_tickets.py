@@ -269,8 +269,8 @@ def test_what_cannot_be_invited_is_one_sentence(
 def test_a_join_without_its_ticket_is_refused_before_the_data_are_read(world: World, merit: Merit) -> None:
     play = new_play(world, validation=False, gate=GATE.address)
     (ticket,) = invite(world.chain.market, GATE, play.job_id, [TRAINERS[0].address], 60)
-    for given, sentence in (((), "ask " + GATE.address), (("--ticket", ticket), "and you join as " + ME.address)):
-        code, _, said = merit("trainer", "join", play.job_id, "--data", "/nowhere.npz", *given)
+    for option, sentence in (((), "ask " + GATE.address), (("--ticket", ticket), "and you join as " + ME.address)):
+        code, _, said = merit("trainer", "join", play.job_id, "--data", "/nowhere.npz", *option)
         assert code == 2
         assert sentence in said
 

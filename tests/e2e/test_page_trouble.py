@@ -254,7 +254,7 @@ def test_a_job_is_taken_over_from_an_aggregator_that_vanished_delivered_again_an
     expect(earlier.get_by_role("row")).to_have_count(2)
     check_axe(page)
     chain.publish_key(RESCUER, job, "bafykey2")
-    chain.submit_update(COUPLE[0], job, 1, commitment(1, 0), "bafyupdate2")
+    chain.submit_update(COUPLE[0], job, 1, commitment(1, 0, by=COUPLE[0]), "bafyupdate2")
     forward(market, 601)
     chain.void_round(RESCUER, job, 1, 0b01)
     expect(page.get_by_text("1 update did not open, to be delivered again until")).to_be_visible()

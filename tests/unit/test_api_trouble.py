@@ -543,7 +543,7 @@ def test_the_node_of_an_owner_hands_the_validation_data_and_the_key_to_who_takes
         chain.market.join(me.account, play.job_id, me.address, me.encryption_key)
     assert any(judge.step() and chain.market.job(play.job_id).key_published for _ in range(20))
     first = play.trainers[0].me.account
-    chain.market.submit_update(first, play.job_id, 1, commitment(1, 0), "bafy")
+    chain.market.submit_update(first, play.job_id, 1, commitment(1, by=first), "bafy")
     with api_of(play.owner, chain.first_block) as api:
         api.caught_up()
         skip_to(chain.connection, chain.market.job(play.job_id).settle_by + 1)

@@ -217,7 +217,7 @@ class Play:
 
     def submit(self, job: Job) -> None:
         slot, signer = self.member(job)
-        self.market.submit_update(signer, self.job_id, job.round, commitment(job.round, slot), f"bafy{slot}")
+        self.market.submit_update(signer, self.job_id, job.round, commitment(job.round, slot, by=signer), f"bafy{slot}")
 
     def member(self, job: Job, among: int = 0) -> tuple[int, LocalAccount]:
         """Any, or one of those in a mask."""
@@ -317,7 +317,7 @@ class Scripted(Play):
         job = self.market.job(self.job_id)
         for slot in range(senders):
             cid, signer = f"bafy{slot}", TRAINERS[slot]
-            self.market.submit_update(signer, self.job_id, job.round, commitment(job.round, slot), cid)
+            self.market.submit_update(signer, self.job_id, job.round, commitment(job.round, slot, by=signer), cid)
         job = self.market.job(self.job_id)
         if job.submitted != job.active:
             self.chain.forward(job.submit_by - self.chain.connection.now() + 1)

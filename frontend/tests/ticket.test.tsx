@@ -134,6 +134,10 @@ describe("who is the gate", () => {
     await vi.waitFor(() => expect(place.textContent).toContain("gave no signature"));
   });
 
+  test("can connect its wallet on the job's page", () => {
+    expect(show().textContent).toContain("Do you invite to this job?");
+  });
+
   test("is nobody else, and nobody in a job that is open to all or has started", () => {
     connected(OTHER);
     expect(show().textContent).toBe("");

@@ -9,8 +9,12 @@ import { linkOf, signatureOf, toSign, writeTicket } from "../text/ticket";
 import { parseDuration } from "../text/time";
 import { useAttempt } from "../ui/attempt";
 import { Copy, Notice, Term, When } from "../ui/parts";
+import { WalletChooser } from "../ui/wallet";
 import { explain } from "../wallet/refusals";
 import { refresh, switchChain, useWallet, type Wallet } from "../wallet/wallet";
+
+/** Seconds, as the node has it. */
+const MOST_VALID = 366 * 86_400;
 
 type Made = { text: string; operator: string; expiry: number };
 
@@ -29,11 +33,17 @@ export function Invite({ detail }: { detail: JobDetail }) {
   if (!gate || !node || summary.state !== "open") return null;
   const byNode = token !== null && node.acts_as !== null && isAddressEqual(node.acts_as.address as Hex, gate);
   const byWallet = wallet !== null && isAddressEqual(wallet.account, gate);
-  if (!byNode && !byWallet) return null;
+  if (!byNode && !byWallet)
+    return wallet ? null : (
+      <details>
+        <summary>Do you invite to this job?</summary>
+        <WalletChooser purpose="with the account that is the job's gate" />
+      </details>
+    );
 
   const seconds = parseDuration(valid);
   const whom = operator.trim();
-  const ready = isAddress(whom) && seconds !== null;
+  const ready = isAddress(whom) && seconds !== null && seconds <= MOST_VALID;
 
   const invite = async () => {
     if (!ready || seconds === null) return;

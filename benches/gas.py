@@ -90,6 +90,7 @@ def of_a_job(n: int, c: int, rule: Rule = Rule.REFERENCE) -> dict[str, int]:
             stake=10**17,
             bond=10**17,
             aggregator=ZERO_ADDRESS,
+            gate=ZERO_ADDRESS,
             enrol_by=connection.now() + 3600,
             start_delay=0,
             submit_window=600,

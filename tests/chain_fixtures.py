@@ -295,6 +295,7 @@ def terms(chain: Chain, **changes: Any) -> Terms:
         "stake": 500_000,
         "bond": 900_000,
         "aggregator": ZERO_ADDRESS,
+        "gate": ZERO_ADDRESS,
         "enrol_by": chain.connection.now() + 3600,
         "start_delay": 0,
         "submit_window": 600,

@@ -16,6 +16,8 @@ struct Terms {
     uint128 bond;
     /// The only account that may accept the aggregation; the zero address lets anyone.
     address aggregator;
+    /// The account whose tickets let trainers in; the zero address lets anyone join.
+    address gate;
     /// Unix time up to which, inclusive, trainers may join and an aggregator may accept.
     uint40 enrolBy;
     /// How long after the last join anybody but the owner has to wait before starting the job: time to see who has joined.
@@ -295,6 +297,15 @@ interface IJobMarket {
     error AggregatorTaken(uint256 jobId, address aggregator);
     error AlreadyJoined(uint256 jobId, address operator);
     error JobFull(uint256 jobId, uint8 maxTrainers);
+    /// The job has a gate: only who brings its ticket may join.
+    error TicketMissing(uint256 jobId, address gate);
+    /// The job has no gate: a ticket would be looked at by nobody.
+    error TicketUnneeded(uint256 jobId, uint256 length);
+    /// A ticket is 8 bytes of expiry and at most 2048 of signature.
+    error TicketLength(uint256 jobId, uint256 length);
+    error TicketExpired(uint256 jobId, uint64 expiry);
+    /// The gate did not sign this for this operator, job, market, chain and terms.
+    error TicketRefused(uint256 jobId, address gate, address operator);
     error EnrolmentClosed(uint256 jobId, uint40 enrolBy);
     error NotStartable(uint256 jobId, bool hasAggregator, uint256 trainers);
     /// Somebody joined less than `startDelay` ago: only the owner may start the job.
@@ -372,7 +383,14 @@ interface IJobMarket {
     function acceptAggregation(uint256 jobId, address payee, bytes32 encryptionKey) external payable;
 
     /// @notice Deposits the stake and takes the lowest free slot. Open, up to `enrolBy`.
-    function join(uint256 jobId, address payee, bytes32 encryptionKey) external payable returns (uint8 slot);
+    /// @param ticket where the terms name a gate: the last second in which it is good, 8 bytes, and the gate's signature (of a
+    /// contract: what its ERC-1271 takes) of the EIP-712 data Ticket(uint256 jobId,bytes32 termsHash,address operator,uint64 expiry)
+    /// under the domain "Merit", "2", this chain and this market. It lets in only the operator that it names, who may use it
+    /// again. Else empty.
+    function join(uint256 jobId, address payee, bytes32 encryptionKey, bytes calldata ticket)
+        external
+        payable
+        returns (uint8 slot);
 
     /// @notice Gives the slot up and the stake back. Open; or Running up to `submitBy`, before having submitted in this round:
     /// once the submitting phase is over the missed submission counts, so that leaving cannot dodge the slash. Points stay; the

@@ -92,6 +92,7 @@ async function terms(client: Client, { node, job }: Facts): Promise<[string, str
     ["fee", found.fee, said.fee],
     ["stake", found.stake, said.stake],
     ["bond", found.bond, said.bond],
+    ["gate", found.gate, said.gate ?? ZERO_ADDRESS],
     ["enrol_by", found.enrolBy, said.enrol_by],
     ["start_delay", found.startDelay, said.start_delay],
     ["submit_window", found.submitWindow, said.submit_window],

@@ -128,6 +128,7 @@ class TermsFacts(Model):
     bond: Amount
     escrow: Amount = Field(description="rounds × (reward + fee).")
     aggregator: str | None = Field(description="The only account that may aggregate; null: anyone.")
+    gate: str | None = Field(description="The account whose ticket it takes to join; null: anyone may.")
     enrol_by: int
     start_delay: int = Field(description="How long after the last join only the owner may start it.")
     submit_window: int
@@ -217,6 +218,7 @@ class FeesOwed(Model):
 class JobDetail(Model):
     summary: JobSummary
     terms: TermsFacts
+    terms_hash: Hash = Field(description="keccak256 of the terms as the ABI encodes them: tickets and proofs name it.")
     spec_cid: str
     spec: Spec | None
     transaction: str = Field(description="That created the job.")

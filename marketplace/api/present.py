@@ -85,7 +85,7 @@ def summary(row: JobRow, unread: str | None = None) -> JobSummary:
             "spec_cid": created.spec_cid,
             "model": model,
             "setup": setup,
-            "trust": trust(terms),
+            "trust": trust(terms, row.owner),
             "problem": row.problem or unread,
         }
     )
@@ -97,7 +97,8 @@ def state_name(state: State) -> StateName:
 
 def terms_facts(terms: Terms) -> TermsFacts:
     values = asdict(terms) | {"rule": terms.rule.label, "escrow": terms.escrow}
-    values["aggregator"] = None if terms.aggregator == ZERO_ADDRESS else terms.aggregator
+    for name in ("aggregator", "gate"):
+        values[name] = None if values[name] == ZERO_ADDRESS else values[name]
     values |= {name: hexed(values[name]) for name in ("gram_key", "decision_key")}
     return TermsFacts.model_validate(values)
 

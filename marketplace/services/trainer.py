@@ -25,6 +25,7 @@ from marketplace.replay import JobHistory
 from marketplace.replay.history import Enrolled
 from marketplace.services.agent import Notice, Report, Step
 from marketplace.services.handover import hand_over
+from marketplace.services.invitations import admission
 from marketplace.services.joining import hasty, measure_effort, unusable_key
 from marketplace.services.node import JobFeed, Node, fetch_spec, job_key, set_aside_others
 from marketplace.services.openings import SUBMISSION, attempt_folder, deliver, put_content
@@ -178,9 +179,10 @@ class TrainerAgent:
                 self._tell_once("out", "The chain was reorganized, and the job started without this trainer.")
                 return Step.WAITING
             raise JobOver(f"Job {self._job_id} has started; trainers can join only while it is open.")
+        me, payee = self._node.me, self._plan.payee
+        ticket = admission(self._node.market, me.address, self._job_id, history.terms, self._plan.ticket)
         self._check_before_joining(history)
-        me = self._node.me
-        slot, receipt = self._node.market.join(me.account, self._job_id, self._plan.payee, me.encryption_key)
+        slot, receipt = self._node.market.join(me.account, self._job_id, payee, me.encryption_key, ticket)
         self._joined = True
         self._say("joined", f"Joined job {self._job_id} in seat {slot}.", receipt=receipt, slot=slot)
         return Step.WORKED

@@ -37,13 +37,14 @@ Tamper = Callable[[int, Int16s], Int16s | None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a trainer takes part. anyway: join where a round seems not to be feasible here."""
+    """How a trainer takes part. anyway: join where a round seems not to be feasible here. ticket: its text, or ""."""
 
     payee: str
     device: torch.device
     seed: int = 0
     tamper: Tamper | None = None
     anyway: bool = False
+    ticket: str = ""
 
 
 class NothingToSubmit(Exception):

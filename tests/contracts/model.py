@@ -234,11 +234,17 @@ class Model:
         job.aggregator, job.fees = sender, payee
         self.money["bond", job.number] = job.terms["bond"]
 
-    def join(self, now, sender, job, payee):
+    def join(self, now, sender, job, payee, ticket):
+        """ticket: "none", or the error that it deserves where the job has a gate; "" for a good one."""
         need(job.state == OPEN, "WrongState")
         need(now <= job.terms["enrolBy"], "EnrolmentClosed")
         need(all(member.operator != sender for member in job.members.values()), "AlreadyJoined")
         need(len(job.members) < job.terms["maxTrainers"], "JobFull")
+        if job.terms["gate"] == NOBODY:
+            need(ticket == "none", "TicketUnneeded")
+        else:
+            need(ticket != "none", "TicketMissing")
+            need(not ticket, ticket)
         slot = min(set(range(32)) - job.members.keys())
         job.members[slot] = Member(sender, payee)
         job.places[sender] = slot

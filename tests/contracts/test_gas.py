@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 
 from brownie import history
-from world import CID, mask, move_to, now
+from world import CID, GATE, mask, move_to, now
 
 TABLE = Path(__file__).with_name("gas.json")
 TOLERATED = 100  # a difference of one part in so many
@@ -63,6 +63,10 @@ def test_every_call_costs_what_the_table_says(coin_world):
     for i in trainers:
         world.join(job, i)
     meter.note("join")
+    gated = world.create(gate=GATE.address)
+    world.join(gated, 0)
+    world.join(gated, 1)
+    meter.note("join, by a ticket")
     market.start(job, {"from": world.stranger})
     meter.note("start")
     market.publishKey(job, CID, {"from": world.aggregator})

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from brownie import Actor, history
 from brownie.exceptions import VirtualMachineError
-from world import ABORTED, CANCELLED, CID, COMPLETED, CONFIRMING, REFERENCE, commitment, mask, move_to
+from world import ABORTED, CANCELLED, CID, COMPLETED, CONFIRMING, NO_TICKET, REFERENCE, commitment, mask, move_to
 
 PAGE = Path(__file__).parents[2] / "docs" / "security" / "griefing.md"
 ETHER = 10**18
@@ -708,7 +708,7 @@ def test_a_payee_that_refuses_coin_keeps_nobody_from_being_paid(coin_world):
     contract.refuse(True, {"from": world.stranger})
     game = Game(world, maxTrainers=9)
     value = {"from": world.operator(8), "value": JOB["stake"]}
-    world.market.join(game.job, contract, "0x" + "11" * 32, value)
+    world.market.join(game.job, contract, "0x" + "11" * 32, NO_TICKET, value)
     world.market.start(game.job, {"from": world.stranger})
     world.market.publishKey(game.job, CID, {"from": world.aggregator})
     world.submit(game.job, *TRAINERS, 8)

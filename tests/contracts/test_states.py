@@ -2,7 +2,22 @@
 
 import pytest
 from brownie.exceptions import VirtualMachineError
-from world import ABORTED, CANCELLED, CID, COMPLETED, CONFIRMING, KEY, OPEN, RUNNING, World, commitment, move_to, now
+from world import (
+    ABORTED,
+    CANCELLED,
+    CID,
+    COMPLETED,
+    CONFIRMING,
+    GATE,
+    KEY,
+    NO_TICKET,
+    OPEN,
+    RUNNING,
+    World,
+    commitment,
+    move_to,
+    now,
+)
 
 CALLS = [
     "accept", "join", "leave", "cancel", "start", "publish", "submit", "settle", "void", "redeliver", "skip", "abort", "takeOver",
@@ -19,6 +34,7 @@ TABLE = """
               accept join  leave   cancel start    publish submit  settle  void    redeliver skip  abort    takeOver handOver dispute reveal  rows   complete askEnd claim   claimFees show    data
 none          NoJob  NoJob NoJob   NoJob  NoJob    NoJob   NoJob   NoJob   NoJob   NoJob     NoJob NoJob    NoJob    NoJob    NoJob   NoJob   NoJob  NoJob    NoJob  NoJob   NoJob     NoPlace NoJob
 open          ok     ok    ok      ok     NotStart -       -       -       -       -         -     -        -        -        -       -       -      -        -      NotOver NotOver   ok      NotOver
+gated         ok     NoPass ok      ok     NotStart -       -       -       -       -         -     -        -        -        -       -       -      -        -      NotOver NotOver   ok      NotOver
 full          Taken  Full  ok      ok     ok       -       -       -       -       -         -     -        -        -        -       -       -      -        -      NotOver NotOver   ok      NotOver
 delayed       Taken  Full  ok      ok     Delayed  -       -       -       -       -         -     -        -        -        -       -       -      -        -      NotOver NotOver   ok      NotOver
 stale         Enrol  Enrol ok      ok     NotStart -       -       -       -       -         -     -        -        -        -       -       -      -        -      NotOver NotOver   ok      NotOver
@@ -63,7 +79,7 @@ ERRORS = {
     "Late": "SettlingClosed", "NotAbort": "NotAbortable", "NotTake": "NotTakeable", "NoHand": "NothingToHandOver",
     "NotCompl": "NotCompletable", "NoPlace": "NotTrainer", "Asked": "EndAlreadyAsked", "Burnt": "AlreadyBurnt",
     "Claimed": "AlreadyClaimed", "NoFees": "NothingToClaim", "Delayed": "StartDelayed", "NoRows": "NothingToReveal",
-    "RevLate": "RevealingClosed", "NoDeliv": "NothingToDeliver",
+    "RevLate": "RevealingClosed", "NoPass": "TicketMissing", "NoDeliv": "NothingToDeliver",
 }  # fmt: skip
 STAGES = {line.split()[0]: dict(zip(CALLS, line.split()[1:], strict=True)) for line in TABLE.splitlines()[2:]}
 BEFORE_ROLES = {"-", "NoJob", "NotOver", "NoHand", "NoPlace"}
@@ -107,9 +123,11 @@ def jobs(deployed):
     short, long = 10, 1000
     stages = {"none": 999}
     stages["open"] = world.create()
+    stages["gated"] = world.create(gate=GATE.address)
     stages["stale"] = world.create(enrolBy=now() + 5)
     for i in (0, 1):
         world.join(stages["open"], i)
+        world.join(stages["gated"], i)
         world.join(stages["stale"], i)
     stages["ready"] = world.enrolled(2, enrolBy=now() + 5)
     stages["full"] = world.enrolled()
@@ -187,7 +205,7 @@ def answer_to(world, job, call, role):
     submitted = held["submitted"] & ~held["undelivered"]
     call, *arguments = {
         "accept": (market.acceptAggregation, sender, KEY),
-        "join": (market.join, sender, KEY),
+        "join": (market.join, sender, KEY, NO_TICKET),
         "leave": (market.leave,),
         "cancel": (market.cancel,),
         "start": (market.start,),
@@ -236,4 +254,4 @@ def test_the_stages_are_what_they_are_called(jobs):
     world, stages = jobs
     states = [int(world.market.job(job)["state"]) for job in stages.values()]
     over = 2 * [COMPLETED] + [CANCELLED] + 2 * [ABORTED]
-    assert sorted(states) == [0] + 5 * [OPEN] + 19 * [RUNNING] + 7 * [CONFIRMING] + over
+    assert sorted(states) == [0] + 6 * [OPEN] + 19 * [RUNNING] + 7 * [CONFIRMING] + over

@@ -7,6 +7,7 @@ from hashlib import sha256
 import pytest
 from brownie import ZERO_ADDRESS, StubDecisionVerifier, StubGramVerifier, accounts, chain, web3
 from brownie.exceptions import VirtualMachineError
+from eth_account import Account
 from eth_hash.auto import keccak
 
 ACCOUNTS = 80
@@ -14,6 +15,12 @@ RICH = 13  # accounts that hold and have approved the ERC-20: the owner, the agg
 TAKER = 72  # the account that takes a failed aggregator's job over
 KEY = "0x" + "11" * 32
 ZERO32 = "0x" + "00" * 32
+GATE = Account.from_key(b"gate".rjust(32, b"\1"))
+TICKET = {"Ticket": [
+    {"name": "jobId", "type": "uint256"}, {"name": "termsHash", "type": "bytes32"},
+    {"name": "operator", "type": "address"}, {"name": "expiry", "type": "uint64"},
+]}  # fmt: skip
+NO_TICKET = b""
 CID = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
 LONG_CID = "b" * 101
 GRAM_WORDS = 16  # of a proof for c = 1
@@ -29,6 +36,7 @@ USUAL = {
     "stake": 501,
     "bond": 700,
     "aggregator": ZERO_ADDRESS,
+    "gate": ZERO_ADDRESS,
     "enrolBy": 1000,  # seconds from creation
     "startDelay": 0,
     "submitWindow": 100,
@@ -248,9 +256,21 @@ class World:
         args = {"from": sender or self.aggregator, "value": self.value(self.term(job, "bond"))}
         return self.market.acceptAggregation(job, self.fees, KEY, args)
 
-    def join(self, job, i):
+    def join(self, job, i, ticket=None):
+        """ticket: by default a good one where the job has a gate."""
+        if ticket is None:
+            ticket = NO_TICKET if self.term(job, "gate") == ZERO_ADDRESS else self.ticket(job, i)
         args = {"from": self.operator(i), "value": self.value(self.term(job, "stake"))}
-        return self.market.join(job, self.payee(i), KEY, args)
+        return self.market.join(job, self.payee(i), KEY, ticket, args)
+
+    def ticket(self, job, i, expiry=None, gate=GATE, domain=None, **changes):
+        """What a gate gives trainer i for a job. domain, changes: what it signs in place of what it should."""
+        expiry = now() + 1000 if expiry is None else expiry
+        under = {"name": "Merit", "version": "2", "chainId": chain.id, "verifyingContract": self.market.address}
+        said = {"jobId": job, "termsHash": bytes(self.market.job(job)["termsHash"]), "expiry": expiry}
+        said["operator"] = self.operator(i).address
+        signed = gate.sign_typed_data(under | (domain or {}), TICKET, said | changes)
+        return expiry.to_bytes(8) + bytes(signed.signature)
 
     def enrolled(self, trainers=None, **changes):
         """An Open job with its aggregator and this many trainers."""

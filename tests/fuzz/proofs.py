@@ -148,8 +148,9 @@ def _call(data: bytes) -> None:
     size = 32 * len(proof.sums)
     for rule in Rule:
         terms = Terms(
-            token=ZERO_ADDRESS, reward=1, fee=0, stake=0, bond=0, aggregator=ADDRESS, enrol_by=1, start_delay=0,
-            submit_window=1, settle_window=1, takeover_window=0, confirm_window=1, reveal_window=0, rule=rule,
+            token=ZERO_ADDRESS, reward=1, fee=0, stake=0, bond=0, aggregator=ADDRESS, gate=ZERO_ADDRESS,
+            enrol_by=1, start_delay=0, submit_window=1, settle_window=1,
+            takeover_window=0, confirm_window=1, reveal_window=0, rule=rule,
             rounds=1, min_rounds=1, rate=2**40,
             rate_decay=2**32, scale_exponent=-15, min_trainers=7, max_trainers=8, max_faulty=2,
             max_missed=1, max_strikes=1, max_empty_rounds=1, max_voids=1, slash_bps=0,

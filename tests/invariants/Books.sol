@@ -27,6 +27,7 @@ abstract contract Books {
         mapping(uint256 slot => uint256) pays; // once the job is over
         mapping(uint256 slot => bytes32) submitted; // last
         mapping(address payee => uint256) owed; // rounds settled before a takeover
+        mapping(address operator => uint256) invitedUntil; // by the gate, 0: never
     }
 
     uint256 private constant BPS = 10_000;
@@ -173,6 +174,9 @@ abstract contract Books {
             need(j.active.has(i), "a lower slot was free");
         }
         need(operator == by && _slotOf(b, by) == 32, "a trainer joined twice");
+        bool gated = b.terms.gate != address(0);
+        need(!gated || _now() <= b.invitedUntil[by], "9: a trainer joined whom the gate did not let in");
+        if (gated) _note("joined", b.terms.gate.code.length == 0 ? "by a key's ticket" : "by a contract's ticket");
         j.active = j.active.with(slot);
         b.seats[slot].operator = operator;
         (b.seats[slot].payee, b.seats[slot].staked) = (payee, true);

@@ -239,7 +239,7 @@ contract PayFuzz {
         jobId = _create(a, r);
         _pay(AGGREGATOR, a.bond, abi.encodeCall(_market.acceptAggregation, (jobId, FEES, KEY)));
         for (uint256 i; i < r.trainers; ++i) {
-            _pay(_operator(i), a.stake, abi.encodeCall(_market.join, (jobId, _payee(i), KEY)));
+            _pay(_operator(i), a.stake, abi.encodeCall(_market.join, (jobId, _payee(i), KEY, "")));
         }
         _market.start(jobId);
         _pay(AGGREGATOR, 0, abi.encodeCall(_market.publishKey, (jobId, "key")));

@@ -23,7 +23,7 @@ SOURCES = (
     "contracts/JobMarket.sol",
     *(
         f"contracts/libraries/{name}.sol"
-        for name in ("Balances", "Claims", "Credits", "Delivery", "Disputes", "Failures", "RoundCheck")
+        for name in ("Balances", "Claims", "Credits", "Delivery", "Disputes", "Failures", "RoundCheck", "Tickets")
     ),
 )
 """What is broken: each piece is there once in one of them."""
@@ -123,7 +123,21 @@ LOST = "        j.escrow -= reward;\n        _credit(jobId, address(0), reward, 
 LOST_END = LOST + "        _finish(jobId, State.Aborted);\n"
 POSITIVE = "        return x > 0 ? uint256(x) : 0;\n"
 
+GATED = "        if (gate != address(0)) Tickets.requireGood(jobId, j.termsHash, gate, ticket);\n        else "
+SIGNED = "        if (!_signed(gate, digest, ticket[EXPIRY_BYTES:])) {\n"
+EXPIRED = "        if (block.timestamp > expiry) revert IJobMarket.TicketExpired(jobId, expiry);\n"
+BY_GATE = "wrong == ECDSA.RecoverError.NoError && signer == gate;"
+BY_CONTRACT = "answered && answer.length >= 32 && bytes32(answer) == bytes32(IERC1271.isValidSignature.selector);"
+
 MUTATIONS = (
+    # ---------------------------------------------------------------- tickets
+    mutation("a gate lets everybody in", (GATED, "        if (gate == address(0)) ")),
+    mutation("a ticket need not be signed", (SIGNED, "        if (digest == 0) {\n")),
+    mutation("a ticket never expires", (EXPIRED, "")),
+    mutation(
+        "a ticket may be signed by any key", (BY_GATE, "wrong == ECDSA.RecoverError.NoError && signer != address(0);")
+    ),
+    mutation("a contract lets everybody in by answering", (BY_CONTRACT, "answered && answer.length >= 32;")),
     # ---------------------------------------------------------------- points
     mutation("an absence is not counted", (ABSENT, "")),
     mutation("the absences' sum is not kept", ("        if (absent != 0) j.absences += absent;\n", "")),

@@ -122,6 +122,7 @@ def submitted(connection: Connection, rule: Rule, n: int, chunks: int) -> Job:
         stake=10**17,
         bond=10**17,
         aggregator=ZERO_ADDRESS,
+        gate=ZERO_ADDRESS,
         enrol_by=connection.now() + 1000,
         start_delay=0,
         submit_window=1000,

@@ -14,6 +14,7 @@ import { Amount, Bar, Countdown, Loaded, Notice, Reading, State, Term, Title, Wh
 import { Claims } from "./claims";
 import { DisputeByWallet, DisputeRowsByWallet } from "./dispute";
 import { Exits } from "./exits";
+import { Invite } from "./invite";
 import { Terms, Trainers } from "./job-facts";
 import { JobLoaded, useJob } from "./job-loaded";
 import { Progress } from "./job-progress";
@@ -135,6 +136,7 @@ function Detail({ detail, reload }: { detail: JobDetail; reload: () => void }) {
         </Reading>
         <PhaseReading detail={detail} />
       </dl>
+      <Invite detail={detail} />
       <Samples detail={detail} after={reload} />
       <Standing detail={detail} unit={unit} />
       <Claims

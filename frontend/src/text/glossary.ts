@@ -42,6 +42,9 @@ export const GLOSSARY = {
     "The proofs' set-up was made by a single party, who could forge proofs. Good for trying things, not for real money.",
   slash:
     "The part of a stake that is lost: when a trainer is removed for missed rounds it goes to the pot, for strikes it is burnt. Never to the owner or to who judged.",
+  gate: "The account that says who may join a job by invitation. It signs tickets; it has no other power over the job. Where it is the owner, the owner can give seats to itself.",
+  ticket:
+    "What the gate of a job gives a trainer's node to join with. It is for this node and this job alone, and good up to a day that it names. It is no secret: nobody else can use it.",
   payee: "The address that pay and stake are credited to. It can be a cold wallet.",
   operator: "The key that the trainer's node signs submissions with.",
   aggregator:

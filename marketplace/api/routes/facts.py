@@ -96,6 +96,7 @@ def show_job(job_id: JobId, services: Services) -> JobDetail:
     return JobDetail(
         summary=shown.model_copy(update={"problem": problem}),
         terms=present.terms_facts(terms),
+        terms_hash=present.hexed(job.terms_hash),
         spec_cid=history.created.spec_cid,
         spec=spec,
         transaction=history.created.transaction,

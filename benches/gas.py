@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from eth_hash.auto import keccak
+from eth_utils.address import to_canonical_address
 from web3 import HTTPProvider, Web3
 
 from aggregator.gram import gram
@@ -19,7 +20,7 @@ from marketplace.domain import ZERO_ADDRESS, Rule, Settlement, Terms, mask_of
 from marketplace.services.proofs import committed, prove_round
 from marketplace.services.rounds import proof_context, words
 from zk import setup
-from zk.encoding import LIMIT, commitment_hash
+from zk.encoding import LIMIT, commitment_hash, submission_hash
 from zk.statements import circuit_id
 from zk.verifier import GramSetup, GramStatement, key_hash
 
@@ -89,6 +90,7 @@ def of_a_job(n: int, c: int, rule: Rule = Rule.REFERENCE) -> dict[str, int]:
             stake=10**17,
             bond=10**17,
             aggregator=ZERO_ADDRESS,
+            gate=ZERO_ADDRESS,
             enrol_by=connection.now() + 3600,
             start_delay=0,
             submit_window=600,
@@ -127,7 +129,7 @@ def of_a_job(n: int, c: int, rule: Rule = Rule.REFERENCE) -> dict[str, int]:
             noise = (rng.integers(-LIMIT // 4, LIMIT // 4, CHUNK * c, dtype=np.int16) for _ in range(n + references))
             rows = [committed(srs, base + each) for each in noise]
             for trainer, row in zip(trainers, rows, strict=False):
-                hashed = commitment_hash(row.commitment)
+                hashed = submission_hash(row.commitment, to_canonical_address(trainer.address))
                 used["gas_submit"] = market.submit_update(trainer, job, number, hashed, CID).gas_used
             products = gram([row.row for row in rows])
             lines = [line[:n] for line in products[:n]]

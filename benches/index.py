@@ -29,6 +29,7 @@ def created(number: int) -> JobCreated:
         stake=10**17,
         bond=10**17,
         aggregator="0x" + "a" * 40,
+        gate="0x" + "0" * 40,
         enrol_by=1_700_000_000 + number * 7919 % 10_007,
         start_delay=0,
         submit_window=600,

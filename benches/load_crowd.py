@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from eth_utils.address import to_canonical_address
 
 from marketplace.chain.connection import Connection
 from marketplace.chain.events import EventReader
@@ -35,7 +36,7 @@ from trainer.config import DataSchema
 from trainer.data import Dataset, read
 from trainer.data.split import hold_out
 from trainer.models import count_parameters
-from zk.encoding import chunks, commitment_hash
+from zk.encoding import chunks, submission_hash
 from zk.files import pack_update
 
 ETHER = 10**18
@@ -204,7 +205,8 @@ class Crowd:
         sealed = seal_update(self._aggregator[1], content, context)
         for file in (sealed.large, sealed.small):  # at once: nobody here would use what it opens
             put_bytes(self._storage, file)
-        self._here().submit_update(member.account, job_id, round, commitment_hash(made.commitment), sealed.cid)
+        digest = submission_hash(made.commitment, to_canonical_address(member.address))
+        self._here().submit_update(member.account, job_id, round, digest, sealed.cid)
 
     def _claim(self, member: Identity, job_id: int) -> None:
         self._here().claim(member.account, job_id, self._slots[job_id][member.address])

@@ -16,12 +16,13 @@ import {Failures} from "./libraries/Failures.sol";
 import {Parties} from "./libraries/Parties.sol";
 import {RoundCheck} from "./libraries/RoundCheck.sol";
 import {Slots} from "./libraries/Slots.sol";
+import {Tickets} from "./libraries/Tickets.sol";
 
 /// @title The market; what each call does is said in IJobMarket
 /// @dev Every call validates, moves the state, emits, and only then receives or sends tokens. The calls that reach
 /// outside (createJob, acceptAggregation, join, takeOver, withdraw) share a reentrancy guard, because a deposit is checked by
 /// the balance it adds. Of the others only settleRound reaches outside: it asks the job's verifiers, as views and before
-/// anything changes.
+/// anything changes, as join asks a gate that is a contract.
 contract JobMarket is IJobMarket, ReentrancyGuard {
     using SafeERC20 for IERC20;
     using Slots for uint32;
@@ -67,7 +68,7 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         _receive(t.token, t.bond);
     }
 
-    function join(uint256 jobId, address payee, bytes32 encryptionKey)
+    function join(uint256 jobId, address payee, bytes32 encryptionKey, bytes calldata ticket)
         external
         payable
         nonReentrant
@@ -80,6 +81,9 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         if (_places[jobId][msg.sender] != 0) revert AlreadyJoined(jobId, msg.sender);
         if (active.count() == t.maxTrainers) revert JobFull(jobId, t.maxTrainers);
         Parties.requireAble(payee, encryptionKey);
+        address gate = t.gate;
+        if (gate != address(0)) Tickets.requireGood(jobId, j.termsHash, gate, ticket);
+        else if (ticket.length != 0) revert TicketUnneeded(jobId, ticket.length);
 
         slot = active.lowestFree();
         j.active = active.with(slot);
@@ -167,13 +171,14 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         Job storage j = _jobIn(jobId, State.Running);
         Terms storage t = _terms[jobId];
         uint32 submitted = _judgeable(jobId, round);
-        uint32 opened = RoundCheck.requireShown(jobId, j.termsHash, round, submitted, t, _commitments[jobId], s, proof);
+        mapping(uint256 slot => Trainer) storage trainers = _trainers[jobId];
+        uint32 opened =
+            RoundCheck.requireShown(jobId, j.termsHash, round, submitted, t, _commitments[jobId], trainers, s, proof);
 
         ++j.settled;
         j.emptyRounds = 0;
         emit RoundSettled(jobId, round, submitted, s);
 
-        mapping(uint256 slot => Trainer) storage trainers = _trainers[jobId];
         Balances.add(j, t, trainers, opened, s);
         _eject(jobId, _tally(jobId, submitted, s.struck));
         // Who has submitted is still there: a settlement ends no job for want of trainers.
@@ -231,8 +236,8 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
     function takeOver(uint256 jobId, address payee, bytes32 encryptionKey) external payable nonReentrant {
         Job storage j = _jobIn(jobId, State.Running);
         Terms storage t = _terms[jobId];
-        Failures.takeOver(j, t, _trainers[jobId], credit, _owed[jobId], jobId, payee, encryptionKey);
-        _openRound(jobId, j.round);
+        bool anew = Failures.takeOver(j, t, _trainers[jobId], credit, _owed[jobId], jobId, payee, encryptionKey);
+        if (anew) _openRound(jobId, j.round);
 
         _receive(t.token, t.bond);
     }

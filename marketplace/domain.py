@@ -58,6 +58,7 @@ class Terms:
     stake: int
     bond: int
     aggregator: str
+    gate: str
     enrol_by: int
     start_delay: int
     submit_window: int

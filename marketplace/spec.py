@@ -144,6 +144,11 @@ class MarketConfig(_Strict):
     aggregator: Annotated[AggregatorConfig | None, BeforeValidator(_aggregator), PlainSerializer(_who)] = Field(
         description="The one account that may aggregate, or `anyone`."
     )
+    gate: Literal["owner"] | Address | None = Field(
+        default=None,
+        description="The account that invites the trainers, or `owner`: it takes its ticket (`merit job invite`) to "
+        "join. By default anybody can, in as many seats as there are. An owner that is the gate can invite itself.",
+    )
     rule: Literal["krum-cosine", "reference"] | None = Field(
         default=None, description="Pay rule; the default is reference with validation data, else krum-cosine."
     )
@@ -419,8 +424,8 @@ class VerifierTerms:
     decision_key: bytes
 
 
-def terms_of(job: JobFile, *, rule: Rule, now: int, verifiers: VerifierTerms) -> Terms:
-    """The on-chain terms of a job created at Unix time `now`."""
+def terms_of(job: JobFile, *, owner: str, rule: Rule, now: int, verifiers: VerifierTerms) -> Terms:
+    """The on-chain terms of a job that `owner`'s account creates at Unix time `now`."""
     market = job.market
     rate, rate_decay = job.server_rate.fixed
     return Terms(
@@ -430,6 +435,7 @@ def terms_of(job: JobFile, *, rule: Rule, now: int, verifiers: VerifierTerms) ->
         stake=market.stake,
         bond=market.bond,
         aggregator=market.aggregator.address if market.aggregator else ZERO_ADDRESS,
+        gate=owner if market.gate == "owner" else market.gate or ZERO_ADDRESS,
         enrol_by=now + market.enrol_for,
         start_delay=market.start_delay,
         submit_window=market.submit_window,

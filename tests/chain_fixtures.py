@@ -24,7 +24,7 @@ import solcx
 from eth_abi.abi import encode
 from eth_account.signers.local import LocalAccount
 from eth_utils.abi import function_signature_to_4byte_selector
-from eth_utils.crypto import keccak
+from eth_utils.address import to_canonical_address
 
 from marketplace.chain import guard, transactions
 from marketplace.chain.answers import Mined
@@ -37,6 +37,7 @@ from marketplace.chain.market import Market
 from marketplace.chain.transactions import transact
 from marketplace.domain import ZERO_ADDRESS, Event, RoundProof, Rule, Settlement, Terms, slots
 from tests.patience import PATIENCE
+from zk.encoding import commitment_hash, submission_hash
 from zk.statements import circuit_id
 
 PEOPLE = dev_accounts(10)
@@ -294,6 +295,7 @@ def terms(chain: Chain, **changes: Any) -> Terms:
         "stake": 500_000,
         "bond": 900_000,
         "aggregator": ZERO_ADDRESS,
+        "gate": ZERO_ADDRESS,
         "enrol_by": chain.connection.now() + 3600,
         "start_delay": 0,
         "submit_window": 600,
@@ -328,13 +330,13 @@ def points(*parts: int) -> tuple[int, int]:
     return int.from_bytes(bytes([1, *parts])), 2
 
 
-def hash_of(words: tuple[int, ...]) -> bytes:
-    return keccak(b"".join(word.to_bytes(32) for word in words))
+def packed(words: tuple[int, ...]) -> bytes:
+    return b"".join(word.to_bytes(32) for word in words)
 
 
-def commitment(*parts: int) -> bytes:
-    """What submits that point."""
-    return hash_of(points(*parts))
+def commitment(round_: int, slot: int = 0, *, by: LocalAccount | None = None) -> bytes:
+    """What submits the point of a round and slot. by: its sender; None for the trainer that a running job has there."""
+    return submission_hash(packed(points(round_, slot)), to_canonical_address((by or FIVE[slot]).address))
 
 
 NO_PROOF = RoundProof((), (), 0, (), (0,) * 8)
@@ -371,9 +373,9 @@ def settlement(
         row_exponent=row_exponent,
         coefficients=coefficients,
         sum_cid="bafysum" if selected else "",
-        sum_commitment=hash_of(total),
+        sum_commitment=commitment_hash(packed(total)),
         reference_cid="bafyrows" if reference else "",
-        reference_commitment=hash_of(rows) if reference else bytes(32),
+        reference_commitment=commitment_hash(packed(rows)) if reference else bytes(32),
     )
     committed = tuple(word for slot in slots(opened) for word in points(round_, slot))
     return judged, RoundProof(committed + rows, total, 5, tuple(range(16)), tuple(range(8)))

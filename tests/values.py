@@ -11,6 +11,7 @@ TERMS = Terms(
     stake=1,
     bond=1,
     aggregator=SOMEBODY,
+    gate=ZERO_ADDRESS,
     enrol_by=2_000_000_000,
     start_delay=0,
     submit_window=600,

@@ -25,6 +25,8 @@ ONE = 4096
 
 SALT_BYTES = 32
 
+ADDRESS_BYTES = 20
+
 POINT_BYTES = 64
 """Of a chunk's commitment."""
 BLINDER_BYTES = 64
@@ -37,8 +39,18 @@ def chunks(d: int, size: int) -> int:
 
 
 def commitment_hash(points: bytes) -> bytes:
-    """keccak256 of a commitment's points: 32 bytes, what is on chain of it."""
+    """keccak256 of a commitment's points: 32 bytes, by which a settlement names those of its sum and reference rows."""
     return keccak(points)
+
+
+def submission_hash(points: bytes, operator: bytes) -> bytes:
+    """keccak256 of an update's points and of its trainer's address (20 bytes): 32 bytes, what is submitted.
+
+    Copied from the chain by another it commits to nothing that could be shown. Raises ValueError for another length.
+    """
+    if len(operator) != ADDRESS_BYTES:
+        raise ValueError(f"an address has {ADDRESS_BYTES} bytes, {len(operator)} were given")
+    return keccak(points + operator)
 
 
 def check_entries(w: NDArray[Any], d: int | None = None) -> Int16s:

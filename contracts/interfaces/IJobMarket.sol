@@ -16,6 +16,8 @@ struct Terms {
     uint128 bond;
     /// The only account that may accept the aggregation; the zero address lets anyone.
     address aggregator;
+    /// The account whose tickets let trainers in; the zero address lets anyone join.
+    address gate;
     /// Unix time up to which, inclusive, trainers may join and an aggregator may accept.
     uint40 enrolBy;
     /// How long after the last join anybody but the owner has to wait before starting the job: time to see who has joined.
@@ -234,6 +236,7 @@ interface IJobMarket {
     event Left(uint256 indexed jobId, uint8 indexed slot);
     event Started(uint256 indexed jobId);
     event KeyPublished(uint256 indexed jobId, string cid);
+    /// @notice After a takeover of a round in which trainers could submit, it opens for the delivery of what they had submitted alone.
     event RoundOpened(uint256 indexed jobId, uint16 indexed round, uint40 submitBy, uint40 settleBy);
     event UpdateSubmitted(
         uint256 indexed jobId, uint16 indexed round, uint8 indexed slot, bytes32 commitment, string cid
@@ -261,7 +264,7 @@ interface IJobMarket {
     event Unrevealed(uint256 indexed jobId);
     /// @notice Slot `slot` says that what round `round` starts from, while Confirming what it left, is not to be had or wrong.
     event Disputed(uint256 indexed jobId, uint16 indexed round, uint8 indexed slot);
-    /// @notice Comes before the credits of the failed aggregator and of those it wronged, and before the round opens again.
+    /// @notice Comes before the credits of those whom the failed aggregator wronged, and before the round opens again.
     event TakenOver(
         uint256 indexed jobId, uint16 indexed round, address indexed aggregator, address payee, bytes32 encryptionKey
     );
@@ -294,6 +297,15 @@ interface IJobMarket {
     error AggregatorTaken(uint256 jobId, address aggregator);
     error AlreadyJoined(uint256 jobId, address operator);
     error JobFull(uint256 jobId, uint8 maxTrainers);
+    /// The job has a gate: only who brings its ticket may join.
+    error TicketMissing(uint256 jobId, address gate);
+    /// The job has no gate: a ticket would be looked at by nobody.
+    error TicketUnneeded(uint256 jobId, uint256 length);
+    /// A ticket is 8 bytes of expiry and at most 2048 of signature.
+    error TicketLength(uint256 jobId, uint256 length);
+    error TicketExpired(uint256 jobId, uint64 expiry);
+    /// The gate did not sign this for this operator, job, market, chain and terms.
+    error TicketRefused(uint256 jobId, address gate, address operator);
     error EnrolmentClosed(uint256 jobId, uint40 enrolBy);
     error NotStartable(uint256 jobId, bool hasAggregator, uint256 trainers);
     /// Somebody joined less than `startDelay` ago: only the owner may start the job.
@@ -344,7 +356,7 @@ interface IJobMarket {
     error ReferenceRows(uint256 jobId, uint8 rule);
     /// Every row and the sum have the same number of points, at least one. Counted in words.
     error PointCount(uint256 jobId, uint256 given, uint256 required);
-    /// The points given for a slot are not those whose hash it submitted in this round.
+    /// The points given for a slot do not, with its operator's address, have the hash that it submitted in this round.
     error NotItsCommitment(uint256 jobId, uint8 slot, bytes32 hash);
     /// The points of the sum or of the reference rows do not have the hash that the settlement names in the field `what`.
     error WrongPoints(uint256 jobId, bytes32 what, bytes32 hash);
@@ -371,7 +383,14 @@ interface IJobMarket {
     function acceptAggregation(uint256 jobId, address payee, bytes32 encryptionKey) external payable;
 
     /// @notice Deposits the stake and takes the lowest free slot. Open, up to `enrolBy`.
-    function join(uint256 jobId, address payee, bytes32 encryptionKey) external payable returns (uint8 slot);
+    /// @param ticket where the terms name a gate: the last second in which it is good, 8 bytes, and the gate's signature (of a
+    /// contract: what its ERC-1271 takes) of the EIP-712 data Ticket(uint256 jobId,bytes32 termsHash,address operator,uint64 expiry)
+    /// under the domain "Merit", "2", this chain and this market. It lets in only the operator that it names, who may use it
+    /// again. Else empty.
+    function join(uint256 jobId, address payee, bytes32 encryptionKey, bytes calldata ticket)
+        external
+        payable
+        returns (uint8 slot);
 
     /// @notice Gives the slot up and the stake back. Open; or Running up to `submitBy`, before having submitted in this round:
     /// once the submitting phase is over the missed submission counts, so that leaving cannot dodge the slash. Points stay; the
@@ -393,8 +412,9 @@ interface IJobMarket {
     /// the end of that phase anyone may abort.
     function publishKey(uint256 jobId, string calldata cid) external;
 
-    /// @notice Commits to an update. Final; one per trainer and round. To copy another's commitment gains nothing: what opens
-    /// it is sealed in its sender's name.
+    /// @notice Commits to an update. Final; one per trainer and round.
+    /// @param hash keccak256 of the update's points and then the 20 bytes of the caller's address, so that another's hash,
+    /// copied from the chain, can never be shown
     function submitUpdate(uint256 jobId, uint16 round, bytes32 hash, string calldata cid) external;
 
     /// @notice Judges the round as the proof shows it, adds to the balances, and opens the next round or, after the last, the
@@ -408,7 +428,8 @@ interface IJobMarket {
     /// is burnt: nobody gains by it (docs/decisions/2026-11-27-voids.md).
     function voidRound(uint256 jobId, uint16 round, uint32 unopened) external;
 
-    /// @notice A trainer whose submission was said not to open states where its content is. Up to `submitBy`. Once each time.
+    /// @notice A trainer whose submission was said not to open, or was made to an aggregator that has failed since, states where
+    /// its content is, sealed to the aggregator that there is now. Up to `submitBy`. Once each time.
     function redeliver(uint256 jobId, uint16 round, string calldata cid) external;
 
     /// @notice Past `submitBy` without any submission: the round is not settled, and costs nothing. Anyone.
@@ -423,7 +444,8 @@ interface IJobMarket {
     function abort(uint256 jobId) external;
 
     /// @notice Deposits the bond and becomes the aggregator of a job whose aggregator failed, within `takeoverWindow` of that.
-    /// The failed one's bond goes to those it wronged, as in `abort`, and the round opens anew. Anyone.
+    /// The failed one's bond goes to those it wronged, as in `abort`. What was submitted is delivered again, to the new one, once
+    /// it has published the job key; who has not submitted by now has missed the round. A round without a key opens anew. Anyone.
     function takeOver(uint256 jobId, address payee, bytes32 encryptionKey) external payable;
 
     /// @notice The owner or a trainer states where what a new aggregator needs, sealed to it, is to be found: the job key and,

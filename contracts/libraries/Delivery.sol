@@ -5,7 +5,8 @@ import {IJobMarket, Job, Terms} from "../interfaces/IJobMarket.sol";
 import {Cids} from "./Cids.sol";
 import {Slots} from "./Slots.sol";
 
-/// @title Submissions that do not open: how many are believed, and what is delivered again where there are more
+/// @title Submissions that do not open: how many are believed, and what is delivered again where there are more, or where
+/// another aggregator takes over
 /// @dev docs/decisions/2026-11-27-voids.md. The caller has found the job and the slot.
 library Delivery {
     using Slots for uint32;
@@ -55,11 +56,22 @@ library Delivery {
         emit IJobMarket.RoundVoided(jobId, round, unopened, deliverBy, settleBy);
     }
 
+    /// @dev All submissions of the round are delivered again, to an aggregator that has taken over: as long as trainers had to
+    /// submit, since it has to be handed the job key first.
+    function reopen(Job storage j, Terms storage t, uint256 jobId) internal {
+        uint40 deliverBy = uint40(block.timestamp) + t.submitWindow;
+        uint40 settleBy = deliverBy + t.settleWindow;
+        (j.delivering, j.undelivered) = (true, j.submitted);
+        (j.submitBy, j.settleBy) = (deliverBy, settleBy);
+        emit IJobMarket.RoundOpened(jobId, j.round, deliverBy, settleBy);
+    }
+
     /// @dev Takes where a trainer has put the content of the submission that it committed to.
     function redeliver(Job storage j, uint256 jobId, uint8 slot, uint16 round, string calldata cid) external {
         if (round != j.round) revert IJobMarket.WrongRound(jobId, j.round, round);
         uint32 undelivered = j.delivering ? j.undelivered : 0;
         if (!undelivered.has(slot)) revert IJobMarket.NothingToDeliver(jobId, slot);
+        if (!j.keyPublished) revert IJobMarket.KeyNotPublished(jobId);
         if (block.timestamp > j.submitBy) revert IJobMarket.SubmittingClosed(jobId, j.submitBy);
         Cids.requireCid(cid);
 

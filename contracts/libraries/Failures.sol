@@ -8,7 +8,7 @@ import {Parties} from "./Parties.sol";
 import {Slots} from "./Slots.sol";
 
 /// @title What an aggregator that fails leaves to others
-/// @dev docs/decisions/2026-11-21-failover.md. The caller has found the job, and opens the round anew or ends the job.
+/// @dev docs/decisions/2026-11-21-failover.md. The caller has found the job, and opens the round or ends the job.
 library Failures {
     using Slots for uint32;
 
@@ -27,8 +27,10 @@ library Failures {
         if (j.keyPublished || j.takenOverIn == 0) _compensate(j, t, trainers, credit, jobId);
     }
 
-    /// @dev Makes the caller the job's aggregator. Its bond is for the caller of this to take.
+    /// @dev Makes the caller the job's aggregator. Its bond is for the caller of this to take. What was submitted is delivered
+    /// again, to the caller; nothing else is, because the one that failed may have opened it all.
     /// @param owed how many rounds' fees wait for the aggregators that lost the job, by payee
+    /// @return anew whether nothing could be submitted yet, so that the round is to be opened anew
     function takeOver(
         Job storage j,
         Terms storage t,
@@ -38,7 +40,7 @@ library Failures {
         uint256 jobId,
         address payee,
         bytes32 encryptionKey
-    ) external {
+    ) external returns (bool anew) {
         (uint40 failedAfter, uint40 takeableUntil) = _failure(j, t, jobId);
         if (block.timestamp <= failedAfter || block.timestamp > takeableUntil) {
             revert IJobMarket.NotTakeable(jobId, failedAfter, takeableUntil);
@@ -55,6 +57,8 @@ library Failures {
         j.aggregator = msg.sender;
         j.aggregatorPayee = payee;
         j.takenOverIn = j.round;
+        anew = !j.keyPublished;
+        if (!anew) Delivery.reopen(j, t, jobId);
         j.keyPublished = false;
     }
 

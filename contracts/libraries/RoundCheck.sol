@@ -4,7 +4,7 @@ pragma solidity ^0.8.28;
 import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 import {IDecisionVerifier} from "../interfaces/IDecisionVerifier.sol";
 import {IGramVerifier} from "../interfaces/IGramVerifier.sol";
-import {IJobMarket, RoundProof, Settlement, Terms} from "../interfaces/IJobMarket.sol";
+import {IJobMarket, RoundProof, Settlement, Terms, Trainer} from "../interfaces/IJobMarket.sol";
 import {Cids} from "./Cids.sol";
 import {Decision} from "./Decision.sol";
 import {Delivery} from "./Delivery.sol";
@@ -42,12 +42,15 @@ library RoundCheck {
         uint32 submitted,
         Terms storage t,
         mapping(uint256 slot => bytes32 commitment) storage commitments,
+        mapping(uint256 slot => Trainer) storage trainers,
         Settlement calldata s,
         RoundProof calldata p
     ) external view returns (uint32 opened) {
         opened = _opened(jobId, submitted, t.maxFaulty, s);
         _requireSound(jobId, t.rule, s);
-        _requireProved(Round(jobId, termsHash, number, opened), t, commitments, s, p);
+        Round memory round = Round(jobId, termsHash, number, opened);
+        _requirePoints(round, t.rule == Decision.REFERENCE, commitments, trainers, s, p);
+        _requireProved(round, t, s, p);
     }
 
     /// @return opened at least one: fewer than have submitted may be called unopened
@@ -89,13 +92,10 @@ library RoundCheck {
     }
 
     /// @dev Reverts unless the proofs show that the settlement follows from the opened submissions.
-    function _requireProved(
-        Round memory round,
-        Terms storage t,
-        mapping(uint256 slot => bytes32 commitment) storage submitted,
-        Settlement calldata s,
-        RoundProof calldata p
-    ) private view {
+    function _requireProved(Round memory round, Terms storage t, Settlement calldata s, RoundProof calldata p)
+        private
+        view
+    {
         Decision.Facts memory facts = Decision.Facts({
             gramHash: p.gramHash,
             r: 0,
@@ -106,7 +106,6 @@ library RoundCheck {
             maxTrainers: t.maxTrainers,
             maxFaulty: t.maxFaulty
         });
-        _requirePoints(round, facts.rule == Decision.REFERENCE, submitted, s, p);
         bool valid;
         bytes memory call = _gramCall(round, facts.rule == Decision.REFERENCE, s, p);
         (valid, facts.r, facts.s) = abi.decode(t.gramVerifier.functionStaticCall(call), (bool, uint256, uint256));
@@ -117,11 +116,13 @@ library RoundCheck {
         }
     }
 
-    /// @dev Every point is one that its trainer submitted in this round, or that the settlement names.
+    /// @dev Every point is one that its trainer submitted in this round, or that the settlement names. A commitment
+    /// holds its trainer's address: another's, copied from the chain, commits to nothing that can be shown.
     function _requirePoints(
         Round memory round,
         bool byReference,
-        mapping(uint256 slot => bytes32 commitment) storage submitted,
+        mapping(uint256 slot => bytes32 commitment) storage commitments,
+        mapping(uint256 slot => Trainer) storage trainers,
         Settlement calldata s,
         RoundProof calldata p
     ) private view {
@@ -134,9 +135,9 @@ library RoundCheck {
         uint32 opened = round.opened;
         for (uint8 slot; opened >> slot != 0; ++slot) {
             if (!opened.has(slot)) continue;
-            bytes32 hash = keccak256(_bytes(points[:width]));
+            bytes32 hash = keccak256(abi.encodePacked(_bytes(points[:width]), trainers[slot].operator));
             points = points[width:];
-            if (submitted[slot] != hash) revert IJobMarket.NotItsCommitment(round.jobId, slot, hash);
+            if (commitments[slot] != hash) revert IJobMarket.NotItsCommitment(round.jobId, slot, hash);
         }
         if (byReference) _requireHash(round.jobId, "referenceCommitment", points, s.referenceCommitment);
         _requireHash(round.jobId, "sumCommitment", p.sums, s.sumCommitment);

@@ -9,6 +9,7 @@ import {
   get,
   type JobDetail,
   type NodeFacts,
+  type Redelivery,
   type RoundSummary,
   type Terms,
   type TrainerFacts,
@@ -91,6 +92,7 @@ async function terms(client: Client, { node, job }: Facts): Promise<[string, str
     ["fee", found.fee, said.fee],
     ["stake", found.stake, said.stake],
     ["bond", found.bond, said.bond],
+    ["gate", found.gate, said.gate ?? ZERO_ADDRESS],
     ["enrol_by", found.enrolBy, said.enrol_by],
     ["start_delay", found.startDelay, said.start_delay],
     ["submit_window", found.submitWindow, said.submit_window],
@@ -248,9 +250,22 @@ async function voids(client: Client, facts: Facts): Promise<[string, string[]]> 
   const found = await onChain(client, facts.node, job);
   const problems: string[] = [];
   let [asked, delivered] = [0, 0];
-  for (const { round, submitted, undelivered, voids } of facts.rounds) {
+  const checkDelivery = async (round: number, { slot, cid, transaction }: Redelivery, asked: boolean) => {
+    const events = await eventsOf(client, facts, transaction as Hex);
+    const told = events.some(
+      ({ eventName: name, args }) =>
+        name === "Redelivered" && args.round === round && args.slot === slot && args.cid === cid,
+    );
+    if (!told || !asked) problems.push(`seat ${slot} did not deliver again in round ${round}, though the node says so`);
+    delivered += 1;
+  };
+  for (const { round, submitted, undelivered, voids, redelivered } of facts.rounds) {
     const since = job.takeovers.filter((takeover) => takeover.round === round).at(-1)?.timestamp ?? 0;
-    const late = new Set<number>();
+    const everybody = [...new Set([...submitted, ...undelivered])];
+    // Who takes over before a key was published finds nothing submitted that could be delivered again.
+    const again = since > 0 && (redelivered.length > 0 || submitted.length === 0);
+    const late = new Set(again ? everybody : []);
+    for (const each of redelivered) await checkDelivery(round, each, late.delete(each.slot));
     for (const each of voids) {
       const said = await eventsOf(client, facts, each.transaction as Hex);
       const mask = maskOf(each.unopened.map((slot) => ({ slot })));
@@ -265,25 +280,16 @@ async function voids(client: Client, facts: Facts): Promise<[string, string[]]> 
       );
       if (!so) problems.push(`the transaction of a void of round ${round} says something else`);
       asked += by ? 1 : 0;
-      // What an aggregator that failed has asked for counts no more: the round was submitted anew.
+      // What an aggregator that failed has asked for counts no more: all was delivered to another.
       const counts = each.timestamp >= since;
-      const judged = [...new Set([...submitted, ...undelivered])].filter((slot) => !late.has(slot));
+      const judged = everybody.filter((slot) => !late.has(slot));
       const most = mostUnopened(judged.length, job.terms);
       if (counts && each.unopened.length <= most)
         problems.push(
           `round ${round} was void with ${plural(each.unopened.length, "unopened update")}, and ${most} may be left out`,
         );
       if (counts && by) for (const slot of each.unopened) late.add(slot);
-      for (const { slot, cid, transaction } of each.delivered) {
-        const events = await eventsOf(client, facts, transaction as Hex);
-        const told = events.some(
-          ({ eventName: name, args }) =>
-            name === "Redelivered" && args.round === round && args.slot === slot && args.cid === cid,
-        );
-        if (!told || (counts && !late.delete(slot)))
-          problems.push(`seat ${slot} did not deliver again in round ${round}, though the node says so`);
-        delivered += 1;
-      }
+      for (const one of each.delivered) await checkDelivery(round, one, !counts || late.delete(one.slot));
     }
     const order = [...late].sort((a, b) => a - b);
     problems.push(...differing([[`seats that did not deliver again in round ${round}`, order, undelivered]]));

@@ -25,6 +25,7 @@ const TERMS = {
   stake: 50n,
   bond: 7n,
   aggregator: ZERO,
+  gate: ANN,
   enrolBy: 9,
   startDelay: 5,
   submitWindow: 60,
@@ -223,7 +224,16 @@ const toldOpen = (startable: number): Told => ({ ...TOLD_CONFIRMING, state: "ope
 const OWN_ROWS: Partial<World> = { job: { ...JOB, takenOverIn: 2, rowsDisputed: 1, ownRowsDisputed: 1 } };
 const told = (round: number): Told => ({ job: { takeovers: [{ round: 2 }], rows_disputes: [{ slot: 0, round }] } });
 
-const TAKEN_OVER: Told = { job: { takeovers: [{ round: 2, timestamp: 21 }] }, second: { undelivered: [] } };
+/** Round 2 was taken over after its void: seats 1 and 2 delivered to the newcomer, seats 0 and 3 did not. */
+const LATER = `0x${"08".repeat(32)}` as Hex;
+const redelivered = (...seats: number[]): Told => ({
+  job: { takeovers: [{ round: 2, timestamp: 21 }] },
+  second: { redelivered: seats.map((slot) => ({ slot, cid: "bafy1", transaction: LATER })) },
+});
+const TAKEN_OVER: Partial<World> = {
+  job: { ...JOB, takenOverIn: 2 },
+  logs: { ...LOGS, [LATER]: [again(), again({ slot: 2 })] },
+};
 /** Round 2 is being delivered again, and seat 0 has not yet. */
 const DELIVERING: Partial<World> = {
   job: { ...JOB, state: 2, escrow: 202n, pot: 0n, claimed: 0, delivering: true, undelivered: 1 },
@@ -296,7 +306,7 @@ async function audit(world: Partial<World>, node: Told = {}) {
     };
     return { slot, operator, payee, balance: balance.toString(), strikes, pay, ...part };
   });
-  const round = { status: "settled", voids: [], undelivered: [], unopened: [], ...node.rounds };
+  const round = { status: "settled", redelivered: [], voids: [], undelivered: [], unopened: [], ...node.rounds };
   const facts = {
     node: { market: MARKET, chain_id: 31337 },
     job: {
@@ -388,7 +398,7 @@ describe("the browser's own audit", () => {
     ["disputed rows of an aggregator that took over", OWN_ROWS, told(2)],
     ["rows of the one before it", { job: { ...JOB, takenOverIn: 2, rowsDisputed: 1 } }, told(1)],
     ["what was revealed", OWN_ROWS, told(0)],
-    ["a void from before a takeover of its round", { job: { ...JOB, takenOverIn: 2 } }, TAKEN_OVER],
+    ["a void from before a takeover of its round", TAKEN_OVER, redelivered(1, 2)],
     ["a round that is delivered again", DELIVERING, toldDelivering([0])],
     ["a second void, after which who was late before still is", TWICE, TOLD_TWICE],
     ["a void that ended the job", ENDED, { second: { voids: [VOIDED, LAST] } }],
@@ -419,6 +429,7 @@ describe("the browser's own audit", () => {
     ["a takeover that the node makes up", {}, { job: { takeovers: [{ round: 1 }] } }, ["state"]],
     ["an aggregator that the node hides", { job: { ...JOB, aggregator: ANN, takenOverIn: 1 } }, {}, ["state"]],
     ["a dispute that the node hides", CONFIRMING, TOLD_CONFIRMING, ["state"]],
+    ["a gate that the node hides", { terms: { ...TERMS, gate: BOB } }, {}, ["terms"]],
     ["a start delay that is another", { terms: { ...TERMS, startDelay: 0 } }, {}, ["terms"]],
     ["a reveal window that is another", { terms: { ...TERMS, revealWindow: 0 } }, {}, ["terms"]],
     ["a dispute of rows that the node hides", { job: { ...JOB, rowsDisputed: 1 } }, {}, ["state"]],
@@ -442,6 +453,8 @@ describe("the browser's own audit", () => {
     ["a delivery in another round", changed(AGAIN, again({ round: 1 })), {}, [VOIDS]],
     ["a delivery of another seat", changed(AGAIN, again({ slot: 0 })), {}, [VOIDS]],
     ["a delivery that the node does not show", {}, delivered(), [VOIDS]],
+    ["a delivery to who took over that the node does not show", TAKEN_OVER, redelivered(1), [VOIDS]],
+    ["a delivery to who took over that the node makes up", TAKEN_OVER, redelivered(1, 2, 3), [VOIDS]],
     ["a delivery that nobody asked for", both(), delivered(DELIVERED, { ...DELIVERED, slot: 2 }), [VOIDS]],
     ["a seat that is said to have delivered late", {}, { second: { undelivered: [3] } }, [VOIDS]],
     [

@@ -124,6 +124,23 @@ describe("what did not open", () => {
     expect(voidText(late(2), 50)?.text).toMatch(/^1 update did not open, to be .+ Seat 2 has not yet\./);
   });
 
+  test("or was made to an aggregator that failed goes to the one that took over", () => {
+    const takeover = { round: SUMMARY.round } as JobDetail["takeovers"][number];
+    const taken = { ...late(0, 2), takeovers: [takeover] };
+    expect(voidText(taken, 50)).toMatchObject({
+      kind: "info",
+      text: expect.stringMatching(
+        /^2 updates are to be delivered again, to the aggregator that took over, until .+\. Seats 0 and 2 have not yet\.$/,
+      ),
+    });
+    expect(askedAgain(taken, seat({ slot: 2 }), 50)).toMatch(
+      /^Another aggregator has taken round 2 over\. Your update is to be delivered again, to it, until .+: your node does so by itself/,
+    );
+    expect(phaseOf(taken, 50)).toMatchObject({ at: "delivering", length: taken.terms.submit_window });
+    const before = { ...late(2), takeovers: [{ ...takeover, round: SUMMARY.round - 1 }] };
+    expect(voidText(before, 50)?.kind).toBe("warn");
+  });
+
   test("and was not delivered in time costs nobody its seat", () => {
     expect(voidText(late(2), 101)).toEqual({
       kind: "info",

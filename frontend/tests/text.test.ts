@@ -242,6 +242,16 @@ describe("a job's form", () => {
     expect(Object.keys(mistakesOf({ ...draft, startDelay: "soon" }))).toContain("startDelay");
   });
 
+  test("anybody may join unless the owner names a gate", () => {
+    expect(documentOf(DEFAULTS).market).not.toHaveProperty("gate");
+    const gate = `0x${"ab".repeat(20)}`;
+    for (const named of ["owner", gate]) {
+      expect(mistakesOf({ ...DEFAULTS, gate: named })).toEqual({});
+      expect(documentOf({ ...DEFAULTS, gate: named }).market).toMatchObject({ gate: named });
+    }
+    expect(Object.keys(mistakesOf({ ...DEFAULTS, gate: "0x" }))).toEqual(["gate"]);
+  });
+
   test("a job can be ended early only where its owner says from which round on", () => {
     expect(documentOf(DEFAULTS).market).toMatchObject({ rounds: 5, min_rounds: 5, confirm_window: 600 });
     const market = documentOf({ ...DEFAULTS, minRounds: "2", confirmWindow: "1 d" }).market;

@@ -124,11 +124,20 @@ describe("a round", () => {
   async function round(part: Partial<RoundSummary>, more: Partial<RoundDetail> = {}): Promise<string> {
     const summary = {
       ...{ round: 2, status: "delivering", aggregator: BOB, submit_by: FAR, settle_by: FAR + 600 },
-      ...{ submitted: [0, 2], undelivered: [1], voids: [VOID], selected: [], gains: [], struck: [], unopened: [] },
+      ...{
+        submitted: [0, 2],
+        undelivered: [1],
+        redelivered: [],
+        voids: [VOID],
+        selected: [],
+        gains: [],
+        struck: [],
+        unopened: [],
+      },
       ...{ transaction: null, ...part },
     };
     const submissions = [submission(0, "bafy0"), submission(1, "bafy1"), submission(2, "bafyagain")];
-    const none = { failed: [], shown: [], judged: [], proof: null, proof_problem: null, gas: null, sum_cid: null };
+    const none = { shown: [], judged: [], proof: null, proof_problem: null, gas: null, sum_cid: null };
     vi.stubGlobal("fetch", async () => Response.json({ summary, submissions, ...none, ...more }));
     jobId += 1;
     return (await show(<Round jobId={jobId} number={2} terms={TERMS} mine={undefined} />)).textContent ?? "";
@@ -136,7 +145,7 @@ describe("a round", () => {
 
   test("that is void says whose updates did not open, who has delivered again, and who is still to", async () => {
     const text = await round({});
-    expect(text).toContain("1 update did not open, to be delivered again");
+    expect(text).toContain("1 update to be delivered again");
     expect(text).toContain("the updates of seats 1 and 2 did not open, by the aggregator's word");
     expect(text).toContain("They are to be delivered again until");
     const earlier = await round({ voids: [{ ...VOID, transaction: `0x${"33".repeat(32)}` }, VOID] });
@@ -217,7 +226,7 @@ describe("a trainer's own page", () => {
 
   test("says that others are waited for, and nothing once all have delivered", async () => {
     const others = await page(job({ undelivered: [0] }));
-    expect(others).toContain("for updates of others that did not open");
+    expect(others).toContain("for updates of others that are delivered again");
     expect(others).not.toContain("could not open your update");
     jobId += 1;
     const usual = await page(job({ delivering: false, undelivered: [] }));

@@ -161,6 +161,7 @@ describe("what an owner signs", () => {
     revealWindow: 0,
     minRounds: 3,
     aggregator: ME,
+    gate: null,
   };
   const terms = {
     token: ZERO_ADDRESS as Hex,
@@ -169,6 +170,7 @@ describe("what an owner signs", () => {
     stake: 100n,
     bond: 500n,
     aggregator: ME as Hex,
+    gate: ZERO_ADDRESS as Hex,
     enrolBy: 1,
     startDelay: 5,
     submitWindow: 1,
@@ -213,6 +215,7 @@ describe("what an owner signs", () => {
     ["more coin", [call({}, "3101")], "the amount"],
     ["another contract", [call({}, "3100", ME)], "the market's address"],
     ["another aggregator", [call({ aggregator: MARKET })], "the aggregator"],
+    ["a gate that the owner did not name", [call({ gate: ME })], "the gate"],
     ["fewer rounds", [call({ rounds: 4 })], "the rounds"],
     ["fewer seats", [call({ maxTrainers: 7 })], "the maxTrainers"],
     ["a job that one void ends", [call({ maxVoids: 0 })], "the maxVoids"],

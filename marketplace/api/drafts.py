@@ -94,7 +94,7 @@ def prepare(node: Node, job: JobFile, *, owner: str, encryption_key: bytes, vali
     base_cid = put_bytes(node.storage, pack_model(weights.numpy()))
     spec = Spec.of(job, base_cid=base_cid, proofs=setups.publish(node), validation=sealed)
     cid = put_bytes(node.storage, spec.to_bytes())
-    terms = terms_of(job, rule=rule, now=node.market.connection.now(), verifiers=setups.contracts(node))
+    terms = terms_of(job, owner=owner, rule=rule, now=node.market.connection.now(), verifiers=setups.contracts(node))
     creation = abi.encode_call("createJob", (terms, encryption_key, cid))
     market, coin = node.market.address, terms.token == ZERO_ADDRESS
     create = UnsignedCall(

@@ -5,6 +5,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from marketplace.api.models import Address, Amount, Hash, Model, RuleName, TrainerStatus
+from marketplace.services.invitations import MOST_VALID, VALID_FOR
+from marketplace.tickets import MAX_TEXT
 
 
 class LocalFacts(Model):
@@ -49,8 +51,20 @@ class JoinRequest(Model):
     job_id: int = Field(ge=1, lt=2**63, examples=[7])
     data: str = Field(min_length=1, max_length=4096, examples=["digits", "/home/ann/data/scans"])
     payee: Address | None = Field(default=None, description="Where pay and stake go; the node's own key by default.")
+    ticket: str = Field(default="", max_length=MAX_TEXT, description="Of a job by invitation: what its gate gave.")
     device: Literal["", "cuda", "mps", "cpu"] = Field(default="", description="The best there is by default.")
     seed: int = Field(default=0, ge=0, lt=2**63)
+
+
+class InviteRequest(Model):
+    operator: Address = Field(description="The account that is to join: a trainer's node has its own.")
+    valid_for: int = Field(default=VALID_FOR, ge=1, le=MOST_VALID, description="Seconds from now.")
+
+
+class Invitation(Model):
+    ticket: str = Field(description="Only the operator can join by it.")
+    operator: str
+    expiry: int = Field(description="The last second in which it is good, by the chain's clock.")
 
 
 class LossPoint(Model):

@@ -128,6 +128,7 @@ class TermsFacts(Model):
     bond: Amount
     escrow: Amount = Field(description="rounds × (reward + fee).")
     aggregator: str | None = Field(description="The only account that may aggregate; null: anyone.")
+    gate: str | None = Field(description="The account whose ticket it takes to join; null: anyone may.")
     enrol_by: int
     start_delay: int = Field(description="How long after the last join only the owner may start it.")
     submit_window: int
@@ -217,6 +218,7 @@ class FeesOwed(Model):
 class JobDetail(Model):
     summary: JobSummary
     terms: TermsFacts
+    terms_hash: Hash = Field(description="keccak256 of the terms as the ABI encodes them: tickets and proofs name it.")
     spec_cid: str
     spec: Spec | None
     transaction: str = Field(description="That created the job.")
@@ -241,7 +243,9 @@ class JobDetail(Model):
         description="While confirming: until when the data are to be revealed to the members; null where nobody has to."
     )
     reveals: list[Reveal] = Field(description="In order.")
-    delivering: bool = Field(description="Updates did not open, and are delivered again up to `submit_by`.")
+    delivering: bool = Field(
+        description="Updates did not open, or were another aggregator's: they are delivered again."
+    )
     undelivered: list[int] = Field(description="Slots that have to deliver again, and have not yet or did not in time.")
     voids: int = Field(description="How often updates that did not open were asked for again in this job.")
     voided_out: bool = Field(description="The job ended because a round was void after `max_voids` of them.")
@@ -294,7 +298,7 @@ class Judged(Model):
     operator: str
     payee: str
     verdict: Literal["selected", "left-out", "struck", "unopened", "undelivered", "missing"] = Field(
-        description="undelivered: the update did not open and was not delivered again, which is not missing."
+        description="undelivered: the update was asked for again and not delivered, which is not missing."
     )
     score: str = Field(description="An integer; under rule reference negative where the update raised the loss.")
     coefficient: int | None = Field(description="Rule reference: part of the update in the sum, in 1/4096.")
@@ -310,6 +314,9 @@ class RoundSummary(Model):
     settle_by: int
     submitted: list[int] = Field(description="Slots; of those that have to deliver again the ones that did.")
     undelivered: list[int] = Field(description="Slots that have to deliver again, and have not yet or did not in time.")
+    redelivered: list[Redelivery] = Field(
+        description="To the aggregator that took over last, before any void of its own; in order."
+    )
     voids: list[Void] = Field(description="In order.")
     selected: list[int]
     gains: list[str] = Field(description="By selected slot: integers, what the round added to the balance.")
@@ -341,7 +348,6 @@ class ShownOpening(Model):
 class RoundDetail(Model):
     summary: RoundSummary
     submissions: list[Submission]
-    failed: list[Submission] = Field(description="To aggregators that failed: they count for nothing.")
     shown: list[ShownOpening]
     judged: list[Judged]
     sum_cid: str | None

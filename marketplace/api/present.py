@@ -27,6 +27,7 @@ from marketplace.domain import (
     JobCreated,
     Left,
     Reason,
+    Redelivered,
     RoundProof,
     Rule,
     State,
@@ -84,7 +85,7 @@ def summary(row: JobRow, unread: str | None = None) -> JobSummary:
             "spec_cid": created.spec_cid,
             "model": model,
             "setup": setup,
-            "trust": trust(terms),
+            "trust": trust(terms, row.owner),
             "problem": row.problem or unread,
         }
     )
@@ -96,7 +97,8 @@ def state_name(state: State) -> StateName:
 
 def terms_facts(terms: Terms) -> TermsFacts:
     values = asdict(terms) | {"rule": terms.rule.label, "escrow": terms.escrow}
-    values["aggregator"] = None if terms.aggregator == ZERO_ADDRESS else terms.aggregator
+    for name in ("aggregator", "gate"):
+        values[name] = None if values[name] == ZERO_ADDRESS else values[name]
     values |= {name: hexed(values[name]) for name in ("gram_key", "decision_key")}
     return TermsFacts.model_validate(values)
 
@@ -125,6 +127,7 @@ def round_summary(history: JobHistory, entry: Round, now: int) -> RoundSummary:
         settle_by=entry.settle_by,
         submitted=sorted(entry.delivered),
         undelivered=sorted(entry.undelivered),
+        redelivered=redeliveries(history, entry.redelivered),
         voids=voids(history, entry),
         selected=selected,
         gains=[str(entry.gains.get(slot, 0)) for slot in selected],
@@ -153,22 +156,26 @@ def submissions(history: JobHistory, events: Iterable[UpdateSubmitted]) -> list[
     ]
 
 
+def redeliveries(history: JobHistory, events: Iterable[Redelivered]) -> list[Redelivery]:
+    return [
+        Redelivery(
+            slot=event.slot,
+            operator=operator_of(history, event.slot),
+            cid=event.cid,
+            timestamp=event.timestamp,
+            transaction=event.transaction,
+        )
+        for event in events
+    ]
+
+
 def voids(history: JobHistory, entry: Round) -> list[Void]:
     return [
         Void(
             unopened=list(slots(void.unopened)),
             deliver_by=void.deliver_by or None,
             settle_by=void.settle_by or None,
-            delivered=[
-                Redelivery(
-                    slot=event.slot,
-                    operator=operator_of(history, event.slot),
-                    cid=event.cid,
-                    timestamp=event.timestamp,
-                    transaction=event.transaction,
-                )
-                for event in delivered
-            ],
+            delivered=redeliveries(history, delivered),
             timestamp=void.timestamp,
             transaction=void.transaction,
         )

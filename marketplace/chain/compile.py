@@ -40,6 +40,7 @@ PRODUCTS = (
     "contracts/libraries/Disputes.sol",
     "contracts/libraries/Failures.sol",
     "contracts/libraries/RoundCheck.sol",
+    "contracts/libraries/Tickets.sol",
     "contracts/verifiers/GramVerifier.sol",
     "contracts/verifiers/DecisionVerifier.sol",
 )

@@ -39,7 +39,9 @@ from marketplace.domain import (
 from marketplace.errors import ChainError, InputError, NotFound, Reverted
 
 RECEIPT_WITHIN = 180.0  # seconds
-APPROVAL_GAS, DEPOSIT_GAS = 500_000, 1_500_000  # that calls may use in which a stranger's token runs; many times enough
+APPROVAL_GAS, DEPOSIT_GAS = 500_000, 1_500_000  # that calls may use in which a stranger's code runs; many times enough
+_IS_VALID = function_signature_to_4byte_selector("isValidSignature(bytes32,bytes)")  # its answer too, as a bytes4
+_WORD = 32
 E = TypeVar("E", bound=Event)
 _Call = tuple[str, bytes]
 """Whom a call went to, and its data."""
@@ -207,11 +209,22 @@ class Market:
         terms = self.terms(job_id)
         return self._pay(signer, terms.token, terms.bond, "acceptAggregation", job_id, payee, encryption_key)
 
-    def join(self, signer: LocalAccount, job_id: int, payee: str, encryption_key: bytes) -> tuple[int, Receipt]:
-        """Deposits the stake from the signer; returns the slot too."""
+    def join(
+        self, signer: LocalAccount, job_id: int, payee: str, encryption_key: bytes, ticket: bytes = b""
+    ) -> tuple[int, Receipt]:
+        """Deposits the stake from the signer; returns the slot too. ticket: where the job has a gate."""
         terms = self.terms(job_id)
-        receipt = self._pay(signer, terms.token, terms.stake, "join", job_id, payee, encryption_key)
+        receipt = self._pay(signer, terms.token, terms.stake, "join", job_id, payee, encryption_key, ticket)
         return _one(receipt, Joined).slot, receipt
+
+    def takes(self, gate: str, digest: bytes, signature: bytes) -> bool:
+        """Whether a contract takes this signature of a 32-byte digest for its own (ERC-1271). Raises ChainError."""
+        arguments = abi.encode(["bytes32", "bytes"], [digest, signature], "A ticket")
+        try:
+            answer = self.connection.call({"to": gate, "data": "0x" + (_IS_VALID + arguments).hex()})
+        except Reverted:
+            return False
+        return answer[:_WORD] == _IS_VALID.ljust(_WORD, b"\0")
 
     def leave(self, signer: LocalAccount, job_id: int) -> Receipt:
         return self._send(signer, "leave", job_id)
@@ -373,7 +386,9 @@ class Market:
         Threads that pay with one key take turns, so that an allowance is used by the call that it was given for.
         """
         if token == ZERO_ADDRESS:
-            return self._send(signer, function, *arguments, value=amount, intent=intent)
+            # Of what is paid in coin, only a gate's contract is a stranger's.
+            most = DEPOSIT_GAS if function == "join" else None
+            return self._send(signer, function, *arguments, value=amount, intent=intent, most_gas=most)
         with lock_of("allowance", self.connection.chain_id, signer.address, token):
             held = self.balance(token, signer.address)
             if held < amount:

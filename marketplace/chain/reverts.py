@@ -27,6 +27,11 @@ SENTENCES: Mapping[str, str] = {
     "AggregatorTaken": "Job {jobId} already has an aggregator: {aggregator}.",
     "AlreadyJoined": "{operator} is already a trainer of job {jobId}.",
     "JobFull": "Job {jobId} is full: it has all of its {maxTrainers} trainers.",
+    "TicketMissing": "Job {jobId} takes trainers by invitation: a ticket of {gate} is needed to join it.",
+    "TicketUnneeded": "Anybody may join job {jobId}: leave the ticket out.",
+    "TicketLength": "A ticket for job {jobId} has 8 to 2056 bytes; {length} were given.",
+    "TicketExpired": "The ticket for job {jobId} expired at {expiry}: ask for another.",
+    "TicketRefused": "{gate} has given {operator} no such ticket for job {jobId}: ask it for one for this address.",
     "EnrolmentClosed": "Enrolment in job {jobId} closed at {enrolBy}.",
     "NotStartable": (
         "Job {jobId} cannot start yet: it has {trainers} trainers and {hasAggregator} aggregator; it needs one, "
@@ -116,6 +121,7 @@ _CONTRACTS = (
     "Disputes",
     "Failures",
     "RoundCheck",
+    "Tickets",
     "GramVerifier",
     "DecisionVerifier",
 )
@@ -166,7 +172,7 @@ def decode(data: bytes, fallback: str = "") -> Reverted:
 def _shown(component: abi.Entry, value: Any) -> Any:
     """A value as a person reads it: times, states, sets of slots."""
     match component["type"]:
-        case "uint40":
+        case "uint40" | "uint64":
             return _time(value)
         case "uint32":
             return "seats " + (", ".join(map(str, domain.slots(value))) or "(none)")

@@ -330,8 +330,8 @@ def _priced(
     estimate = connection.estimate(call)
     if most_gas is not None and estimate > most_gas:
         raise InputError(
-            f"A call of the token would use {estimate} gas, and honest tokens let it use at most {most_gas}: nothing "
-            "was sent."
+            f"This call would use {estimate} gas, in a token or a gate that is a stranger's contract, and honest ones "
+            f"let it use at most {most_gas}: nothing was sent."
         )
     block = connection.latest()
     # The state may change until it is mined: a quarter, and the end of a job, where the call has become the last of it.

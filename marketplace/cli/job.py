@@ -15,8 +15,9 @@ from marketplace.cli.session import Session, address, amount, clock_time, existi
 from marketplace.domain import State
 from marketplace.errors import InputError, Reverted
 from marketplace.files import read_within, write_atomically
+from marketplace.services.standing import clock
 from marketplace.spec import MAX_VALIDATION_BYTES, JobFile, read_job_file
-from marketplace.units import format_ago
+from marketplace.units import format_ago, parse_duration
 
 if TYPE_CHECKING:
     from marketplace.services.money import Cost
@@ -171,6 +172,41 @@ def show(context: typer.Context, job: Job) -> None:
     terms, market = history.terms, node.market
     waits_for = what_it_waits_for(terms, history.job(), market.connection.now())
     here.show(job_document(history, waits_for), job_tables(history, waits_for, market.token(terms.token)))
+
+
+@app.command("invite")
+def invite(
+    context: typer.Context,
+    job: Job,
+    operators: Annotated[
+        list[str], typer.Argument(metavar="ADDRESS...", help="Whom to let in: what `merit key show` prints there.")
+    ],
+    valid: Annotated[str, typer.Option(help="How long the tickets are good, e.g. '12 h'.")] = "7 d",
+) -> None:
+    """Make tickets for a job by invitation, one for each address. Only its gate, with --key, can; nothing is sent.
+
+    Each lets only that address in. Give it the text, or the link for the page of its own node.
+    """
+    from marketplace.services import invitations
+
+    here = session(context)
+    try:
+        valid_for = parse_duration(valid)
+    except ValueError as error:
+        raise InputError(f"--valid: {error}.") from error
+    whom = list(dict.fromkeys(address(each, "ADDRESS") for each in operators))
+    market, page = here.market(), here.running.page if here.running else ""
+    tickets = invitations.invite(market, here.identity().account, job, whom, valid_for)
+    links = [invitations.link(page, ticket) if page else None for ticket in tickets]
+    now = market.connection.now()
+    until = [f"For {each.operator}, good until {clock(each.expiry, now)}:\n  {each}" for each in tickets]
+    here.show(
+        [
+            {"operator": ticket.operator, "ticket": str(ticket), "expiry": ticket.expiry, "link": link}
+            for ticket, link in zip(tickets, links, strict=True)
+        ],
+        "\n".join(text + (f"\n  {link}" if link else "") for text, link in zip(until, links, strict=True)),
+    )
 
 
 @app.command("start")

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from marketplace.chain.tokens import TokenFacts
-from marketplace.domain import RoundSettled, slots
+from marketplace.domain import ZERO_ADDRESS, RoundSettled, slots
 from marketplace.replay import JobHistory
 from marketplace.replay.history import Round
 from marketplace.services.standing import trust
@@ -21,7 +21,7 @@ def job_document(history: JobHistory, waits_for: str) -> dict[str, Any]:
         "job": history.created.job_id,
         "state": history.state.name.lower(),
         "waits_for": waits_for,
-        "trust": trust(terms),
+        "trust": trust(terms, history.created.owner),
         "owner": history.created.owner,
         "aggregator": history.accepted.aggregator if history.accepted else None,
         "spec": history.created.spec_cid,
@@ -33,6 +33,7 @@ def job_document(history: JobHistory, waits_for: str) -> dict[str, Any]:
             "fee": terms.fee,
             "stake": terms.stake,
             "bond": terms.bond,
+            "gate": None if terms.gate == ZERO_ADDRESS else terms.gate,
             "rule": terms.rule.label,
             "rounds": terms.rounds,
             "min_trainers": terms.min_trainers,
@@ -88,7 +89,8 @@ def job_tables(history: JobHistory, waits_for: str, token: TokenFacts) -> Group:
         ("fee a round", format_amount(terms.fee, *token)),
         ("stake, bond", f"{format_amount(terms.stake, *token)}, {format_amount(terms.bond, *token)}"),
         ("rule", f"{terms.rule.label}, at most {terms.max_faulty} faulty"),
-        ("trust", trust(terms)),
+        ("trust", trust(terms, history.created.owner)),
+        ("who may join", "anybody" if terms.gate == ZERO_ADDRESS else f"by invitation of {terms.gate}"),
         ("owner", history.created.owner),
         ("aggregator", history.accepted.aggregator if history.accepted else "none yet"),
         ("description", ascii(history.created.spec_cid)[1:-1]),  # an owner may have written anything

@@ -21,6 +21,7 @@ def join(
     context: typer.Context,
     job: Annotated[int, typer.Argument(min=1, help="The job's number.")],
     data: Annotated[str, typer.Option(help="digits, or a .npz, .csv, .parquet file or an image folder.")],
+    ticket: Annotated[str, typer.Option(help="Of a job by invitation: what its gate gave you.")] = "",
     payee: Annotated[str, typer.Option(help="Where the money goes; the key's own address by default.")] = "",
     device: Annotated[str, typer.Option(help="cuda, mps or cpu; the best there is by default.")] = "",
     seed: Annotated[int, typer.Option(help="Seed of the training's randomness.")] = 0,
@@ -45,18 +46,22 @@ def join(
         raise InputError(f"--device {device} cannot be used here: {str(error).splitlines()[0]}.") from error
     stop = stop_on_signals()
     node = here.node()
-    plan = Plan(payee or node.me.address, chosen, seed, anyway=anyway)
+    plan = Plan(payee or node.me.address, chosen, seed, anyway=anyway, ticket=ticket)
     with exclusive(node.work(job)), here.narrator() as report:
-        _say_the_deal(here, node, job, report)
+        _say_the_deal(here, node, job, ticket, report)
         with here.patience("reading the job, its set-up and the data, and measuring a round"):
             agent = TrainerAgent(node, job, data_loader(data), plan, report)
         run(agent, report=report, poll=here.settings.poll, patience=patience, stop=stop)
 
 
-def _say_the_deal(here: Session, node: "Node", job: int, report: "Report") -> None:
-    """What joining takes and what pay rests on, before anything is sent. Raises InputError where funds lack."""
+def _say_the_deal(here: Session, node: "Node", job: int, ticket: str, report: "Report") -> None:
+    """What joining takes and what pay rests on, before anything is sent.
+
+    Raises InputError where funds lack, or a ticket.
+    """
     from marketplace.domain import State
     from marketplace.services.agent import Notice
+    from marketplace.services.invitations import admission
     from marketplace.services.money import about, check_funds, joining_cost
     from marketplace.services.node import JobFeed
     from marketplace.services.standing import trust
@@ -64,13 +69,14 @@ def _say_the_deal(here: Session, node: "Node", job: int, report: "Report") -> No
     history = JobFeed(node, job).refresh()
     if history.state is not State.OPEN or history.slot_of(node.me.address) is not None:
         return  # it is in already, or too late: the agent knows what to say
+    admission(node.market, node.me.address, job, history.terms, ticket)
     cost = joining_cost(node, history.terms)
     check_funds(node.market, node.me.address, cost)
     stake = amount(node.market, cost.token, cost.deposit)
     text = f"Joining job {job} deposits a stake of {stake}; gas costs about {about(cost.gas)}"
     text += f" at most, and up to {about(cost.later)} for {history.terms.rounds} rounds."
     report(Notice("cost", text, values={"stake": cost.deposit, "gas": cost.gas, "later": cost.later}))
-    report(Notice("trust", trust(history.terms)))
+    report(Notice("trust", trust(history.terms, history.created.owner)))
 
 
 @app.command("leave")

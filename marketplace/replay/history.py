@@ -83,11 +83,12 @@ class Enrolled:
 class Round:
     """A round. active: mask of the slots taken when it closed. gains: by selected slot, what it added to the balance.
 
-    judge: how the aggregator that judges it became it; submissions: to that aggregator. After a takeover both are the
-    last one's, and failed has what was submitted to those before; attempts counts them. delivering: whether submissions
-    that did not open are delivered again; undelivered: the slots that have not yet, or did not in time. A submission
-    has the CID that was stated last. unopened: by slot, the submissions that this judge called unopened, in voids and
-    in the settlement, each with the CID that it had then. voids: each with what was delivered after it.
+    judge: how the aggregator that judges it became it, the last one after takeovers, which attempts counts.
+    delivering: whether submissions that did not open, or were made to an aggregator before, are delivered again;
+    undelivered: the slots that have not yet, or did not in time. A submission has the CID that was stated last.
+    unopened: by slot, the submissions that this judge called unopened, in voids and in the settlement, each with the
+    CID that it had then. redelivered: to this judge, before any void of its own. voids: each with what was delivered
+    after it.
     """
 
     number: int
@@ -100,8 +101,8 @@ class Round:
     delivering: bool = False
     undelivered: set[int] = field(default_factory=set)
     unopened: dict[int, list[UpdateSubmitted]] = field(default_factory=dict)
+    redelivered: list[Redelivered] = field(default_factory=list)
     voids: list[tuple[RoundVoided, list[Redelivered]]] = field(default_factory=list)
-    failed: list[UpdateSubmitted] = field(default_factory=list)
     settled: RoundSettled | None = None
     skipped: RoundSkipped | None = None
     gains: dict[int, int] = field(default_factory=dict)
@@ -120,6 +121,15 @@ class Round:
         for slot in slots(mask):
             if slot in self.submissions:
                 self.unopened.setdefault(slot, []).append(self.submissions[slot])
+
+    def note_delivery(self, event: Redelivered) -> None:
+        """Notes what was delivered again, after the judge's last void or, where it has called none, its takeover."""
+        after = self.redelivered
+        if self.voids and self.judge:
+            (void, delivered), judge = self.voids[-1], self.judge
+            if (void.block, void.log_index) > (judge.block, judge.log_index):
+                after = delivered
+        after.append(event)
 
     def part(self, slot: int) -> float:
         """What the round brought a seat, as a part of all that it brought or took; 0 where that is nothing."""

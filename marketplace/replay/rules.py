@@ -321,13 +321,13 @@ class Rules:
         history, current, what = self.history, self._round, described(event)
         history.must(event, event.round == current.number, f"round of {what}", current.number, event.round)
         asked = current.delivering and event.slot in current.undelivered
-        history.must(event, asked, what, "where its submission did not open", "else")
+        history.must(event, asked, what, "where its submission did not open, or was made to another", "else")
+        self._keyed(event)
         self._by(current.submit_by, event)
         if asked and event.slot in current.submissions:
             current.submissions[event.slot] = replace(current.submissions[event.slot], cid=event.cid)
         current.undelivered.discard(event.slot)
-        if current.voids:
-            current.voids[-1][1].append(event)
+        current.note_delivery(event)
         return []
 
     def _judged(self, event: RoundSettled, submitted: int) -> None:
@@ -393,14 +393,17 @@ class Rules:
         history.settled_before, history.bonded = settled, True
         history.accepted = event
         history.takeovers.append(event)
+        current.delivering, current.undelivered = history.key_published is not None, set(current.submissions)
+        current.unopened, current.redelivered = {}, []
         history.key_published = None
         history.handed_over.clear()
-        current.failed += current.submissions.values()
-        current.submissions = {}
-        current.delivering, current.undelivered, current.unopened = False, set(), {}
         current.judge = event
         current.attempts += 1
-        current.submit_by, current.settle_by = self._phases(event)
+        if current.delivering:  # nothing more is submitted: the one that failed may have opened the rest
+            current.submit_by = event.timestamp + self._terms.submit_window
+            current.settle_by = current.submit_by + self._terms.settle_window
+        else:
+            current.submit_by, current.settle_by = self._phases(event)
         return [*due, self._opened(current)]
 
     def _hand_over(self, event: HandedOver) -> list[Due]:

@@ -311,6 +311,7 @@ def _check_proofs(report: AuditReport, node: Node, history: JobHistory, spec: Sp
                 node.market.round_proof(event),
                 terms=terms,
                 submissions=history.rounds[event.round - 1].submissions,
+                operators={slot: who.operator for slot, who in history.participants.items()},
                 verifiers=verifiers,
                 context=context,
             )

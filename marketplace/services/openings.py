@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from eth_utils.address import to_canonical_address
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from marketplace.chain.market import Receipt
@@ -26,7 +27,7 @@ from marketplace.spec import Spec
 from marketplace.storage import Storage, get_bytes, put_bytes
 from marketplace.storage.cid import cid_of
 from trainer.models import count_parameters
-from zk.encoding import chunks, commitment_hash
+from zk.encoding import chunks, submission_hash
 from zk.files import max_update_file_bytes, unpack_update
 
 if TYPE_CHECKING:
@@ -162,12 +163,8 @@ def _check_opening(
     d = count_parameters(spec.model)
     c = chunks(d, spec.proofs.chunk)
     bound = max_update_file_bytes(d, c)
-    context = node.context(
-        Purpose.UPDATE,
-        job_id=history.created.job_id,
-        round=shown.round,
-        party=history.participants[shown.slot].operator,
-    )
+    operator = history.participants[shown.slot].operator
+    context = node.context(Purpose.UPDATE, job_id=history.created.job_id, round=shown.round, party=operator)
     delivery = open_delivery(node.storage, submission.cid, partial(open_shown, judge.encryption_key, secrets), context)
     content = fetch_update(node.storage, delivery, context, bound)
     try:
@@ -175,5 +172,5 @@ def _check_opening(
         commitment = srs.commit_sum(row.astype(np.int64), blinders)
     except ValueError as error:
         raise CorruptContent(f"{error}.") from error
-    if commitment_hash(commitment) != submission.commitment:
+    if submission_hash(commitment, to_canonical_address(operator)) != submission.commitment:
         raise CorruptContent("the update does not open the commitment")

@@ -120,7 +120,7 @@ def create_job(
     cid = put_bytes(node.storage, spec.to_bytes())
     progress("looking for the contracts that check its proofs, or deploying them")
     contracts = setups.contracts(node)
-    terms = terms_of(job, rule=rule, now=node.market.connection.now(), verifiers=contracts)
+    terms = terms_of(job, owner=node.me.address, rule=rule, now=node.market.connection.now(), verifiers=contracts)
     progress("waiting for the transaction that creates it to be mined")
     job_id, receipt = node.market.create_job(
         node.me.account, terms, node.me.encryption_key, cid, intent=_intent(job, validation, base)

@@ -9,7 +9,7 @@ from eth_utils.address import to_canonical_address
 
 from marketplace.chain.verifiers import Verifiers
 from marketplace.domain import RoundProof, RoundSettled, Rule, Settlement, Terms, UpdateSubmitted, slots
-from zk.encoding import POINT_BYTES, commitment_hash
+from zk.encoding import POINT_BYTES, commitment_hash, submission_hash
 from zk.points import Malformed, combine, g1, is_inf, neg
 from zk.statements import DecisionStatement
 from zk.transcript import Context
@@ -32,12 +32,14 @@ def proof_problem(
     *,
     terms: Terms,
     submissions: Mapping[int, UpdateSubmitted],
+    operators: Mapping[int, str],
     verifiers: Verifiers,
     context: bytes,
 ) -> str:
     """What is wrong with the proofs of a settled round; "" when both hold.
 
-    submissions: the round's, by slot. context: `proof_context` of the round.
+    submissions: the round's, by slot. operators: the trainers' addresses, by slot. context: `proof_context` of
+    the round.
     """
     settlement, opened = event.settlement, opened_slots(event)
     if (event.submitted | settlement.selected | settlement.struck) >> terms.max_trainers:
@@ -50,7 +52,8 @@ def proof_problem(
         return f"{len(points)} bytes of points for {len(opened) + references} rows and a sum of {size}"
     rows = [points[at : at + size] for at in range(0, len(points), size)]
     for slot, row in zip(opened, rows, strict=False):
-        if slot not in submissions or commitment_hash(row) != submissions[slot].commitment:
+        submission = submissions.get(slot)
+        if submission is None or submission_hash(row, to_canonical_address(operators[slot])) != submission.commitment:
             return f"the points of seat {slot} are not those that it committed to"
     if commitment_hash(sums) != settlement.sum_commitment:
         return "the points of the sum are not those that the settlement names"

@@ -86,6 +86,9 @@ def _round(terms: Terms, job: Job, now: int, at: Callable[[int], str]) -> str:
         left = (job.submitted & job.undelivered).bit_count()
         if now <= job.submit_by and left:
             what = _count(left, "update")
+            if job.taken_over_in == job.round:
+                to = "to be delivered again, to the aggregator that took over,"
+                return f"{place}: {what} {to} until {at(job.submit_by)}."
             return f"{place}: {what} did not open, to be delivered again until {at(job.submit_by)}."
         done = job.delivered.bit_count()
     elif now <= job.submit_by and done < seats:
@@ -119,7 +122,7 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def trust(terms: Terms) -> str:
+def trust(terms: Terms, owner: str) -> str:
     """What a member's points rest on, and what a seat shows it, in one sentence for whoever decides to join."""
     faulty = terms.max_faulty
     assumed = f"at most {faulty} {'is' if faulty == 1 else 'are'} faulty" if faulty else "none is faulty"
@@ -132,4 +135,6 @@ def trust(terms: Terms) -> str:
         )
     else:
         what = "Points rest on the aggregator's word alone, since the members are never shown the validation data"
-    return f"{what}; of the trainers, the job assumes that {assumed}."
+    whom = "whom its owner invites, who can invite itself" if terms.gate == owner else f"whom {terms.gate} invites"
+    who = "who may be anybody" if terms.gate == ZERO_ADDRESS else whom
+    return f"{what}; of the trainers, {who}, the job assumes that {assumed}."

@@ -7,6 +7,8 @@ from itertools import count
 from time import monotonic
 from typing import NamedTuple
 
+from eth_utils.address import to_canonical_address
+
 from marketplace.domain import Job, slots
 from marketplace.errors import CorruptContent, NotFound, StorageError
 from marketplace.keys.sealing import Purpose, open_sealed
@@ -17,7 +19,7 @@ from marketplace.services.deliveries import fetch_update, open_delivery
 from marketplace.services.node import Node
 from marketplace.services.proofs import CommittedRow, JobSetup
 from zk import kzg
-from zk.encoding import commitment_hash
+from zk.encoding import submission_hash
 from zk.files import max_update_file_bytes, unpack_update
 
 FETCHES = 3  # of one submission that came whole and does not open: storage may have spoiled it, and have it later
@@ -160,7 +162,7 @@ class Submissions:
             row = CommittedRow(*unpack_update(data, self._parameters, self._setup.chunks))
         except ValueError as error:
             raise CorruptContent(f"{error}.") from error
-        if commitment_hash(row.commitment) != submission.commitment:
+        if submission_hash(row.commitment, to_canonical_address(submission.operator)) != submission.commitment:
             raise CorruptContent("Its points are not those whose hash was submitted.")
         return row
 

@@ -2,8 +2,8 @@
 
 Each round's update is written to the work folder, sealed, before it is submitted, and a submission is final; so
 whenever the process is killed, starting it again submits the same bytes or finds them submitted. What opens them it
-delivers once nobody can submit any more. Where another aggregator takes a round over, the same update is committed to
-and sealed anew.
+delivers once nobody can submit any more. Where another aggregator takes a round over, the same file is sealed to it and
+delivered again.
 """
 
 from collections.abc import Callable
@@ -25,6 +25,7 @@ from marketplace.replay import JobHistory
 from marketplace.replay.history import Enrolled
 from marketplace.services.agent import Notice, Report, Step
 from marketplace.services.handover import hand_over
+from marketplace.services.invitations import admission
 from marketplace.services.joining import hasty, measure_effort, unusable_key
 from marketplace.services.node import JobFeed, Node, fetch_spec, job_key, set_aside_others
 from marketplace.services.openings import SUBMISSION, attempt_folder, deliver, put_content
@@ -178,9 +179,10 @@ class TrainerAgent:
                 self._tell_once("out", "The chain was reorganized, and the job started without this trainer.")
                 return Step.WAITING
             raise JobOver(f"Job {self._job_id} has started; trainers can join only while it is open.")
+        me, payee = self._node.me, self._plan.payee
+        ticket = admission(self._node.market, me.address, self._job_id, history.terms, self._plan.ticket)
         self._check_before_joining(history)
-        me = self._node.me
-        slot, receipt = self._node.market.join(me.account, self._job_id, self._plan.payee, me.encryption_key)
+        slot, receipt = self._node.market.join(me.account, self._job_id, payee, me.encryption_key, ticket)
         self._joined = True
         self._say("joined", f"Joined job {self._job_id} in seat {slot}.", receipt=receipt, slot=slot)
         return Step.WORKED
@@ -238,8 +240,8 @@ class TrainerAgent:
         if now > history.failed_after:
             text = f"The aggregator failed in round {job.round}; another may take over until {history.takeable_until}."
             self._tell_once(("failed", job.round, job.aggregator), text, kind="failed", round=job.round)
-        if job.delivering and job.undelivered >> me.slot & 1 and now <= job.submit_by:
-            return self._redeliver(job, history)
+        if job.delivering and now <= job.submit_by:
+            return self._deliver_again(job, me.slot, now, history)
         if job.submitted >> me.slot & 1:
             return self._deliver(job, me.slot, history)
         if now > job.submit_by or job.delivering:
@@ -368,10 +370,12 @@ class TrainerAgent:
             return Step.WAITING
         set_aside_others(self._folder, history.created)
         if not (work / SUBMISSION).exists():
-            update = self._update(job, slot, now, history)
-            if update is None:
-                return Step.WAITING
-            self._training.seal(update, work, job, history)
+            if not self._training.committed(round):
+                update = self._update(job, slot, now, history)
+                if update is None:
+                    return Step.WAITING
+                self._training.commit(update, round, history)
+            self._training.seal(work, round, history)
         record = put_content(self._node.storage, work)
         try:
             receipt = self._node.market.submit_update(
@@ -408,10 +412,22 @@ class TrainerAgent:
         self._say("delivered", f"Delivered what opens the update of round {round}.", round=round, cid=cid)
         return Step.WORKED
 
+    def _deliver_again(self, job: Job, slot: int, now: int, history: JobHistory) -> Step:
+        """What is left to do in a round that is void, or that another aggregator has taken over."""
+        if problem := unusable_key(history):
+            text = f"The update of round {job.round} is not delivered again: {problem}."
+            self._tell_once(("unusable", job.round), text, kind="trouble", round=job.round)
+            return Step.WAITING
+        if not job.key_published:
+            return self._hand_over(job, slot, now, history)
+        return self._redeliver(job, history) if job.undelivered >> slot & 1 else Step.WAITING
+
     def _redeliver(self, job: Job, history: JobHistory) -> Step:
-        """Puts what was submitted into storage again, and says where: the aggregator could not open it."""
+        """Puts what was submitted into storage again, and says where: it did not open, or the aggregator is another."""
         work, round = attempt_folder(self._folder, history.rounds[-1]), job.round
         try:
+            if not (work / SUBMISSION).exists():
+                self._training.seal(work, round, history)
             put_content(self._node.storage, work)
             cid = deliver(self._node.storage, work).cid
         except InputError:  # what was changed on disk opens for nobody
@@ -419,17 +435,14 @@ class TrainerAgent:
             self._tell_once(("undelivered", round), lost, kind="trouble", round=round)
             return Step.WAITING
         market, account = self._node.market, self._node.me.account
-        text = f"Delivered the update of round {round} again: the aggregator could not open it."
+        why = "the aggregator could not open it"
+        if job.taken_over_in == round:
+            why = "another aggregator has taken the round over"
+        text = f"Delivered the update of round {round} again: {why}."
         return self._try_exit("redelivered", lambda: market.redeliver(account, self._job_id, round, cid), text)
 
     def _update(self, job: Job, slot: int, now: int, history: JobHistory) -> Int16s | None:
-        """int16[d]: this round's update, trained once, also where another aggregator takes the round over.
-
-        None where there is no base to train from yet, or the plan says nothing.
-        """
-        kept = self._training.kept(job.round, history)
-        if kept is not None:
-            return kept
+        """int16[d]: this round's update; None where there is no base to train from yet, or the plan says nothing."""
         base = self._received(job, slot, now, history)
         if base is None:
             return None

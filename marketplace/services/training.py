@@ -7,6 +7,7 @@ from pathlib import Path
 from time import monotonic
 
 import torch
+from eth_utils.address import to_canonical_address
 
 from marketplace.domain import Job
 from marketplace.errors import InputError, MeritError, NotFound
@@ -24,7 +25,7 @@ from trainer.data import Dataset
 from trainer.models import build, flatten, load_flat
 from trainer.quantize import to_integers
 from trainer.train import Progress, train_round, warm_up
-from zk.encoding import Float32s, Int16s, commitment_hash
+from zk.encoding import Float32s, Int16s, submission_hash
 from zk.files import max_update_file_bytes, pack_update, unpack_update
 
 STOP_MARGIN = 8  # training ends when a 1/STOP_MARGIN of the submitting phase is left, or half of what there was
@@ -36,13 +37,14 @@ Tamper = Callable[[int, Int16s], Int16s | None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a trainer takes part. anyway: join where a round seems not to be feasible here."""
+    """How a trainer takes part. anyway: join where a round seems not to be feasible here. ticket: its text, or ""."""
 
     payee: str
     device: torch.device
     seed: int = 0
     tamper: Tamper | None = None
     anyway: bool = False
+    ticket: str = ""
 
 
 class NothingToSubmit(Exception):
@@ -95,22 +97,9 @@ class Training:
             self._opened = Workplace(spec, data, setup, module, models)
         return self._opened
 
-    def kept(self, round: int, history: JobHistory) -> Int16s | None:
-        """int16[d]: an update that was made before, for an aggregator that has failed; None where there is none.
-
-        Raises InputError for a damaged file.
-        """
-        path = self._kept(round)
-        if not path.exists():
-            for old in self._folder.glob("round-*/update"):
-                old.unlink()
-            return None
-        at = self.opened(history)
-        d, c = at.models.parameters, at.setup.chunks
-        try:
-            return unpack_update(read_within(path, max_update_file_bytes(d, c)), d, c)[0]
-        except ValueError as error:
-            raise InputError(f"{path} is damaged; delete it to train the round again.") from error
+    def committed(self, round: int) -> bool:
+        """Whether the round's update has been made: it is committed to once, whoever judges it."""
+        return self._kept(round).exists()
 
     def train(self, base: Float32s, job: Job, now: int, history: JobHistory) -> Int16s | None:
         """int16[d]: the round's update; None where the plan says nothing in it.
@@ -172,18 +161,33 @@ class Training:
         self._report(Notice("trained", text, round, dict(values)))
         return update
 
-    def seal(self, update: Int16s, work: Path, job: Job, history: JobHistory) -> None:
-        """Writes the update, sealed to the round's aggregator, and its record into `work`."""
+    def commit(self, update: Int16s, round: int, history: JobHistory) -> None:
+        """Keeps the update with the commitment to it, and what opens that; those of earlier rounds go."""
+        for old in self._folder.glob("round-*/update"):
+            old.unlink()
+        setup = self.opened(history).setup
+        made = committed(setup.srs, update)
+        write_atomically(self._kept(round), pack_update(made.row, made.blinders, made.commitment, setup.chunks))
+
+    def seal(self, work: Path, round: int, history: JobHistory) -> None:
+        """Writes the update that is committed to, sealed to the round's aggregator, and its record into `work`.
+
+        Raises InputError for a damaged file.
+        """
         aggregator = history.accepted
         if aggregator is None:
             raise NotFound(f"Job {self._job_id} is running but no aggregator is in its events; check the RPC address.")
-        setup = self.opened(history).setup
-        made = committed(setup.srs, update)  # blinded anew for each aggregator
-        content = pack_update(made.row, made.blinders, made.commitment, setup.chunks)
-        write_atomically(self._kept(job.round), content)
-        context = self._node.context(Purpose.UPDATE, job_id=self._job_id, round=job.round, party=self._node.me.address)
+        at, path = self.opened(history), self._kept(round)
+        d, c = at.models.parameters, at.setup.chunks
+        content = read_within(path, max_update_file_bytes(d, c))
+        try:
+            _, _, commitment = unpack_update(content, d, c)
+        except ValueError as error:
+            raise InputError(f"{path} is damaged; delete it to train the round again.") from error
+        me = self._node.me.address
+        context = self._node.context(Purpose.UPDATE, job_id=self._job_id, round=round, party=me)
         sealed = seal_update(aggregator.encryption_key, content, context)
-        keep_submission(work, sealed, commitment_hash(made.commitment))
+        keep_submission(work, sealed, submission_hash(commitment, to_canonical_address(me)))
 
     def _kept(self, round: int) -> Path:
         return self._folder / f"round-{round}" / "update"

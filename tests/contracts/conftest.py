@@ -6,7 +6,19 @@ from contextlib import suppress
 
 import brownie
 import pytest
-from brownie import Claims, Creation, Delivery, Disputes, Failures, JobMarket, PlainToken, RoundCheck, accounts, web3
+from brownie import (
+    Claims,
+    Creation,
+    Delivery,
+    Disputes,
+    Failures,
+    JobMarket,
+    PlainToken,
+    RoundCheck,
+    Tickets,
+    accounts,
+    web3,
+)
 from hypothesis import settings
 from web3.middleware import Web3Middleware
 from world import ACCOUNTS, RICH, TAKER, Verifiers, World, rpc
@@ -50,7 +62,8 @@ def requests():
 @pytest.fixture(scope="module")
 def deployed(module_isolation):
     rpc("anvil_setBlockTimestampInterval", 0)
-    for library in (Claims, Creation, Delivery, Disputes, Failures, RoundCheck):  # Brownie links a contract to the latest of each
+    # Brownie links a contract to the latest of each.
+    for library in (Claims, Creation, Delivery, Disputes, Failures, RoundCheck, Tickets):
         library.deploy({"from": accounts[0]})
     market = JobMarket.deploy({"from": accounts[0]})
     token = PlainToken.deploy({"from": accounts[0]})

@@ -234,11 +234,17 @@ class Model:
         job.aggregator, job.fees = sender, payee
         self.money["bond", job.number] = job.terms["bond"]
 
-    def join(self, now, sender, job, payee):
+    def join(self, now, sender, job, payee, ticket):
+        """ticket: "none", or the error that it deserves where the job has a gate; "" for a good one."""
         need(job.state == OPEN, "WrongState")
         need(now <= job.terms["enrolBy"], "EnrolmentClosed")
         need(all(member.operator != sender for member in job.members.values()), "AlreadyJoined")
         need(len(job.members) < job.terms["maxTrainers"], "JobFull")
+        if job.terms["gate"] == NOBODY:
+            need(ticket == "none", "TicketUnneeded")
+        else:
+            need(ticket != "none", "TicketMissing")
+            need(not ticket, ticket)
         slot = min(set(range(32)) - job.members.keys())
         job.members[slot] = Member(sender, payee)
         job.places[sender] = slot
@@ -343,6 +349,7 @@ class Model:
         slot = job.slot_of(sender)
         need(number == job.round, "WrongRound")
         need(slot in (job.late or set()), "NothingToDeliver")
+        need(job.key, "KeyNotPublished")
         need(now <= job.submit_by, "SubmittingClosed")
         job.late.remove(slot)
 
@@ -393,8 +400,13 @@ class Model:
         job.owed[job.fees] += job.earned
         job.earned = 0
         self.money["bond", job.number] = job.terms["bond"]
-        job.aggregator, job.fees, job.taken_in, job.key = sender, payee, job.round, False
-        self.open(job, now, job.round)
+        job.aggregator, job.fees, job.taken_in = sender, payee, job.round
+        if job.key:
+            job.key, job.late = False, set(job.submitted)
+            job.submit_by = now + job.terms["submitWindow"]
+            job.settle_by = job.submit_by + job.terms["settleWindow"]
+        else:
+            self.open(job, now, job.round)
 
     def compensate(self, job):
         wronged = sorted(job.delivered if job.key else job.active)

@@ -4,7 +4,19 @@ import json
 from pathlib import Path
 
 import pytest
-from brownie import Claims, Creation, Delivery, Disputes, Failures, GramVerifier, JobMarket, RoundCheck, accounts, web3
+from brownie import (
+    Claims,
+    Creation,
+    Delivery,
+    Disputes,
+    Failures,
+    GramVerifier,
+    JobMarket,
+    RoundCheck,
+    Tickets,
+    accounts,
+    web3,
+)
 from world import words_hash
 
 from marketplace.chain import compile as compiler
@@ -13,7 +25,7 @@ from marketplace.errors import InputError
 ARTIFACT = Path(__file__).parents[2] / "marketplace" / "chain" / "artifacts" / "JobMarket.json"
 LIBRARIES = {
     "Claims": Claims, "Creation": Creation, "Delivery": Delivery, "Disputes": Disputes, "Failures": Failures,
-    "RoundCheck": RoundCheck,
+    "RoundCheck": RoundCheck, "Tickets": Tickets,
 }  # fmt: skip
 LARGEST_CODE = 24_576  # bytes, EIP-170
 GENERATOR = (
@@ -54,7 +66,7 @@ def test_a_library_that_it_calls_is_the_committed_one(deployed, name):
     address = LIBRARIES[name][-1].address
     tested = bytes(web3.eth.get_code(address))
     committed = bytearray.fromhex(artifact["deployedBytecode"][2:])
-    own = set() if name == "RoundCheck" else {"library_deploy_address"}
+    own = set() if name in ("RoundCheck", "Tickets") else {"library_deploy_address"}
     assert (artifact["deployedLinks"], artifact["immutables"].keys()) == ({}, own)
     for offsets in artifact["immutables"].values():
         for at in offsets:

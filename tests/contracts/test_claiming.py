@@ -191,8 +191,7 @@ def test_the_order_of_claims_changes_nothing_and_no_claim_changes_anothers(world
         world.past_settling(job)
         world.take_over(job)
         world.market.publishKey(job, CID, {"from": world.taker})
-        world.submit(job, 0, 2)
-        world.past_submitting(job)
+        world.redeliver(job, 0, 2)
         world.settle(job, mask(0), sender=world.taker)
         world.settled(job, selected=mask(0, 2), scores=[1, 2], sender=world.taker)
         world.complete(job)
@@ -345,7 +344,7 @@ def settled_by_two(world, **changes):
     """Two rounds settled by the aggregator, one by who took over from it; over."""
     job = world.running(takeoverWindow=30, **{"rounds": 3, **changes})
     world.settled(job, rounds=2)
-    world.submit(job, 0)
+    world.submit(job, 0, 1, 2, 3)
     world.past_settling(job)
     world.take_over(job)
     world.market.publishKey(job, CID, {"from": world.taker})
@@ -387,7 +386,7 @@ def test_fees_of_several_who_lost_the_job_wait_for_each_and_add_up_for_one_payee
         if turn:
             world.market.publishKey(job, CID, {"from": sender})
         world.settled(job, sender=sender)
-        world.submit(job, 0)
+        world.submit(job, 0, 1, 2, 3)
         world.past_settling(job)
         world.take_over(job, *((*turns, (world.stranger, world.stranger))[turn + 1]))
     world.market.publishKey(job, CID, {"from": world.stranger})
@@ -402,7 +401,7 @@ def test_fees_of_several_who_lost_the_job_wait_for_each_and_add_up_for_one_payee
 def test_a_payee_that_lost_the_job_and_has_it_again_is_paid_both_ways_once(world):
     job = world.running(takeoverWindow=30, rounds=2)
     world.settled(job)
-    world.submit(job, 0)
+    world.submit(job, 0, 1, 2, 3)
     world.past_settling(job)
     world.take_over(job, world.aggregator, world.fees)
     world.market.publishKey(job, CID, {"from": world.aggregator})
@@ -477,7 +476,7 @@ def test_who_joins_after_somebody_left_the_open_job_has_its_own_record(world):
     world.market.start(job, {"from": world.stranger})
     world.market.publishKey(job, CID, {"from": world.aggregator})
     for i, name in ((0, "a"), (3, "b"), (2, "c"), (1, "d")):
-        world.market.submitUpdate(job, 1, commitment(name), CID, {"from": world.operator(i)})
+        world.market.submitUpdate(job, 1, commitment(name, world.operator(i)), CID, {"from": world.operator(i)})
     move_to(world.market.job(job)["submitBy"] + 1)
     world.settle(job, ALL)
     tx = world.complete(job)

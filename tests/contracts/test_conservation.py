@@ -12,7 +12,7 @@ import pytest
 from brownie import ZERO_ADDRESS, accounts, chain
 from brownie.exceptions import VirtualMachineError
 from model import ABORTED, CANCELLED, COMPLETED, CONFIRMING, MOST, NOBODY, OPEN, RUNNING, Model, Refused
-from world import CID, KEY, REFERENCE, USUAL, World, commitment, events, mask, move_to, now
+from world import CID, GATE, KEY, NO_TICKET, REFERENCE, USUAL, World, commitment, events, mask, move_to, now
 
 OVER = (COMPLETED, CANCELLED, ABORTED)
 OPERATORS = range(4, 11)  # accounts that train; any of them may be in any job
@@ -23,6 +23,7 @@ EXPONENTS = (0, 0, -20, -13, 5, 30, 81, 200, -300, 2**15 - 1, -(2**15))
 
 AMOUNTS = {"reward": 1000, "fee": 50, "stake": 300, "bond": 300}
 CHOICES = {
+    "gate": (ZERO_ADDRESS, GATE.address),
     "rule": (1, 2, 2),
     "rounds": (2, 3, 4, 5, 6),
     "minRounds": (1, 2),
@@ -191,8 +192,26 @@ class Life:
         payee = accounts[chance.choice(PAYEES)].address
         free = [i for i in OPERATORS if accounts[i] not in job.places]
         sender = accounts[chance.choice(free if free and chance.random() < 0.7 else OPERATORS)]
-        arguments = (job.number, payee, KEY)
-        self.call("join", sender, job, self.market.join, arguments, payee, deposit=self.coin(job, "stake"))
+        ticket, deserves = self.ticket(job, sender, chance)
+        arguments = (job.number, payee, KEY, ticket)
+        self.call("join", sender, job, self.market.join, arguments, payee, deserves, deposit=self.coin(job, "stake"))
+
+    def ticket(self, job, sender, chance):
+        """Mostly what is right; and what the model is told of it."""
+        gated = job.terms["gate"] != ZERO_ADDRESS
+        if chance.random() < (0.1 if gated else 0.9):
+            return NO_TICKET, "none"
+        world, i = self.kinds[job.terms["token"]], list(accounts).index(sender) - 4
+        if chance.random() < 0.7:
+            return world.ticket(job.number, i), ""
+        return chance.choice(
+            [
+                (world.ticket(job.number, i + 1), "TicketRefused"),
+                (world.ticket(job.number, i, jobId=job.number + 1), "TicketRefused"),
+                (world.ticket(job.number, i, expiry=now() - 1), "TicketExpired"),
+                (world.ticket(job.number, i)[:7], "TicketLength"),
+            ]
+        )
 
     def ask_end(self, job, chance):
         self.call("ask_end", accounts[chance.choice((0, 0, 1, 3, 4))], job, self.market.askEnd, (job.number,))
@@ -212,8 +231,9 @@ class Life:
 
     def submit(self, job, chance, sender=None):
         number = job.round if chance.random() < 0.95 else job.round + 1
-        update = commitment(self.accepted + 1000 if chance.random() < 0.95 else chance.randrange(1, 9))
+        name = self.accepted + 1000 if chance.random() < 0.95 else chance.randrange(1, 9)
         sender = sender or accounts[chance.choice(OPERATORS)]
+        update = commitment(name, sender)
         arguments = (job.number, number, update, CID)
         self.call("submit", sender, job, self.market.submitUpdate, arguments, number, update)
 
@@ -369,7 +389,9 @@ class Life:
             move_to(max(now(), job.settle_by + 1))
         if (now() <= job.settle_by and not job.revealed and chance.random() < 0.5) or chance.random() < 0.05:
             self.reveal(job, chance)
-        elif job.active and not job.burnt and chance.random() < (0.1 if job.taken_in else 0.3) and now() <= job.submit_by:
+        elif (
+            job.active and not job.burnt and chance.random() < (0.1 if job.taken_in else 0.3) and now() <= job.submit_by
+        ):
             self.dispute(job, chance, accounts.at(job.members[chance.choice(sorted(job.active))].operator))
         elif job.rows_due() and members and chance.random() < (0.8 if job.taken_in else 0.5) and now() <= job.submit_by:
             self.dispute_rows(job, chance, accounts.at(job.members[chance.choice(members)].operator))
@@ -400,7 +422,9 @@ class Life:
             call(job, chance, trainer)
         elif job.delivered:
             move_to(max(now(), job.submit_by + 1) if missing else now())
-            (self.void if chance.random() < (0.3 if job.late is None else 0.6) else self.settle)(job, chance, aggregator)
+            (self.void if chance.random() < (0.3 if job.late is None else 0.6) else self.settle)(
+                job, chance, aggregator
+            )
         else:
             move_to(max(now(), job.submit_by + 1))
             self.skip(job, chance)
@@ -497,6 +521,7 @@ REACHED = [
     "create", "accept", "join", "leave", "cancel", "start", "publish", "submit", "settle", "skip", "ask_end", "abort",
     "take_over", "hand_over", "dispute", "reveal", "dispute_rows", "complete", "show", "claim", "claim_fees",
     "withdraw", "StartDelayed", "NotRevealer", "NothingToReveal", "RevealingClosed", "RevealingOpen", "OpenedNothing",
+    "TicketMissing", "TicketUnneeded", "TicketRefused", "TicketExpired", "TicketLength",
     "WrongState", "NotOver", "NotMember", "AlreadyClaimed", "NothingToClaim", "WrongStrikes",
     "paid by points", "paid by rounds opened", "nothing for points below zero", "slashed for strikes", "paid once gone",
     "burnt fees", "cut off", "the last", "absent", "unrevealed, a bond burnt", "unrevealed, a bond kept",

@@ -129,13 +129,13 @@ def test_slashes_stay_in_the_pot_when_a_sum_is_disputed(world):
 
 def test_after_a_takeover_bond_and_fees_of_both_aggregators_are_burnt(world):
     job = in_round_2(world, takeoverWindow=30, rounds=4)
-    world.submit(job, 3)
     world.dispute(job, 0)
+    world.submit(job, *range(5))
     world.past_settling(job)
     world.take_over(job)
-    with refuses("KeyNotPublished", job):
-        world.dispute(job, 0)
     world.market.publishKey(job, CID, {"from": world.taker})
+    with refuses("SubmittingClosed", job, world.market.job(job)["submitBy"]):
+        world.dispute(job, 0)
     world.settled(job, sender=world.taker)
     world.dispute(job, 0)
     assert credits(world.dispute(job, 3)) == {(ZERO_ADDRESS, "Burnt"): 700 + 2 * 100}
@@ -338,7 +338,7 @@ def test_when_all_leave_fees_and_bond_are_paid(world):
 
 
 def test_who_took_over_is_paid_for_the_last_round(world):
-    job = world.taken_over(0, rounds=1)
+    job = world.taken_over(0, 1, 2, 3, 4, rounds=1)
     world.market.publishKey(job, CID, {"from": world.taker})
     world.settled(job, sender=world.taker)
     assert world.market.job(job)["takenOverIn"] == 1

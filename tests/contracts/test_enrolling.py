@@ -9,6 +9,7 @@ from world import (
     FAULTY,
     KEY,
     LONG_CID,
+    NO_TICKET,
     OPEN,
     RUNNING,
     USUAL,
@@ -94,7 +95,8 @@ def test_a_term_at_its_bound_is_accepted(coin_world, terms):
 
 
 @pytest.mark.parametrize(
-    ("faulty", "least", "most"), [(1, 4, 4), (1, 4, 8), (1, 1, 32), (2, 6, 32), (14, 30, 32), (15, 32, 32), (255, 32, 32)]
+    ("faulty", "least", "most"),
+    [(1, 4, 4), (1, 4, 8), (1, 1, 32), (2, 6, 32), (14, 30, 32), (15, 32, 32), (255, 32, 32)],
 )
 def test_where_some_may_be_faulty_a_job_needs_twice_as_many_and_three_more(coin_world, faulty, least, most):
     with refuses("InvalidTerm", b"minTrainers", least):
@@ -303,16 +305,17 @@ def test_a_trainer_needs_a_payee_and_a_key(coin_world):
     job = coin_world.create()
     sender = {"from": coin_world.operator(0), "value": USUAL["stake"]}
     with refuses("ZeroAddress"):
-        coin_world.market.join(job, ZERO_ADDRESS, KEY, sender)
+        coin_world.market.join(job, ZERO_ADDRESS, KEY, NO_TICKET, sender)
     with refuses("ZeroKey"):
-        coin_world.market.join(job, coin_world.payee(0), ZERO32, sender)
+        coin_world.market.join(job, coin_world.payee(0), ZERO32, NO_TICKET, sender)
 
 
 @pytest.mark.parametrize("sent", [0, 500, 502])
 def test_the_stake_is_paid_exactly(coin_world, sent):
     job = coin_world.create()
     with refuses("WrongPayment", sent, 501):
-        coin_world.market.join(job, coin_world.payee(0), KEY, {"from": coin_world.operator(0), "value": sent})
+        sender = {"from": coin_world.operator(0), "value": sent}
+        coin_world.market.join(job, coin_world.payee(0), KEY, NO_TICKET, sender)
 
 
 def test_enrolment_is_open_up_to_and_including_its_last_second(world):

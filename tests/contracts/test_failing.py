@@ -5,18 +5,17 @@ from brownie import ZERO_ADDRESS
 from world import (
     ABORTED,
     CID,
+    FAULTY,
     KEY,
     LONG_CID,
     RUNNING,
     SLASH,
     ZERO32,
-    commitment,
     credits,
     mask,
     move_to,
     now,
     refuses,
-    words_hash,
 )
 
 ALL = mask(0, 1, 2, 3)
@@ -159,22 +158,52 @@ def test_the_bond_of_the_failed_goes_to_the_submitters_its_rest_to_the_pot_and_i
     assert credits(world.claim_fees(job, world.fees)) == {(world.fees, "Fee"): 100}
 
 
-def test_a_round_that_opens_anew_takes_nothing_of_the_rate(world):
+def test_a_takeover_takes_nothing_of_the_rate(world):
     job = failed_in_round_2(world, rateDecay=2**31)
     assert world.market.job(job)["rate"] == 2**39
     world.take_over(job)
     assert world.market.job(job)["rate"] == 2**39
 
 
-def test_the_round_opens_anew_and_nobody_has_missed_it(world):
+def test_the_round_opens_again_for_delivery_alone_and_nobody_has_missed_it_yet(world):
     job = failed_in_round_2(world)
     tx = world.take_over(job)
     opened = tx.events["RoundOpened"]
     assert (opened["round"], opened["submitBy"], opened["settleBy"]) == (2, now() + 100, now() + 150)
     held = world.market.job(job)
     assert (held["state"], held["round"], held["submitBy"], held["settleBy"]) == (RUNNING, 2, now() + 100, now() + 150)
-    assert (held["submitted"], held["disputed"], held["keyPublished"], held["emptyRounds"]) == (0, 0, False, 0)
+    assert (held["submitted"], held["delivering"], held["undelivered"]) == (mask(0, 1, 2), True, mask(0, 1, 2))
+    assert (held["disputed"], held["keyPublished"], held["emptyRounds"]) == (0, False, 0)
     assert [world.trainer(job, slot)[2:] for slot in range(3)] == 3 * [(0, 0)]
+
+
+def test_without_a_key_the_round_opens_anew(world):
+    job = world.started(takeoverWindow=30)
+    world.past_submitting(job)
+    world.take_over(job)
+    held = world.market.job(job)
+    assert (held["submitted"], held["delivering"], held["submitBy"]) == (0, False, now() + 100)
+    publish(world, job)
+    world.submit(job, 0, 1, 2, 3)
+    world.settle(job, ALL, sender=world.taker)
+
+
+def test_a_friend_of_the_failed_aggregator_submits_nothing_after_it_has_seen_the_others(world):
+    """It fails on purpose, with all updates in hand, and its friend has waited for them."""
+    job = world.failed(0, 1, 2)
+    world.take_over(job, sender=world.aggregator, payee=world.fees)
+    publish(world, job, world.aggregator)
+    late = world.market.job(job)["submitBy"]
+    with refuses("SubmittingClosed", job, late):
+        world.submit(job, 3)
+    for i in (0, 1, 2):
+        with refuses("SubmittingClosed", job, late):
+            world.submit(job, i)
+    with refuses("NothingToDeliver", job, 3):
+        world.redeliver(job, 3)
+    world.redeliver(job, 0, 1, 2)
+    world.settle(job, mask(0, 1, 2))
+    assert [world.trainer(job, slot)[2] for slot in range(4)] == [0, 0, 0, 1]
 
 
 def test_the_failed_aggregator_neither_publishes_nor_settles(world):
@@ -184,10 +213,10 @@ def test_the_failed_aggregator_neither_publishes_nor_settles(world):
     publish(world, job)
     with refuses("KeyAlreadyPublished", job):
         publish(world, job)
-    world.submit(job, 0, 1, 2, 3)
+    world.redeliver(job, 0)
     with refuses("NotAggregator", job, world.aggregator):
-        world.settle(job, ALL)
-    world.settle(job, ALL, sender=world.taker)
+        world.settle(job, mask(0))
+    world.settle(job, mask(0), sender=world.taker)
 
 
 def test_the_failed_aggregator_can_take_its_job_over_for_another_bond(world):
@@ -195,48 +224,61 @@ def test_the_failed_aggregator_can_take_its_job_over_for_another_bond(world):
     tx = world.take_over(job, sender=world.aggregator, payee=world.fees)
     assert credits(tx) == {(world.payee(0), "Compensation"): 700}
     publish(world, job, world.aggregator)
-    world.submit(job, 0, 1, 2, 3)
-    world.settle(job, ALL)
+    world.redeliver(job, 0)
+    world.settle(job, mask(0))
 
 
-def test_submissions_to_the_failed_aggregator_do_not_count(world):
+def test_only_what_is_delivered_to_the_new_aggregator_counts(world):
     job = world.failed(0, 1)
-    before = world.rows(job)
     world.take_over(job)
     with refuses("KeyNotPublished", job):
-        world.submit(job, 0)
+        world.redeliver(job, 0)
     publish(world, job)
     with refuses("NothingSubmitted", job, 1):
         world.settle(job, sender=world.taker)
-    world.submit(job, 0)
+    world.redeliver(job, 0)
+    with refuses("SubmittingOpen", job, world.market.job(job)["submitBy"]):
+        world.settle(job, mask(0), sender=world.taker)
     world.past_submitting(job)
     with refuses("NotSubmitted", job, mask(0, 1), mask(0)):
         world.settle(job, mask(0, 1), sender=world.taker)
-    with refuses("NotItsCommitment", job, 0, words_hash(before[0])):
-        world.settle(job, mask(0), sender=world.taker, commitments=before[0])
     world.settle(job, mask(0), sender=world.taker)
-    assert [world.trainer(job, slot)[2] for slot in range(4)] == [0, 1, 1, 1]
+    assert [world.trainer(job, slot)[2] for slot in range(4)] == [0, 0, 1, 1], "who is late has committed in time"
 
 
-def test_an_update_can_be_submitted_again_as_it_was(world):
-    job = world.running(takeoverWindow=30)
-    same = commitment(7), CID, {"from": world.operator(0)}
-    world.market.submitUpdate(job, 1, *same)
+def test_where_nothing_is_delivered_the_round_is_skipped_and_the_bond_kept(world):
+    job = world.failed(0, 1)
+    world.take_over(job)
+    publish(world, job)
+    world.past_settling(job)
+    for call in (world.take_over, lambda job: aborted(world, job)):
+        with refuses("NothingSubmitted", job, 1):
+            call(job)
+    tx = world.market.skipRound(job, {"from": world.stranger})
+    assert credits(tx) == {}
+    assert (world.market.job(job)["round"], world.market.job(job)["bonded"]) == (2, True)
+
+
+def test_who_disputed_before_a_takeover_has_not_missed_the_round(world):
+    job = world.running(5, **FAULTY, takeoverWindow=30)
+    world.dispute(job, 0)
+    world.submit(job, 1, 2)
     world.past_settling(job)
     world.take_over(job)
     publish(world, job)
-    world.market.submitUpdate(job, 1, *same)
-    world.past_submitting(job)
-    world.settle(job, mask(0), sender=world.taker)
-
-
-def test_who_had_submitted_can_leave_once_another_has_taken_over(world):
-    job = world.failed(0)
     with refuses("SubmittingClosed", job, world.market.job(job)["submitBy"]):
-        world.market.leave(job, {"from": world.operator(0)})
+        world.dispute(job, 3)
+    world.redeliver(job, 1, 2)
+    world.settle(job, mask(1, 2), sender=world.taker)
+    assert [world.trainer(job, slot)[2] for slot in range(5)] == [0, 0, 0, 1, 1]
+
+
+def test_nobody_leaves_while_what_was_submitted_is_delivered_again(world):
+    job = world.failed(0)
     world.take_over(job)
-    tx = world.market.leave(job, {"from": world.operator(0)})
-    assert credits(tx) == {(world.payee(0), "Stake"): 501}
+    for i in (0, 1):
+        with refuses("SubmittingClosed", job, world.market.job(job)["submitBy"]):
+            world.market.leave(job, {"from": world.operator(i)})
 
 
 # ------------------------------------------------------------------ what becomes of who takes over
@@ -279,9 +321,9 @@ def test_before_any_settlement_the_job_is_over_at_once_and_the_bond_is_its_taker
 
 
 def test_who_takes_over_publishes_the_key_and_fails_loses_its_bond_to_the_next(world):
-    job = world.taken_over(0)
+    job = world.taken_over(0, 1, 2)
     publish(world, job)
-    world.submit(job, 1, 2)
+    world.redeliver(job, 1, 2)
     world.past_settling(job)
     failed = now() - 1
     with refuses("NotAbortable", job, failed + 30):
@@ -290,10 +332,10 @@ def test_who_takes_over_publishes_the_key_and_fails_loses_its_bond_to_the_next(w
     assert credits(tx) == {(world.payee(i), "Compensation"): 350 for i in (1, 2)}
     assert world.market.job(job)["aggregator"] == world.stranger
     publish(world, job, world.stranger)
-    world.submit(job, 3)
+    world.redeliver(job, 0)
     move_to(world.market.job(job)["settleBy"] + 31)
     assert credits(aborted(world, job)) == {
-        (world.payee(3), "Compensation"): 700,
+        (world.payee(0), "Compensation"): 700,
         (world.owner, "Refund"): 3300,
     }
 
@@ -301,8 +343,8 @@ def test_who_takes_over_publishes_the_key_and_fails_loses_its_bond_to_the_next(w
 def test_a_later_round_can_be_taken_over_again(world):
     job = world.taken_over(0)
     publish(world, job)
-    world.submit(job, 0, 1, 2, 3)
-    world.settle(job, ALL, sender=world.taker)
+    world.redeliver(job, 0)
+    world.settle(job, mask(0), sender=world.taker)
     world.submit(job, 0)
     world.past_settling(job)
     tx = world.take_over(job, sender=world.aggregator, payee=world.fees)
@@ -312,7 +354,9 @@ def test_a_later_round_can_be_taken_over_again(world):
 
 
 def test_when_all_leave_who_took_over_keeps_its_bond(world):
-    job = world.taken_over(0)
+    job = world.started(takeoverWindow=30)
+    world.past_submitting(job)
+    world.take_over(job)
     for i in range(4):
         tx = world.market.leave(job, {"from": world.operator(i)})
     assert credits(tx) == {
@@ -339,7 +383,9 @@ def test_owner_and_trainers_hand_over_until_the_key_is_published(world):
 
 
 def test_nobody_else_hands_over(world):
-    job = world.taken_over(0)
+    job = world.started(takeoverWindow=30)
+    world.past_submitting(job)
+    world.take_over(job)
     world.market.leave(job, {"from": world.operator(2)})
     for other in (world.taker, world.aggregator, world.stranger, world.operator(2), world.payee(0)):
         with refuses("NotTrainer", job, other):

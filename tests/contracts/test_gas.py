@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 
 from brownie import history
-from world import CID, mask, move_to, now
+from world import CID, GATE, mask, move_to, now
 
 TABLE = Path(__file__).with_name("gas.json")
 TOLERATED = 100  # a difference of one part in so many
@@ -63,6 +63,10 @@ def test_every_call_costs_what_the_table_says(coin_world):
     for i in trainers:
         world.join(job, i)
     meter.note("join")
+    gated = world.create(gate=GATE.address)
+    world.join(gated, 0)
+    world.join(gated, 1)
+    meter.note("join, by a ticket")
     market.start(job, {"from": world.stranger})
     meter.note("start")
     market.publishKey(job, CID, {"from": world.aggregator})
@@ -112,10 +116,10 @@ def test_every_call_costs_what_the_table_says(coin_world):
     meter.note("takeOver")
     market.handOver(failed, CID, {"from": world.owner})
     meter.note("handOver")
-    market.publishKey(failed, CID, {"from": world.taker})
-    world.dispute(failed, 0)
+    disputed = world.running(EIGHT, **OF_EIGHT)
+    world.dispute(disputed, 0)
     meter.note("dispute")
-    world.dispute(failed, 1)
+    world.dispute(disputed, 1)
     meter.note("dispute, the last, nothing settled")
     lost = world.running(EIGHT, **OF_EIGHT, takeoverWindow=30, rounds=2)
     world.settled(lost)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from brownie import Actor, history
 from brownie.exceptions import VirtualMachineError
-from world import ABORTED, CANCELLED, CID, COMPLETED, CONFIRMING, REFERENCE, commitment, mask, move_to
+from world import ABORTED, CANCELLED, CID, COMPLETED, CONFIRMING, NO_TICKET, REFERENCE, commitment, mask, move_to
 
 PAGE = Path(__file__).parents[2] / "docs" / "security" / "griefing.md"
 ETHER = 10**18
@@ -217,8 +217,8 @@ def copied(world):
     game = Game(world).run()
     world.submit(game.job, *TRAINERS[2:])
     move_to(world.market.job(game.job)["submitBy"])
-    stolen = commitment("of trainer 1")
-    for i in (0, 1):  # what opens it is sealed in the name of trainer 1
+    stolen = commitment("of trainer 1", world.operator(1))
+    for i in (0, 1):  # it holds the address of trainer 1
         world.market.submitUpdate(game.job, 1, stolen, CID, {"from": world.operator(i)})
     game.settle(unopened=[0])
     return game
@@ -544,7 +544,7 @@ def failover(world):
 )
 def replaced(world):
     game = failover(world)
-    world.submit(game.job, *TRAINERS)
+    world.redeliver(game.job, *TRAINERS)
     game.settle(sender=world.taker)
     return game
 
@@ -568,16 +568,14 @@ def idle_taker(world):
     (f"{AGAIN}, against the trainers", ["aggregator", 0], TRAINERS[1:]),
 )
 def again_and_again(world):
-    """Once the others have left, its bond goes round from itself to itself: until somebody takes over before it."""
+    """Each of its bonds goes to all who deliver, until somebody takes over before it."""
     game = Game(world, takeoverWindow=30).run()
     world.submit(game.job, *TRAINERS)
     game.fail()
-    for turn in range(3):
+    for _ in range(3):
         world.take_over(game.job, sender=world.aggregator, payee=world.fees)
-        if turn == 0:
-            world.leave(game.job, *TRAINERS[1:])
         game.publish(world.aggregator)
-        world.submit(game.job, 0)
+        world.redeliver(game.job, *TRAINERS)
         game.fail()
     world.take_over(game.job)  # by somebody who publishes no key
     world.past_submitting(game.job)
@@ -710,7 +708,7 @@ def test_a_payee_that_refuses_coin_keeps_nobody_from_being_paid(coin_world):
     contract.refuse(True, {"from": world.stranger})
     game = Game(world, maxTrainers=9)
     value = {"from": world.operator(8), "value": JOB["stake"]}
-    world.market.join(game.job, contract, "0x" + "11" * 32, value)
+    world.market.join(game.job, contract, "0x" + "11" * 32, NO_TICKET, value)
     world.market.start(game.job, {"from": world.stranger})
     world.market.publishKey(game.job, CID, {"from": world.aggregator})
     world.submit(game.job, *TRAINERS, 8)

@@ -46,9 +46,9 @@ def flat(*rows):
 
 def test_a_row_is_what_its_own_slot_committed_to(coin_world):
     job, rows = submitted(coin_world)
-    with refuses("NotItsCommitment", job, 0, words_hash(rows[1])):
+    with refuses("NotItsCommitment", job, 0, words_hash(rows[1], coin_world.operator(0))):
         coin_world.settle(job, ALL, commitments=flat(rows[1], rows[0], rows[2], rows[3]))
-    with refuses("NotItsCommitment", job, 3, words_hash(rows[2])):
+    with refuses("NotItsCommitment", job, 3, words_hash(rows[2], coin_world.operator(3))):
         coin_world.settle(job, ALL, commitments=flat(rows[0], rows[1], rows[2], rows[2]))
     coin_world.settle(job, ALL, commitments=flat(rows[0], rows[1], rows[2], rows[3]))
 
@@ -60,7 +60,7 @@ def test_a_row_is_what_was_committed_to_in_this_round(coin_world):
     second = coin_world.rows(job)
     for slot in range(4):
         rows = {**second, slot: first[slot]}
-        with refuses("NotItsCommitment", job, slot, words_hash(first[slot])):
+        with refuses("NotItsCommitment", job, slot, words_hash(first[slot], coin_world.operator(slot))):
             coin_world.settle(job, ALL, commitments=flat(*(rows[i] for i in range(4))))
     coin_world.settle(job, ALL)
 
@@ -68,14 +68,29 @@ def test_a_row_is_what_was_committed_to_in_this_round(coin_world):
 def test_a_row_is_what_was_committed_to_in_this_job(coin_world):
     job, rows = submitted(coin_world)
     _, others = submitted(coin_world)
-    with refuses("NotItsCommitment", job, 0, words_hash(others[0])):
+    with refuses("NotItsCommitment", job, 0, words_hash(others[0], coin_world.operator(0))):
         coin_world.settle(job, ALL, commitments=flat(others[0], rows[1], rows[2], rows[3]))
+
+
+def test_a_commitment_that_was_copied_from_the_chain_can_be_shown_by_no_aggregator(coin_world):
+    """The copier's aggregator knows the points, once their maker has delivered, and states them for both."""
+    job = coin_world.running(rounds=1)
+    coin_world.submit(job, 0, 1, 2)
+    copied = str(coin_world.market.commitment(job, 1))
+    coin_world.market.submitUpdate(job, 1, copied, CID, {"from": coin_world.operator(3)})
+    rows = coin_world.rows(job)
+    assert rows[3] == rows[1]
+    with refuses("NotItsCommitment", job, 3, words_hash(rows[1], coin_world.operator(3))):
+        coin_world.settle(job, ALL)
+    with refuses("TooManyUnopened", job, 1, 0):
+        coin_world.settle(job, mask(0, 1, 2), unopened=mask(3))
+    coin_world.void(job, 3)
 
 
 def test_points_that_nobody_committed_to_are_no_row(coin_world):
     job, rows = submitted(coin_world)
     for made_up in (points("made up"), [0, 0], [rows[2][0], rows[2][1] + 1]):
-        with refuses("NotItsCommitment", job, 2, words_hash(made_up)):
+        with refuses("NotItsCommitment", job, 2, words_hash(made_up, coin_world.operator(2))):
             coin_world.settle(job, ALL, commitments=flat(rows[0], rows[1], made_up, rows[3]))
 
 
@@ -86,7 +101,7 @@ def test_the_row_of_an_unopened_submission_is_not_slipped_in(coin_world):
     unopened = {"selected": mask(0, 1, 2, 4), "unopened": mask(3)}
     with refuses("PointCount", job, 10, 8):
         coin_world.settle(job, **unopened, commitments=flat(*(rows[i] for i in range(5))))
-    with refuses("NotItsCommitment", job, 2, words_hash(rows[3])):
+    with refuses("NotItsCommitment", job, 2, words_hash(rows[3], coin_world.operator(2))):
         coin_world.settle(job, **unopened, commitments=flat(rows[0], rows[1], rows[3], rows[4]))
     coin_world.settle(job, **unopened)
 
@@ -117,13 +132,14 @@ def test_a_row_of_several_points_begins_where_the_last_one_ends(coin_world):
     job = coin_world.running(2, minTrainers=2)
     rows = [flat(*(points(f"{slot} {k}") for k in range(3))) for slot in range(2)]
     for slot, row in enumerate(rows):
-        coin_world.market.submitUpdate(job, 1, committed(row), CID, {"from": coin_world.operator(slot)})
+        sender = coin_world.operator(slot)
+        coin_world.market.submitUpdate(job, 1, committed(row, sender), CID, {"from": sender})
     sums = list(range(6))
     named = {"sums": sums, "sumCommitment": words_hash(sums)}
     every = flat(*rows)
     for start in (2, 4):
         moved = every[start:] + every[:start]
-        with refuses("NotItsCommitment", job, 0, words_hash(moved[:6])):
+        with refuses("NotItsCommitment", job, 0, words_hash(moved[:6], coin_world.operator(0))):
             coin_world.settle(job, mask(0, 1), **named, commitments=moved)
     with refuses("PointCount", job, 12, 8):
         coin_world.settle(job, mask(0, 1), sums=sums[:4], sumCommitment=words_hash(sums[:4]))

@@ -19,7 +19,9 @@ from world import (
     mask,
     move_to,
     now,
+    points,
     refuses,
+    words_hash,
 )
 
 # ------------------------------------------------------------------ publishKey
@@ -72,14 +74,16 @@ def test_a_trainer_submits_once_a_round(world):
 
 
 def test_who_copies_a_commitment_keeps_nobody_from_submitting_it_nor_from_its_points(world):
-    """Also in the last block: the copy does not open, since what opens it is sealed in the name of who made it."""
+    """Also in the last block: the copy cannot be shown, since it holds the address of who made it."""
     job = world.running(5, **FAULTY)
-    copied, later = commitment(7), commitment(8)
+    copied, later = (commitment(name, world.operator(1)) for name in (7, 8))
     world.submit(job, 2, 3)
     move_to(world.market.job(job)["submitBy"])
     for i in (0, 1):  # the copy comes first
         world.market.submitUpdate(job, 1, copied, CID, {"from": world.operator(i)})
     move_to(now() + 1)
+    with refuses("NotItsCommitment", job, 0, words_hash(points(7), world.operator(0))):
+        world.settle(job, mask(0, 1, 2, 3))
     world.settle(job, mask(1, 2, 3), unopened=mask(0))
     assert world.balances(job) == [0, *3 * [ROUND // 3]]
     assert world.trainer(job, 1)[2:] == (0, 0)

@@ -55,7 +55,7 @@ def taken_over_in_round_2(world, published=True, **changes):
     """Another aggregator settled round 1."""
     job = running(world, **{"takeoverWindow": 30, "rounds": 2, **changes})
     world.settled(job, scores=SCORES)
-    world.submit(job, 0)
+    world.submit(job, *range(world.usually))
     world.past_settling(job)
     world.take_over(job)
     if published:
@@ -191,7 +191,7 @@ def test_past_the_quorum_disputes_are_taken_and_burn_nothing_more(world):
 def test_an_aborted_job_whose_rows_are_disputed_burns_the_fees_of_who_lost_its_bond(world):
     job = running(world, rounds=3)
     world.settled(job, scores=SCORES)
-    world.submit(job, 0)
+    world.submit(job, *range(world.usually))
     world.past_settling(job)
     tx = world.market.abort(job, {"from": world.stranger})
     opened = tx.events["ConfirmationOpened"]
@@ -381,7 +381,7 @@ def test_who_took_over_in_turn_does_not_answer_for_the_one_before(world):
     job = running(world, rounds=3, takeoverWindow=30)
     world.settled(job, scores=SCORES)
     for number, (sender, payee) in ((2, (world.taker, world.taker_fees)), (3, (world.aggregator, world.fees))):
-        world.submit(job, 0)
+        world.submit(job, *range(world.usually))
         world.past_settling(job)
         world.take_over(job, sender, payee)
         assert world.market.job(job)["takenOverIn"] == number

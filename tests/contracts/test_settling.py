@@ -10,6 +10,7 @@ from world import (
     FAULTY,
     LONG_CID,
     MOST,
+    NO_TICKET,
     REFERENCE,
     ROUND,
     RUNNING,
@@ -451,7 +452,7 @@ def test_the_same_payee_may_stand_behind_several_trainers(world):
     world.accept(job)
     for i in range(4):
         sender = {"from": world.operator(i), "value": world.value(USUAL["stake"])}
-        world.market.join(job, world.payee(0), commitment(1), sender)
+        world.market.join(job, world.payee(0), commitment(1), NO_TICKET, sender)
     world.market.start(job, {"from": world.owner})
     world.market.publishKey(job, CID, {"from": world.aggregator})
     world.settled(job)

@@ -2,7 +2,22 @@
 
 import pytest
 from brownie.exceptions import VirtualMachineError
-from world import ABORTED, CANCELLED, CID, COMPLETED, CONFIRMING, KEY, OPEN, RUNNING, World, commitment, move_to, now
+from world import (
+    ABORTED,
+    CANCELLED,
+    CID,
+    COMPLETED,
+    CONFIRMING,
+    GATE,
+    KEY,
+    NO_TICKET,
+    OPEN,
+    RUNNING,
+    World,
+    commitment,
+    move_to,
+    now,
+)
 
 CALLS = [
     "accept", "join", "leave", "cancel", "start", "publish", "submit", "settle", "void", "redeliver", "skip", "abort", "takeOver",
@@ -12,13 +27,14 @@ ROLES = ["owner", "aggregator", "submitter", "member", "stranger"]
 
 # What a caller who may make the call gets at each stage; "-" is WrongState, the other shorts are in ERRORS.
 # Trainers 0 (submitter) and 1 (member) are in every job; in `partly` only trainer 0 has submitted. Only the jobs of the
-# stages failed, keylessFailed, taken, takenLate and feesOwed can be taken over; who did so is the same aggregator.
+# stages failed, keylessFailed, taken, takenAllIn, takenLate and feesOwed can be taken over; who did so is the same aggregator.
 # In delivering and deliverLate trainer 0 has to deliver again, in undelivered everybody.
 # What is claimed is the part of slot 0, and the fees of the aggregator's payee.
 TABLE = """
               accept join  leave   cancel start    publish submit  settle  void    redeliver skip  abort    takeOver handOver dispute reveal  rows   complete askEnd claim   claimFees show    data
 none          NoJob  NoJob NoJob   NoJob  NoJob    NoJob   NoJob   NoJob   NoJob   NoJob     NoJob NoJob    NoJob    NoJob    NoJob   NoJob   NoJob  NoJob    NoJob  NoJob   NoJob     NoPlace NoJob
 open          ok     ok    ok      ok     NotStart -       -       -       -       -         -     -        -        -        -       -       -      -        -      NotOver NotOver   ok      NotOver
+gated         ok     NoPass ok      ok     NotStart -       -       -       -       -         -     -        -        -        -       -       -      -        -      NotOver NotOver   ok      NotOver
 full          Taken  Full  ok      ok     ok       -       -       -       -       -         -     -        -        -        -       -       -      -        -      NotOver NotOver   ok      NotOver
 delayed       Taken  Full  ok      ok     Delayed  -       -       -       -       -         -     -        -        -        -       -       -      -        -      NotOver NotOver   ok      NotOver
 stale         Enrol  Enrol ok      ok     NotStart -       -       -       -       -         -     -        -        -        -       -       -      -        -      NotOver NotOver   ok      NotOver
@@ -40,6 +56,7 @@ delivered     -      -     Closed  -      -        HasKey  Closed  ok      ok   
 undelivered   -      -     Closed  -      -        HasKey  Closed  Nothing Nothing Closed    ok    NotAbort NotTake  NoHand   Closed  -       -      -        ok     NotOver NotOver   ok      NotOver
 deliverLate   -      -     Closed  -      -        HasKey  Closed  Late    Late    Closed    Some  ok       NotTake  NoHand   Closed  -       -      -        ok     NotOver NotOver   ok      NotOver
 taken         -      -     ok      -      -        ok      NoKey   Nothing Nothing NoDeliv   NoKey NotAbort NotTake  ok       NoKey   -       -      -        ok     NotOver NotOver   ok      NotOver
+takenAllIn    -      -     Closed  -      -        ok      NoKey   Nothing Nothing NoKey     NoKey NotAbort NotTake  ok       Closed  -       -      -        ok     NotOver NotOver   ok      NotOver
 takenLate     -      -     Closed  -      -        Closed  NoKey   Nothing Nothing NoDeliv   NoKey ok       NotTake  ok       Closed  -       -      -        ok     NotOver NotOver   ok      NotOver
 confirming    -      -     -       -      -        -       -       -       -       -         -     -        -        -        ok      NoRows  NoRows NotCompl -      NotOver NotOver   ok      NotOver
 burnt         -      -     -       -      -        -       -       -       -       -         -     -        -        -        Burnt   NoRows  NoRows NotCompl -      NotOver NotOver   ok      NotOver
@@ -62,7 +79,7 @@ ERRORS = {
     "Late": "SettlingClosed", "NotAbort": "NotAbortable", "NotTake": "NotTakeable", "NoHand": "NothingToHandOver",
     "NotCompl": "NotCompletable", "NoPlace": "NotTrainer", "Asked": "EndAlreadyAsked", "Burnt": "AlreadyBurnt",
     "Claimed": "AlreadyClaimed", "NoFees": "NothingToClaim", "Delayed": "StartDelayed", "NoRows": "NothingToReveal",
-    "RevLate": "RevealingClosed", "NoDeliv": "NothingToDeliver",
+    "RevLate": "RevealingClosed", "NoPass": "TicketMissing", "NoDeliv": "NothingToDeliver",
 }  # fmt: skip
 STAGES = {line.split()[0]: dict(zip(CALLS, line.split()[1:], strict=True)) for line in TABLE.splitlines()[2:]}
 BEFORE_ROLES = {"-", "NoJob", "NotOver", "NoHand", "NoPlace"}
@@ -106,9 +123,11 @@ def jobs(deployed):
     short, long = 10, 1000
     stages = {"none": 999}
     stages["open"] = world.create()
+    stages["gated"] = world.create(gate=GATE.address)
     stages["stale"] = world.create(enrolBy=now() + 5)
     for i in (0, 1):
         world.join(stages["open"], i)
+        world.join(stages["gated"], i)
         world.join(stages["stale"], i)
     stages["ready"] = world.enrolled(2, enrolBy=now() + 5)
     stages["full"] = world.enrolled()
@@ -166,8 +185,11 @@ def jobs(deployed):
     world.market.abort(stages["aborted"], {"from": world.stranger})
     stages["taken"] = world.started(**{**windows, "submitWindow": 100})
     stages["takenLate"] = world.started(**{**windows, "submitWindow": 40})
+    stages["takenAllIn"] = world.running(**{**windows, "submitWindow": 100})
+    world.submit(stages["takenAllIn"], 0, 1, 2, 3)
     world.past_submitting(stages["taken"])
-    for stage in ("taken", "takenLate"):
+    world.past_settling(stages["takenAllIn"])
+    for stage in ("taken", "takenLate", "takenAllIn"):
         world.take_over(stages[stage], sender=world.aggregator, payee=world.fees)
     move_to(now() + 50)
     return world, stages
@@ -183,7 +205,7 @@ def answer_to(world, job, call, role):
     submitted = held["submitted"] & ~held["undelivered"]
     call, *arguments = {
         "accept": (market.acceptAggregation, sender, KEY),
-        "join": (market.join, sender, KEY),
+        "join": (market.join, sender, KEY, NO_TICKET),
         "leave": (market.leave,),
         "cancel": (market.cancel,),
         "start": (market.start,),
@@ -232,4 +254,4 @@ def test_the_stages_are_what_they_are_called(jobs):
     world, stages = jobs
     states = [int(world.market.job(job)["state"]) for job in stages.values()]
     over = 2 * [COMPLETED] + [CANCELLED] + 2 * [ABORTED]
-    assert sorted(states) == [0] + 5 * [OPEN] + 18 * [RUNNING] + 7 * [CONFIRMING] + over
+    assert sorted(states) == [0] + 6 * [OPEN] + 19 * [RUNNING] + 7 * [CONFIRMING] + over

@@ -528,7 +528,8 @@ def test_an_aborted_job_with_a_settled_round_is_confirmed_and_delivers_nothing(w
     rest(world, job)
 
 
-def test_a_takeover_in_the_middle_of_a_void_opens_the_round_anew(world):
+def test_a_takeover_in_the_middle_of_a_void_asks_for_all_submissions_again(world):
+    """Also for those that were late, and for those that had opened for the other."""
     job = voided(world, 2, 3, takeoverWindow=30)
     world.redeliver(job, 2)
     failed = world.market.job(job)["settleBy"]
@@ -538,16 +539,13 @@ def test_a_takeover_in_the_middle_of_a_void_opens_the_round_anew(world):
     tx = world.take_over(job)
     assert credits(tx) == compensation(world, 175, (0, 1, 2, 4))
     held = world.market.job(job)
-    assert (held["submitBy"], held["settleBy"], held["submitted"]) == (now() + 100, now() + 150, 0)
-    assert delivering(world, job) == (False, 0, 1)  # what the job allows is not given anew
-    with refuses("NothingToDeliver", job, 3):
-        world.redeliver(job, 3)
-    world.leave(job, 3)
+    everybody = mask(*EVERYBODY)
+    assert (held["submitBy"], held["settleBy"], held["submitted"]) == (now() + 100, now() + 150, everybody)
+    assert delivering(world, job) == (True, everybody, 1)  # what the job allows is not given anew
     world.market.publishKey(job, CID, {"from": world.taker})
-    world.submit(job, 0, 1, 2, 4)
+    world.redeliver(job, *EVERYBODY)
     world.void(job, 0, 1, sender=world.taker)
     assert delivering(world, job) == (True, mask(0, 1), 2)
-
 
 def test_the_owners_wish_is_met_by_the_settlement_of_a_void_round(world):
     job = voided(world, 2, 3, minRounds=1)

@@ -3,7 +3,7 @@
 import pytest
 from brownie import ZERO_ADDRESS, Actor, HookedToken, OddToken, accounts
 from brownie.exceptions import VirtualMachineError
-from world import ABORTED, CID, KEY, World, move_to, refuses
+from world import ABORTED, CID, KEY, NO_TICKET, World, move_to, refuses
 
 HONEST, TAKES_FEE, ADDS_GIFT, RETURNS_FALSE, RETURNS_NOTHING, DRAINS_RECEIVER = range(6)
 REENTERED = "0x3ee5aeb5"  # ReentrancyGuardReentrantCall()
@@ -60,7 +60,7 @@ def test_a_payee_that_refuses_the_coin_blocks_nobody_but_itself(coin_world):
     actor = Actor.deploy({"from": coin_world.stranger})
     job = coin_world.create()
     coin_world.accept(job)
-    market.join(job, actor, KEY, {"from": coin_world.operator(0), "value": 501})
+    market.join(job, actor, KEY, NO_TICKET, {"from": coin_world.operator(0), "value": 501})
     coin_world.join(job, 1)
     actor.refuse(True, {"from": coin_world.stranger})
     market.cancel(job, {"from": coin_world.owner})
@@ -78,7 +78,7 @@ def test_a_payee_that_withdraws_again_while_it_is_paid_gets_nothing_more(coin_wo
     market = coin_world.market
     actor = Actor.deploy({"from": coin_world.stranger})
     job = coin_world.enrolled(3)
-    market.join(job, actor, KEY, {"from": coin_world.operator(3), "value": 501})
+    market.join(job, actor, KEY, NO_TICKET, {"from": coin_world.operator(3), "value": 501})
     market.leave(job, {"from": coin_world.operator(3)})
     again = market.withdraw.encode_input(ZERO_ADDRESS)
     actor.prepare(market, again, {"from": coin_world.stranger})
@@ -194,7 +194,7 @@ def test_one_deposit_cannot_be_counted_twice(hooked):
         market.createJob.encode_input(hooked.terms(), KEY, CID),
         market.acceptAggregation.encode_input(job, hooked.actor, KEY),
         market.takeOver.encode_input(failed, hooked.actor, KEY),
-        market.join.encode_input(job, hooked.actor, KEY),
+        market.join.encode_input(job, hooked.actor, KEY, NO_TICKET),
     ]
     for deposit, calldata in zip(outer, inner, strict=True):
         listen(hooked, calldata)
@@ -211,10 +211,10 @@ def test_a_bond_that_comes_back_from_within_its_own_deposit_is_still_paid(hooked
     job = hooked.create(minTrainers=1, takeoverWindow=30)
     hooked.accept(job)
     sender = {"from": hooked.stranger}
-    hooked.actor.execute(market, market.join.encode_input(job, actor, KEY), sender)
+    hooked.actor.execute(market, market.join.encode_input(job, actor, KEY, NO_TICKET), sender)
     move_to(hooked.term(job, "enrolBy") + 1)
     market.start(job, sender)
-    hooked.past_submitting(job)
+    hooked.past_submitting(job)  # without a key, so that the round opens anew
     listen(hooked, market.leave.encode_input(job))
     with refuses("ERC20InsufficientBalance", actor, 0, 700):
         actor.execute(market, market.takeOver.encode_input(job, actor, KEY), sender)
@@ -234,7 +234,7 @@ def test_a_stake_cannot_be_withdrawn_before_it_is_paid(hooked):
     hooked.accept(job)
     market.cancel(hooked.create(), {"from": hooked.owner})
     listen(hooked, market.withdraw.encode_input(hooked.currency))
-    hooked.actor.execute(market, market.join.encode_input(job, hooked.actor, KEY), {"from": hooked.stranger})
+    hooked.actor.execute(market, market.join.encode_input(job, hooked.actor, KEY, NO_TICKET), {"from": hooked.stranger})
     assert hooked.actor.reacted()
     assert hooked.actor.answer() == REENTERED
     assert hooked.balance() == 2 * 3300 + 700 + 501
@@ -245,7 +245,7 @@ def test_leaving_from_within_ones_own_deposit_gains_nothing(hooked):
     job = hooked.create()
     hooked.accept(job)
     listen(hooked, market.leave.encode_input(job))
-    hooked.actor.execute(market, market.join.encode_input(job, hooked.actor, KEY), {"from": hooked.stranger})
+    hooked.actor.execute(market, market.join.encode_input(job, hooked.actor, KEY, NO_TICKET), {"from": hooked.stranger})
     assert hooked.actor.succeeded()
     assert market.job(job)["active"] == 0
     assert hooked.credit(hooked.actor) == 501
@@ -255,7 +255,7 @@ def test_leaving_from_within_ones_own_deposit_gains_nothing(hooked):
 def test_a_withdrawal_cannot_be_repeated_from_within_the_token(hooked):
     market = hooked.market
     job = hooked.create()
-    hooked.actor.execute(market, market.join.encode_input(job, hooked.actor, KEY), {"from": hooked.stranger})
+    hooked.actor.execute(market, market.join.encode_input(job, hooked.actor, KEY, NO_TICKET), {"from": hooked.stranger})
     hooked.actor.execute(market, market.leave.encode_input(job), {"from": hooked.stranger})
     withdraw = market.withdraw.encode_input(hooked.currency)
     listen(hooked, withdraw)

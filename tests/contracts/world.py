@@ -7,6 +7,7 @@ from hashlib import sha256
 import pytest
 from brownie import ZERO_ADDRESS, StubDecisionVerifier, StubGramVerifier, accounts, chain, web3
 from brownie.exceptions import VirtualMachineError
+from eth_account import Account
 from eth_hash.auto import keccak
 
 ACCOUNTS = 80
@@ -14,6 +15,12 @@ RICH = 13  # accounts that hold and have approved the ERC-20: the owner, the agg
 TAKER = 72  # the account that takes a failed aggregator's job over
 KEY = "0x" + "11" * 32
 ZERO32 = "0x" + "00" * 32
+GATE = Account.from_key(b"gate".rjust(32, b"\1"))
+TICKET = {"Ticket": [
+    {"name": "jobId", "type": "uint256"}, {"name": "termsHash", "type": "bytes32"},
+    {"name": "operator", "type": "address"}, {"name": "expiry", "type": "uint64"},
+]}  # fmt: skip
+NO_TICKET = b""
 CID = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
 LONG_CID = "b" * 101
 GRAM_WORDS = 16  # of a proof for c = 1
@@ -29,6 +36,7 @@ USUAL = {
     "stake": 501,
     "bond": 700,
     "aggregator": ZERO_ADDRESS,
+    "gate": ZERO_ADDRESS,
     "enrolBy": 1000,  # seconds from creation
     "startDelay": 0,
     "submitWindow": 100,
@@ -85,8 +93,10 @@ def mask(*slots):
     return sum(1 << slot for slot in slots)
 
 
-def words_hash(words):
-    return "0x" + keccak(b"".join(word.to_bytes(32) for word in words)).hex()
+def words_hash(words, by=None):
+    """by: the trainer whose commitment it is."""
+    owner = b"" if by is None else bytes.fromhex(str(by)[2:])
+    return "0x" + keccak(b"".join(word.to_bytes(32) for word in words) + owner).hex()
 
 
 _points = {}
@@ -97,14 +107,14 @@ def points(number):
     return [int.from_bytes(sha256(f"{number} {axis}".encode()).digest()) for axis in "xy"]
 
 
-def committed(words):
+def committed(words, by=None):
     """The hash by which a settlement finds the words of these points again."""
-    _points[words_hash(words)] = words
-    return words_hash(words)
+    _points[words_hash(words, by)] = words
+    return words_hash(words, by)
 
 
-def commitment(number):
-    return committed(points(number))
+def commitment(number, by=None):
+    return committed(points(number), by)
 
 
 def _spelled(value):
@@ -246,9 +256,21 @@ class World:
         args = {"from": sender or self.aggregator, "value": self.value(self.term(job, "bond"))}
         return self.market.acceptAggregation(job, self.fees, KEY, args)
 
-    def join(self, job, i):
+    def join(self, job, i, ticket=None):
+        """ticket: by default a good one where the job has a gate."""
+        if ticket is None:
+            ticket = NO_TICKET if self.term(job, "gate") == ZERO_ADDRESS else self.ticket(job, i)
         args = {"from": self.operator(i), "value": self.value(self.term(job, "stake"))}
-        return self.market.join(job, self.payee(i), KEY, args)
+        return self.market.join(job, self.payee(i), KEY, ticket, args)
+
+    def ticket(self, job, i, expiry=None, gate=GATE, domain=None, **changes):
+        """What a gate gives trainer i for a job. domain, changes: what it signs in place of what it should."""
+        expiry = now() + 1000 if expiry is None else expiry
+        under = {"name": "Merit", "version": "2", "chainId": chain.id, "verifyingContract": self.market.address}
+        said = {"jobId": job, "termsHash": bytes(self.market.job(job)["termsHash"]), "expiry": expiry}
+        said["operator"] = self.operator(i).address
+        signed = gate.sign_typed_data(under | (domain or {}), TICKET, said | changes)
+        return expiry.to_bytes(8) + bytes(signed.signature)
 
     def enrolled(self, trainers=None, **changes):
         """An Open job with its aggregator and this many trainers."""
@@ -275,7 +297,8 @@ class World:
         for i in trainers:
             self.commitments += 1
             number = self.market.job(job)["round"]
-            self.market.submitUpdate(job, number, commitment(self.commitments), CID, {"from": self.operator(i)})
+            sender = self.operator(i)
+            self.market.submitUpdate(job, number, commitment(self.commitments, sender), CID, {"from": sender})
 
     def rows(self, job):
         """The words that each slot committed to in the running round."""
@@ -328,10 +351,15 @@ class World:
         return tx
 
     def settled(self, job, rounds=1, sender=None, **changes):
-        """The next rounds: every active trainer submits, and is selected alike unless changes say otherwise."""
+        """The next rounds: every active trainer submits, and is selected alike unless changes say otherwise.
+
+        Where what they have submitted is delivered again, they deliver.
+        """
         for _ in range(rounds):
-            active = self.market.job(job)["active"]
-            self.submit(job, *(slot for slot in range(32) if active >> slot & 1))
+            held = self.market.job(job)
+            active = held["active"]
+            work, slots = (self.redeliver, held["undelivered"]) if held["delivering"] else (self.submit, active)
+            work(job, *(slot for slot in range(32) if slots >> slot & 1))
             tx = self.settle(job, **{"selected": active, "sender": sender, **changes})
         return tx
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.request import Request, urlopen
 
+from eth_account import Account
+
 from tests.patience import PATIENCE
 
 ETHER = 10**18
@@ -46,7 +48,7 @@ class Wallet:
     """An account whose transactions Anvil signs. refuse, away, chain: as wallets behave; before_send: called first.
 
     mobile: it knows no chain but its first, and says so in layers, as wallets on phones do. contract: it is a contract,
-    and gives the name of a proposal in place of a transaction's hash.
+    and gives the name of a proposal in place of a transaction's hash. key: of the account, to sign typed data with.
     """
 
     rpc: str
@@ -56,6 +58,7 @@ class Wallet:
     away: bool = False
     mobile: bool = False
     contract: bool = False
+    key: str = ""
     before_send: Callable[[], object] = lambda: None
     sent: list[dict[str, Any]] = field(default_factory=list)
 
@@ -104,6 +107,10 @@ class Wallet:
                 self._consent()
                 self.chain = int(params[0]["chainId"], 16)
                 return None
+            case "eth_signTypedData_v4" if self.key:
+                self._consent()
+                assert params[0] == self.account
+                return Account.sign_typed_data(self.key, full_message=json.loads(params[1])).signature.to_0x_hex()
             case "eth_sendTransaction":
                 self._consent()
                 self.before_send()

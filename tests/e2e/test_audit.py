@@ -250,6 +250,7 @@ def problem(play: Play, event: RoundSettled, proof: RoundProof, **changes: Any) 
         proof,
         terms=history.terms,
         submissions=history.rounds[event.round - 1].submissions,
+        operators={slot: who.operator for slot, who in history.participants.items()},
         verifiers=read_verifiers(node.market.connection, history.terms),
         context=proof_context(**where | changes),
     )

@@ -4,6 +4,7 @@ import json
 from contextlib import ExitStack
 from pathlib import Path
 
+from eth_account import Account
 from playwright.sync_api import Page, expect
 from safetensors.numpy import load_file
 
@@ -20,9 +21,11 @@ from tests.e2e.page_kit import (
     Visit,
     button,
     check_axe,
+    check_data,
     connect,
     create_job,
     created,
+    deposit,
     fill_job,
     join_by_node,
     join_by_wallet,
@@ -217,6 +220,43 @@ def test_a_trainer_who_leaves_before_the_start_has_its_stake_credited_and_may_jo
     expect(page.get_by_role("heading", name="Join as a trainer", exact=True)).to_be_visible()
     assert seen.credit(me, ZERO_ADDRESS) - before == 3 * ETHER // 10
     expect(button(page, "Check the data")).to_be_visible()
+
+
+def test_whom_an_owner_invites_in_its_wallet_joins_by_the_link_and_nobody_without(visit: Visit, market: Up) -> None:
+    key = "0x" + "7e" * 32
+    gate = Wallet(market.rpc, Account.from_key(key).address, key=key).hold(100 * ETHER)
+    page = visit(market, gate)
+    me = market.ask("/api/node")["acts_as"]["address"]
+    fill_job(page, **TWO)
+    page.get_by_label("Who may join", exact=True).select_option("owner")
+    expect(page.get_by_text("You can invite yourself")).to_be_visible()
+    check_axe(page)
+    connect(page)
+    press_create(page)
+    job = created(page)
+    assert market.ask(f"/api/jobs/{job}")["terms"]["gate"] == gate.account
+    expect(page.get_by_text("the owner, who can invite itself")).to_be_visible()
+    page.get_by_label("The node's address").fill(me)
+    gate.refuse = True
+    button(page, "Sign a ticket in your wallet").click()
+    expect(page.get_by_text("You declined the request in your wallet")).to_be_visible()
+    gate.refuse = False
+    button(page, "Sign a ticket in your wallet").click()
+    link = str(button(page, "Copy the link").get_attribute("title"))
+    check_axe(page)
+
+    page.goto(f"{market.origin}/job/{job}/join")
+    page.get_by_label("The node's own key").check()
+    check_data(page, "digits")
+    expect(page.get_by_text("First give your ticket.")).to_be_visible()
+    page.get_by_label("Ticket", exact=True).fill("merit1_nothing")
+    expect(page.get_by_text("This is not a ticket")).to_be_visible()
+    check_axe(page)
+    page.goto(link)
+    page.get_by_label("The node's own key").check()
+    check_data(page, "digits")
+    deposit(page)
+    until(lambda: market.ask(f"/api/jobs/{job}/trainers"), "the seat is taken", SLOW_MS)
 
 
 def test_a_page_whose_node_restarts_mid_round_says_so_and_goes_on(visit: Visit, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from marketplace.chain.clock import skip_to
 from marketplace.domain import State
-from marketplace.errors import CorruptContent, StorageError
+from marketplace.errors import CorruptContent, Reverted, StorageError
 from marketplace.keys.sealing import KEY, Purpose, open_bytes_with_key, open_sealed_bytes
 from marketplace.services.agent import Agent, Step
 from marketplace.services.aggregator import AggregatorAgent
@@ -156,25 +156,32 @@ def test_where_blocks_may_leave_the_chain_the_phase_is_over_with_the_first_block
     assert there(play) == 1
 
 
-def test_in_a_round_that_was_taken_over_what_is_sealed_anew_is_delivered_when_its_own_phase_is_over(
-    world: World,
-) -> None:
-    """It opens anew for submissions, so that a friend of the newcomer could submit last, too."""
+def test_in_a_round_that_was_taken_over_a_friend_of_either_aggregator_has_nothing_to_submit(world: World) -> None:
+    """The one that failed has opened all, and may be the newcomer too; what was submitted is delivered at once."""
     play = new_play(world, takeover_window="1 h", **POINTS)
     agents, market = play.agents(), world.chain.market
-    step_until(agents[1:] + agents[:1], lambda: market.job(play.job_id).submitted == 0b111)
-    step_until(agents[1:], lambda: there(play) == 3)
+    step_until(agents, lambda: market.job(play.job_id).state is State.RUNNING)
+    step_until(agents[:3], lambda: market.job(play.job_id).submitted.bit_count() == 2)
+    skip_to(market.connection, market.job(play.job_id).submit_by + 1)
+    step_until(agents[1:3], lambda: there(play) == 2)
     before = cids(play)
     skip_to(market.connection, market.job(play.job_id).settle_by + 1)
     node = world.node("rescuer")
     rescuer = AggregatorAgent(node, play.job_id, node.me.address, world.report("rescuer"), take_over=True)
-    step_until([rescuer, *agents[1:3]], lambda: market.job(play.job_id).submitted.bit_count() == 2)
-    for agent in (rescuer, *agents[1:3]):
-        assert agent.step() is Step.WAITING
-    assert there(play) == 0
-    step_until(agents[1:], lambda: there(play) == 3)
+    step_until([rescuer], lambda: market.job(play.job_id).aggregator == node.me.address)
+    step_until([rescuer, agents[1]], lambda: market.job(play.job_id).key_published)
+    friend = play.trainers[2].me
+    for call in (
+        lambda: market.submit_update(friend.account, play.job_id, 1, bytes([7] * 32), "bafyfriend"),
+        lambda: market.redeliver(friend.account, play.job_id, 1, "bafyfriend"),
+    ):
+        with pytest.raises(Reverted, match=r"closed at|Nobody asks"):
+            call()
+    step_until(agents[1:3], lambda: market.job(play.job_id).complete)
+    assert there(play) == 2
     assert not set(cids(play).values()) & set(before.values())
     step_until([rescuer], lambda: 1 in play.history().settled)
+    assert play.history().settled[1].submitted.bit_count() == 2
 
 
 def test_a_large_file_that_two_name_is_fetched_a_few_times_however_long_a_round_waits(
@@ -184,7 +191,7 @@ def test_a_large_file_that_two_name_is_fetched_a_few_times_however_long_a_round_
     from marketplace.keys.sealing import seal_bytes_to
     from marketplace.services.deliveries import Delivery
     from marketplace.storage import put_bytes
-    from tests.faults.test_submissions import COMMITMENT
+    from tests.faults.test_submissions import committed
 
     play, agents = nearly_all(world, **ONE_FAULTY)
     market, thief = world.chain.market, play.trainers[-1]
@@ -193,7 +200,7 @@ def test_a_large_file_that_two_name_is_fetched_a_few_times_however_long_a_round_
     context = thief.context(Purpose.DELIVERY, job_id=play.job_id, round=1, party=thief.me.address)
     named = bytes(Delivery(bytes(32), size, record.content))
     cid = put_bytes(world.storage, seal_bytes_to(play.aggregator.me.encryption_key, named, context))
-    market.submit_update(thief.me.account, play.job_id, 1, COMMITMENT, cid)
+    market.submit_update(thief.me.account, play.job_id, 1, committed(play), cid)
     for agent in agents[1:4]:
         agent.step()
     assert there(play) == 4, "one does not come"

@@ -424,7 +424,7 @@ def test_an_aggregator_whose_key_is_unusable_gets_no_trainer(world: World, first
     assert market.job(play.job_id).active == 0
 
 
-def test_an_aggregator_that_takes_over_with_an_unusable_key_is_left_at_once(world: World) -> None:
+def test_an_aggregator_that_takes_over_with_an_unusable_key_costs_nobody_a_stake(world: World) -> None:
     play = new_play(world, validation=False, takeover_window="1 h")
     agents = start(play)
     for agent in agents[1:]:
@@ -433,8 +433,10 @@ def test_an_aggregator_that_takes_over_with_an_unusable_key_is_left_at_once(worl
     play.pass_deadline()
     thief = world.node("thief")
     world.chain.market.take_over(thief.me.account, play.job_id, thief.me.address, LOW_ORDER)
-    for agent in agents[1:]:
-        assert agent.step() is Step.WORKED
+    for number, agent in enumerate(agents[1:]):
+        assert agent.step() is Step.WAITING
+        assert "nothing can be sealed to the aggregator's encryption key" in texts(play, number, "trouble")[-1]
+    assert play.finish(agents[1:]) is State.ABORTED
     assert_no_stake_was_lost(play)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from eth_utils.address import to_canonical_address
 from safetensors.numpy import save
 
 from marketplace.chain.clock import skip_to
@@ -23,7 +24,7 @@ from marketplace.storage import put_bytes
 from marketplace.storage.folder import FolderStorage
 from tests.jobs import ONE_FAULTY, Play, World, new_play
 from zk import kzg, setup
-from zk.encoding import commitment_hash
+from zk.encoding import submission_hash
 from zk.files import pack_update
 
 pytest_plugins = ["tests.chain_fixtures", "tests.jobs"]
@@ -84,8 +85,12 @@ SETUP = setup.development(MIN_CHUNK, seed=b"any set-up: what is attacked is befo
 UPDATE = np.arange(D, dtype=np.int16)
 BLINDERS = b"\x05" * 64
 POINTS = kzg.commit(SETUP, UPDATE, BLINDERS)
-COMMITMENT = commitment_hash(POINTS)
 FILE = pack_update(UPDATE, BLINDERS, POINTS, 1)
+
+
+def committed(play: Play, points: bytes = POINTS) -> bytes:
+    """What the third trainer submits for these points."""
+    return submission_hash(points, to_canonical_address(play.trainers[2].me.address))
 
 
 def holding(value: float, dtype: type) -> bytes:
@@ -99,7 +104,7 @@ def dishonest(play: Play, update: Any, points: bytes | None = None) -> tuple[byt
     srs = play.trainer(2)._training.opened(play.history()).setup.srs
     if points is None:
         points = kzg.commit(srs, UPDATE + 1, BLINDERS)
-    return commitment_hash(points), sealed(play, pack_update(update, BLINDERS, points, 1))
+    return committed(play, points), sealed(play, pack_update(update, BLINDERS, points, 1))
 
 
 ATTACKS = {
@@ -108,18 +113,21 @@ ATTACKS = {
     "points off the curve": lambda play: dishonest(play, UPDATE, b"\x01" * 64),
     "the point at infinity": lambda play: dishonest(play, UPDATE, bytes(64)),
     "an update of another length": lambda play: (
-        COMMITMENT,
+        committed(play),
         sealed(play, pack_update(UPDATE[:-1], BLINDERS, POINTS, 1)),
     ),
-    "NaN": lambda play: (COMMITMENT, sealed(play, holding(np.nan, np.float32))),
-    "infinities": lambda play: (COMMITMENT, sealed(play, holding(np.inf, np.float32))),
-    "values out of range": lambda play: (COMMITMENT, sealed(play, holding(-(2**15), np.int16))),
-    "sealed to another key": lambda play: (COMMITMENT, sealed(play, FILE, key=play.owner.me.encryption_key)),
-    "sealed for another round": lambda play: (COMMITMENT, sealed(play, FILE, round=2)),
-    "bytes that are no update": lambda play: (COMMITMENT, sealed(play, b"\x80\x04K\x2a.")),
-    "sealed for another operator": lambda play: (COMMITMENT, sealed(play, FILE, party=play.trainers[0].me.address)),
-    "bytes that are not sealed": lambda play: (COMMITMENT, put_bytes(play.world.storage, b"hello")),
-    "a CID that is none": lambda play: (COMMITMENT, "../../etc/passwd"),
+    "NaN": lambda play: (committed(play), sealed(play, holding(np.nan, np.float32))),
+    "infinities": lambda play: (committed(play), sealed(play, holding(np.inf, np.float32))),
+    "values out of range": lambda play: (committed(play), sealed(play, holding(-(2**15), np.int16))),
+    "sealed to another key": lambda play: (committed(play), sealed(play, FILE, key=play.owner.me.encryption_key)),
+    "sealed for another round": lambda play: (committed(play), sealed(play, FILE, round=2)),
+    "bytes that are no update": lambda play: (committed(play), sealed(play, b"\x80\x04K\x2a.")),
+    "sealed for another operator": lambda play: (
+        committed(play),
+        sealed(play, FILE, party=play.trainers[0].me.address),
+    ),
+    "bytes that are not sealed": lambda play: (committed(play), put_bytes(play.world.storage, b"hello")),
+    "a CID that is none": lambda play: (committed(play), "../../etc/passwd"),
 }
 
 
@@ -135,7 +143,7 @@ def test_another_trainers_sealed_update_does_not_open_for_who_copies_its_cid(wor
     play = new_play(world, **ONE_FAULTY)
     agents = play_until_submitting(play)
     victim = next(iter(play.history().rounds[0].submissions.values()))
-    submit(play, COMMITMENT, victim.cid)
+    submit(play, committed(play), victim.cid)
     assert_only_the_attacker_lost(play, finish_round(play, agents))
 
 
@@ -151,7 +159,7 @@ def test_bytes_that_never_come_are_waited_for_and_then_left_out(world: World) ->
     play = new_play(world, **ONE_FAULTY)
     agents = play_until_submitting(play)
     hidden = put_bytes(FolderStorage(world.folder / "elsewhere"), b"nobody else has this")
-    submit(play, COMMITMENT, hidden)
+    submit(play, committed(play), hidden)
     history = finish_round(play, agents)
     assert "missing" in world.kinds("aggregator")
     assert_only_the_attacker_lost(play, history)
@@ -171,7 +179,7 @@ def test_storage_that_fails_on_one_update_does_not_cost_the_aggregator_its_bond(
         return int(honest(self, cid, sink, max_bytes=max_bytes))
 
     monkeypatch.setattr(type(world.storage), "get", get)
-    submit(play, COMMITMENT, slow)
+    submit(play, committed(play), slow)
     assert_only_the_attacker_lost(play, finish_round(play, agents))
 
 

@@ -203,8 +203,9 @@ def history() -> list[Event]:
     """A short job: created, accepted, joined twice, a round settled, completed, paid out."""
     owner, aggregator, payee = (f"0x{n:040x}" for n in (1, 2, 3))
     terms = Terms(
-        token=ZERO_ADDRESS, reward=90, fee=9, stake=50, bond=70, aggregator=aggregator, enrol_by=2000, start_delay=0,
-        submit_window=9, settle_window=9, takeover_window=0, confirm_window=9, reveal_window=0, rule=Rule.KRUM_COSINE,
+        token=ZERO_ADDRESS, reward=90, fee=9, stake=50, bond=70, aggregator=aggregator, gate=ZERO_ADDRESS,
+        enrol_by=2000, start_delay=0, submit_window=9, settle_window=9,
+        takeover_window=0, confirm_window=9, reveal_window=0, rule=Rule.KRUM_COSINE,
         rounds=1, min_rounds=1,
         rate=2**40, rate_decay=2**32, scale_exponent=-15, min_trainers=2, max_trainers=2,
         max_faulty=0, max_missed=1, max_strikes=1, max_empty_rounds=1, max_voids=1, slash_bps=0,

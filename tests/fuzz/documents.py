@@ -12,15 +12,18 @@ from starlette.datastructures import Headers
 from marketplace.api.guard import Guard, _name
 from marketplace.api.routes.streams import _position
 from marketplace.documents import parse_yaml
+from marketplace.domain import ZERO_ADDRESS
 from marketplace.errors import CorruptContent, InputError
 from marketplace.services.validation import Reveal
 from marketplace.spec import JobFile, PinnedFile, ProofsSpec, Spec, read_job_file
 from marketplace.storage import open_storage
+from marketplace.tickets import MAX_SIGNATURE, MAX_TEXT, Door, parse_ticket
 from marketplace.units import format_amount, parse_amount, parse_duration
 from tests.example import TEXT, example
 from tests.fuzz.target import Target, hold
 from trainer.models import check_fits, count_parameters
 
+TICKET = json.loads((Path(__file__).parents[1] / "vectors" / "ticket.json").read_text())["text"]
 CID = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
 
 
@@ -116,12 +119,24 @@ def _headers(data: bytes) -> None:
 JOB_FILES = [TEXT.encode(), b"&a [*a]", b'"\\ud800": 1', b"[" * 99]
 HEADERS = [b"localhost:80\nhttp://localhost:80\nsame-origin", b"[::1]\nhttp://[\n-", b"-"]
 STORAGES = [b"folder:/tmp/x", b"~nobody-here/x", b"http://[::1]:1", b"/ip4/1.2.3.4/tcp/5"]
+
+
+def _ticket(data: bytes) -> None:
+    text = _text(data)
+    ticket = parse_ticket(text)
+    hold(str(ticket) == text.strip() and len(text.strip()) <= MAX_TEXT, "a ticket changes on its way")
+    hold(8 <= len(ticket.call_data) <= 8 + MAX_SIGNATURE, "a ticket of another length than the contract takes")
+    Door(1, ZERO_ADDRESS, ticket.job_id, bytes(32)).signer(ticket)
+
+
+TICKETS = [TICKET.encode(), TICKET.encode() + b"00" * 1983, b" " + TICKET.encode()[:-130] + b"\n", b"merit1_7_"]
 TARGETS = [
     Target("job-file", _job_file, (InputError,), lambda: JOB_FILES),
     Target("spec", _spec, (CorruptContent,), specs),
     Target("reveal", _reveal, (ValidationError,), lambda: [b'{"validation_cid":"b","rows":{"1":"c"}}', b"[" * 999]),
     Target("amount", _amount, (ValueError,), lambda: [b"0.25 ether", b"5", b"1 wei", b"9" * 60 + b" gwei"]),
     Target("duration", _duration, (ValueError,), lambda: [b"1.5 h", b"90", b"2 d", b"9" * 60 + b" min"]),
+    Target("ticket", _ticket, (ValueError,), lambda: TICKETS),
     Target("storage", _storage_address, (InputError,), lambda: STORAGES),
     Target("cursor", _cursor, (), lambda: [b"abc.1.2", b"..", b"x.99999999999999999.0"]),
     Target("headers", _headers, (), lambda: HEADERS),

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
 from marketplace.chain import abi
@@ -14,11 +15,13 @@ from marketplace.domain import ZERO_ADDRESS, RoundProof, RoundSettled, Rule, Set
 from marketplace.errors import ChainError
 from marketplace.services.rounds import bytes_of, proof_problem, words
 from tests.fuzz.target import Target, changed, hold
+from zk.encoding import submission_hash
 from zk.points import Malformed
 from zk.verifier import GramSetup, GramStatement, check_setup, verify_decision, verify_gram
 
 VECTORS = Path(__file__).parents[1] / "vectors"
-ADDRESS = "0x" + "12" * 20
+OPERATOR = bytes([0x12]) * 20
+ADDRESS = to_checksum_address(OPERATOR)
 
 
 def _bytes(text: str) -> bytes:
@@ -145,8 +148,9 @@ def _call(data: bytes) -> None:
     size = 32 * len(proof.sums)
     for rule in Rule:
         terms = Terms(
-            token=ZERO_ADDRESS, reward=1, fee=0, stake=0, bond=0, aggregator=ADDRESS, enrol_by=1, start_delay=0,
-            submit_window=1, settle_window=1, takeover_window=0, confirm_window=1, reveal_window=0, rule=rule,
+            token=ZERO_ADDRESS, reward=1, fee=0, stake=0, bond=0, aggregator=ADDRESS, gate=ZERO_ADDRESS,
+            enrol_by=1, start_delay=0, submit_window=1, settle_window=1,
+            takeover_window=0, confirm_window=1, reveal_window=0, rule=rule,
             rounds=1, min_rounds=1, rate=2**40,
             rate_decay=2**32, scale_exponent=-15, min_trainers=7, max_trainers=8, max_faulty=2,
             max_missed=1, max_strikes=1, max_empty_rounds=1, max_voids=1, slash_bps=0,
@@ -158,7 +162,11 @@ def _call(data: bytes) -> None:
             opened = [slot for slot in range(32) if (submitted & ~settlement.unopened) >> slot & 1]
             submissions = {
                 slot: UpdateSubmitted(
-                    round=number, slot=slot, commitment=keccak(points[at * size : (at + 1) * size]), cid="", **place
+                    round=number,
+                    slot=slot,
+                    commitment=submission_hash(points[at * size : (at + 1) * size], OPERATOR),
+                    cid="",
+                    **place,
                 )
                 for at, slot in enumerate(opened)
             }
@@ -167,6 +175,7 @@ def _call(data: bytes) -> None:
                 proof,
                 terms=terms,
                 submissions=submissions,
+                operators=dict.fromkeys(range(32), ADDRESS),
                 verifiers=Verifiers(setup, 100 * rule + 8, decision_case()[0]),
                 context=statement.context,
             )

@@ -33,6 +33,7 @@ INSTRUMENTED = [
     "marketplace.documents",
     "marketplace.spec",
     "marketplace.storage",
+    "marketplace.tickets",
     "marketplace.units",
     "trainer.config",
     "trainer.data",

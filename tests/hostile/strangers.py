@@ -161,7 +161,7 @@ class Strangers:
             if ("seated", who) not in hostile.done:
                 self.bare.endow(who)
             key = NOBODYS_KEY if seat.key is None else seat.key
-            self._once(hostile, ("seated", who), who, "join", job_id, who, key, value=FINNEY)
+            self._once(hostile, ("seated", who), who, "join", job_id, who, key, b"", value=FINNEY)
         joined = hostile.joiner is not None and hostile.joiner.ended() is None
         if accepted and attack.seats and not attack.joined:
             self._once(hostile, "starts", hostile.owner, "start", job_id)
@@ -258,9 +258,9 @@ class Guest:
         key = NOBODYS_KEY if self._seat.key is None else self._seat.key
         stake = strangers.world.market.terms(job_id).stake
         if (
-            strangers.bare.send(self.who, "join", job_id, self.who, key, value=stake) is None
+            strangers.bare.send(self.who, "join", job_id, self.who, key, b"", value=stake) is None
         ):  # a key of zeros is refused
-            strangers.bare.send(self.who, "join", job_id, self.who, NOBODYS_KEY, value=stake)
+            strangers.bare.send(self.who, "join", job_id, self.who, NOBODYS_KEY, b"", value=stake)
 
     def advance(self) -> None:
         job = self._strangers.bare.job(self._job_id)

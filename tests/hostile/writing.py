@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
+from eth_utils.address import to_canonical_address
 
 from marketplace.keys.sealing import Purpose, SealContext
 from marketplace.services.proofs import JobSetups, committed
@@ -15,7 +16,7 @@ from tests.hostile.bare import BareStorage
 from tests.hostile.material import files, forms, onchain
 from tests.hostile.world import Template, World
 from trainer.models import count_parameters
-from zk.encoding import commitment_hash
+from zk.encoding import submission_hash
 from zk.files import pack_update
 
 FINNEY = 10**15  # wei: every amount of a hostile job is one, unless an attack says otherwise
@@ -104,7 +105,7 @@ class Writer:
         if kind == "values":
             row = _row(value, self.parameters)
         made = committed(self._srs, row)
-        digest = commitment_hash(made.commitment)
+        digest = submission_hash(made.commitment, to_canonical_address(context.party))
         if seat.submits in files.UNPUBLISHED:
             return digest, onchain.GOOD_FORM if seat.submits == files.UNPUBLISHED[0] else b"../\x1b[2J\xff"
         good = pack_update(made.row, made.blinders, made.commitment, 1)

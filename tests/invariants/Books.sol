@@ -27,6 +27,7 @@ abstract contract Books {
         mapping(uint256 slot => uint256) pays; // once the job is over
         mapping(uint256 slot => bytes32) submitted; // last
         mapping(address payee => uint256) owed; // rounds settled before a takeover
+        mapping(address operator => uint256) invitedUntil; // by the gate, 0: never
     }
 
     uint256 private constant BPS = 10_000;
@@ -173,6 +174,9 @@ abstract contract Books {
             need(j.active.has(i), "a lower slot was free");
         }
         need(operator == by && _slotOf(b, by) == 32, "a trainer joined twice");
+        bool gated = b.terms.gate != address(0);
+        need(!gated || _now() <= b.invitedUntil[by], "9: a trainer joined whom the gate did not let in");
+        if (gated) _note("joined", b.terms.gate.code.length == 0 ? "by a key's ticket" : "by a contract's ticket");
         j.active = j.active.with(slot);
         b.seats[slot].operator = operator;
         (b.seats[slot].payee, b.seats[slot].staked) = (payee, true);
@@ -322,6 +326,8 @@ abstract contract Books {
         need(
             j.delivering && j.undelivered.has(slot) && _now() <= j.submitBy, "a delivery that nobody asked for, or late"
         );
+        need(j.keyPublished, "a delivery to who is not ready");
+        if (j.takenOverIn == j.round) _note("delivered", "after a takeover");
         j.undelivered = j.undelivered.without(slot);
     }
 
@@ -432,8 +438,13 @@ abstract contract Books {
     function _open(uint256 jobId, Book storage b, uint16 round) private {
         b.job.round = round;
         _beginPhase(b, b.terms.submitWindow);
+        _openUntil(jobId, b, b.terms.submitWindow);
+    }
+
+    function _openUntil(uint256 jobId, Book storage b, uint256 window) private {
+        b.job.submitBy = uint40(_now() + window);
         b.job.settleBy = b.job.submitBy + b.terms.settleWindow;
-        _expect(abi.encode(IJobMarket.RoundOpened.selector, jobId, round, b.job.submitBy, b.job.settleBy));
+        _expect(abi.encode(IJobMarket.RoundOpened.selector, jobId, b.job.round, b.job.submitBy, b.job.settleBy));
     }
 
     function _beginPhase(Book storage b, uint256 window) private {
@@ -466,8 +477,10 @@ abstract contract Books {
         b.owed[j.aggregatorPayee] += rounds;
         (j.owed, j.settledBefore, j.bonded) = (j.owed + rounds, j.settled, true);
         need(_address(topics[3]) == by, "another took over");
-        (j.aggregator, j.aggregatorPayee, j.takenOverIn, j.keyPublished) = (by, payee, j.round, false);
-        _open(jobId, b, j.round);
+        (j.aggregator, j.aggregatorPayee, j.takenOverIn) = (by, payee, j.round);
+        if (j.keyPublished) (j.keyPublished, j.delivering, j.undelivered) = (false, true, j.submitted);
+        else _beginPhase(b, b.terms.submitWindow);
+        _openUntil(jobId, b, b.terms.submitWindow);
         _paid(b, b.terms.bond);
     }
 

@@ -137,7 +137,7 @@ contract Handler is Parties {
     }
 
     function _exit(Kind kind, uint256 jobId) private returns (bool) {
-        return _call(kind, jobId, _token(jobId), STRANGER, 0, _data(kind, jobId));
+        return _call(kind, jobId, _token(jobId), STRANGER, 0, _data(kind, jobId, STRANGER));
     }
 
     /// @dev What was seized cannot be taken out; the credit of who comes too late stays.
@@ -318,7 +318,7 @@ contract Handler is Parties {
         uint256 value;
         if (deposits && token == address(0)) value = kind == Kind.Join ? t.stake : t.bond;
         if (deposits && _percent(1)) ++value;
-        bytes memory data = _data(kind, jobId);
+        bytes memory data = _data(kind, jobId, sender);
         bool moves = deposits || kind == Kind.Withdraw;
         if (moves) _odds_(token, kind == Kind.Withdraw ? 40 : 60);
         bool calls = token == address(_hooked) || (token == address(0) && _isContract(sender) && kind == Kind.Withdraw);
@@ -374,7 +374,7 @@ contract Handler is Parties {
         (other, natural) = _planSeldom(other, natural);
         if (!_isContract(natural)) natural = payees[PEOPLE + _below(CONTRACTS)];
         _planner = Actor(payable(natural));
-        _planner.prepare(address(market), _data(_planned, other));
+        _planner.prepare(address(market), _data(_planned, other, natural));
         if (token != address(0)) _hooked.tell(_planner);
     }
 

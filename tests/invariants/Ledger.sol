@@ -147,7 +147,8 @@ abstract contract Ledger is Books {
             if (kind == Kind.Skip) return j.keyPublished && delivered == 0 && time > j.submitBy;
             if (kind == Kind.VoidRound) return _mayVoid(b, by, time);
             if (kind == Kind.Redeliver) {
-                return _named == j.round && time <= j.submitBy && j.delivering && _has(b, j.undelivered, by);
+                if (!j.keyPublished || !j.delivering || time > j.submitBy) return false;
+                return _named == j.round && _has(b, j.undelivered, by);
             }
             if (kind != Kind.Abort || (j.keyPublished && delivered == 0)) return false;
             (, uint256 takeable) = _failure(j, b.terms.takeoverWindow);

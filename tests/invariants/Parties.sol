@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {Job, RoundProof, Settlement, Terms} from "../../contracts/interfaces/IJobMarket.sol";
 import {Slots} from "../../contracts/libraries/Slots.sol";
+import {GateWallet} from "../../contracts/test/GateWallet.sol";
 import {HookedToken} from "../../contracts/test/HookedToken.sol";
 import {OddToken} from "../../contracts/test/OddToken.sol";
 import {PlainToken} from "../../contracts/test/PlainToken.sol";
@@ -29,6 +30,12 @@ abstract contract Parties is Ledger {
     OddToken internal immutable _odd = OddToken(VM.deployCode("OddToken.sol"));
     HookedToken internal immutable _hooked = HookedToken(VM.deployCode("HookedToken.sol"));
     SeizingToken internal immutable _seizing = SeizingToken(VM.deployCode("SeizingToken.sol"));
+    uint256 private constant GATE_KEY = 0x9a7e;
+    bytes32 private constant DOMAIN =
+        keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
+    bytes32 private constant TICKET =
+        keccak256("Ticket(uint256 jobId,bytes32 termsHash,address operator,uint64 expiry)");
+    GateWallet private immutable _gate = GateWallet(VM.deployCode("GateWallet.sol", abi.encode(VM.addr(GATE_KEY))));
     StubGramVerifier internal immutable _gram =
         StubGramVerifier(VM.deployCode("StubGramVerifier.sol", abi.encode(KEY)));
     address[2] internal _decisions; // by rule
@@ -120,6 +127,7 @@ abstract contract Parties is Ledger {
         t.token = tokens[[0, 0, 1, 2, 2, 3, 3, 3, 4][_below(9)]];
         (t.reward, t.fee, t.stake, t.bond) = (_amount(), _amount(), _amount(), _amount());
         if (_percent(20)) t.aggregator = _anybody();
+        if (_percent(25)) t.gate = _percent(60) ? VM.addr(GATE_KEY) : address(_gate);
         t.enrolBy = uint40(VM.getBlockTimestamp() + 1 + _below(300 * longer));
         t.startDelay = _percent(70) ? 0 : uint32(_below(100 * longer));
         t.submitWindow = uint32(1 + _below(20 * longer));
@@ -176,7 +184,7 @@ abstract contract Parties is Ledger {
         }
     }
 
-    function _data(Kind kind, uint256 jobId) internal returns (bytes memory) {
+    function _data(Kind kind, uint256 jobId, address sender) internal returns (bytes memory) {
         if (kind == Kind.Create) return abi.encodeCall(market.createJob, (_terms(), KEY, CID));
         if (kind == Kind.Accept) return abi.encodeCall(market.acceptAggregation, (jobId, _anybody(), KEY));
         if (kind == Kind.TakeOver) return abi.encodeCall(market.takeOver, (jobId, _anybody(), KEY));
@@ -184,7 +192,9 @@ abstract contract Parties is Ledger {
         if (kind == Kind.Dispute) return abi.encodeCall(market.dispute, (jobId));
         if (kind == Kind.Complete) return abi.encodeCall(market.complete, (jobId));
         if (kind == Kind.Show) return abi.encodeCall(market.showOpening, (jobId, 1, CID));
-        if (kind == Kind.Join) return abi.encodeCall(market.join, (jobId, _anybody(), KEY));
+        if (kind == Kind.Join) {
+            return abi.encodeCall(market.join, (jobId, _anybody(), KEY, _ticket(jobId, sender)));
+        }
         if (kind == Kind.Leave) return abi.encodeCall(market.leave, (jobId));
         if (kind == Kind.Cancel) return abi.encodeCall(market.cancel, (jobId));
         if (kind == Kind.Start) return abi.encodeCall(market.start, (jobId));
@@ -201,13 +211,39 @@ abstract contract Parties is Ledger {
         if (kind == Kind.Claim) return abi.encodeCall(market.claim, (jobId, _claimant(jobId)));
         if (kind == Kind.ClaimFees) return abi.encodeCall(market.claimFees, (jobId, _feePayee(jobId)));
         uint16 round = market.job(jobId).round + (_percent(2) ? 1 : 0);
-        if (kind == Kind.Submit) return abi.encodeCall(market.submitUpdate, (jobId, round, _commitment(), CID));
+        if (kind == Kind.Submit) return abi.encodeCall(market.submitUpdate, (jobId, round, _commitment(sender), CID));
         if (kind == Kind.VoidRound) {
             return abi.encodeCall(market.voidRound, (jobId, _named = round, _voided = _unopened(jobId)));
         }
         if (kind == Kind.Redeliver) return abi.encodeCall(market.redeliver, (jobId, _named = round, CID));
         (Settlement memory s, RoundProof memory p) = _judgement(jobId);
         return abi.encodeCall(market.settleRound, (jobId, round, s, p));
+    }
+
+    /// @return ticket mostly what the job asks for; else one that the gate gave somebody else, or for another job or other
+    /// terms, one that has expired or was put off, one that another signed, one of another length, or none
+    function _ticket(uint256 jobId, address operator) private returns (bytes memory ticket) {
+        bool gated = market.terms(jobId).gate != address(0);
+        if (_percent(gated ? 4 : 98)) return "";
+        uint256 time = VM.getBlockTimestamp();
+        uint64 expiry = uint64(time + _below(300));
+        uint256 target = _percent(95) ? jobId : 1 + _below(market.jobCount() + 1);
+        bytes32 termsHash = _percent(96) ? market.job(target).termsHash : bytes32(0);
+        uint256 key = _percent(96) ? GATE_KEY : GATE_KEY + 1;
+        if (_percent(6)) operator = _anybody();
+        if (_percent(5)) expiry = uint64(time - 1 - _below(time));
+        if (
+            key == GATE_KEY && termsHash == market.job(target).termsHash
+                && expiry > _books[target].invitedUntil[operator]
+        ) {
+            _books[target].invitedUntil[operator] = expiry;
+        }
+        bytes32 domain =
+            keccak256(abi.encode(DOMAIN, keccak256("Merit"), keccak256("2"), block.chainid, address(market)));
+        bytes32 said = keccak256(abi.encode(TICKET, target, termsHash, operator, expiry));
+        (uint8 v, bytes32 r, bytes32 s) = VM.sign(key, keccak256(abi.encodePacked(hex"1901", domain, said)));
+        ticket = abi.encodePacked(_percent(96) ? expiry : uint64(time + 1000), r, s, v);
+        if (_percent(4)) return _percent(50) ? abi.encodePacked(ticket, s) : abi.encodePacked(uint56(expiry));
     }
 
     /// @return slots mostly those that opened a submission and have not disputed yet
@@ -250,10 +286,10 @@ abstract contract Parties is Ledger {
         _askedFees[jobId] = payee;
     }
 
-    /// @dev Sometimes one that was submitted before, in this job or another.
-    function _commitment() private returns (bytes32 commitment) {
+    /// @dev Sometimes of points that were submitted before, in this job or another; sometimes another's.
+    function _commitment(address sender) private returns (bytes32 commitment) {
         uint256 point = _percent(97) ? ++_made : _below(1 + _made);
-        commitment = keccak256(abi.encode(point, 0));
+        commitment = keccak256(abi.encodePacked(point, uint256(0), _percent(98) ? sender : _anybody()));
         _pointOf[commitment] = point;
     }
 

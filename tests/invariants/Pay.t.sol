@@ -239,12 +239,12 @@ contract PayFuzz {
         jobId = _create(a, r);
         _pay(AGGREGATOR, a.bond, abi.encodeCall(_market.acceptAggregation, (jobId, FEES, KEY)));
         for (uint256 i; i < r.trainers; ++i) {
-            _pay(_operator(i), a.stake, abi.encodeCall(_market.join, (jobId, _payee(i), KEY)));
+            _pay(_operator(i), a.stake, abi.encodeCall(_market.join, (jobId, _payee(i), KEY, "")));
         }
         _market.start(jobId);
         _pay(AGGREGATOR, 0, abi.encodeCall(_market.publishKey, (jobId, "key")));
         for (uint256 i; i < r.trainers; ++i) {
-            bytes32 commitment = keccak256(abi.encode(i, 0));
+            bytes32 commitment = keccak256(abi.encodePacked(i, uint256(0), _operator(i)));
             bytes memory data = abi.encodeCall(_market.submitUpdate, (jobId, 1, commitment, "update"));
             if (mask.has(i)) _pay(_operator(i), 0, data);
         }

@@ -17,6 +17,8 @@ interface Vm {
     /// @param artifact the file of the contract's name
     function deployCode(string calldata artifact) external returns (address deployed);
     function deployCode(string calldata artifact, bytes calldata arguments) external returns (address deployed);
+    function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
+    function addr(uint256 key) external pure returns (address account);
     function recordLogs() external;
     /// @return the logs since it was asked last
     function getRecordedLogs() external returns (Log[] memory);

@@ -23,7 +23,7 @@ SOURCES = (
     "contracts/JobMarket.sol",
     *(
         f"contracts/libraries/{name}.sol"
-        for name in ("Balances", "Claims", "Credits", "Delivery", "Disputes", "Failures", "RoundCheck")
+        for name in ("Balances", "Claims", "Credits", "Delivery", "Disputes", "Failures", "RoundCheck", "Tickets")
     ),
 )
 """What is broken: each piece is there once in one of them."""
@@ -54,7 +54,8 @@ MEMBERS = "        j.members = j.active;\n"
 CLOSING = "        _close(jobId, State.Cancelled);\n"
 EMPTYING = "        credit[j.owner][_terms[jobId].token] = 0;\n"
 BOND = "        _receive(t.token, t.bond);\n    }\n\n    function "
-REOPENING = "        _openRound(jobId, j.round);\n"
+LATE = "revert IJobMarket.NothingToDeliver(jobId, slot);\n"
+REOPENING = "        if (anew) _openRound(jobId, j.round);\n"
 COMPENSATING = "        _compensate(j, t, trainers, credit, jobId);\n        uint16 settled"
 OWING = (
     "        owed[j.aggregatorPayee] += settled;\n        j.owed += settled;\n        j.settledBefore = j.settled;\n"
@@ -122,7 +123,21 @@ LOST = "        j.escrow -= reward;\n        _credit(jobId, address(0), reward, 
 LOST_END = LOST + "        _finish(jobId, State.Aborted);\n"
 POSITIVE = "        return x > 0 ? uint256(x) : 0;\n"
 
+GATED = "        if (gate != address(0)) Tickets.requireGood(jobId, j.termsHash, gate, ticket);\n        else "
+SIGNED = "        if (!_signed(gate, digest, ticket[EXPIRY_BYTES:])) {\n"
+EXPIRED = "        if (block.timestamp > expiry) revert IJobMarket.TicketExpired(jobId, expiry);\n"
+BY_GATE = "wrong == ECDSA.RecoverError.NoError && signer == gate;"
+BY_CONTRACT = "answered && answer.length >= 32 && bytes32(answer) == bytes32(IERC1271.isValidSignature.selector);"
+
 MUTATIONS = (
+    # ---------------------------------------------------------------- tickets
+    mutation("a gate lets everybody in", (GATED, "        if (gate == address(0)) ")),
+    mutation("a ticket need not be signed", (SIGNED, "        if (digest == 0) {\n")),
+    mutation("a ticket never expires", (EXPIRED, "")),
+    mutation(
+        "a ticket may be signed by any key", (BY_GATE, "wrong == ECDSA.RecoverError.NoError && signer != address(0);")
+    ),
+    mutation("a contract lets everybody in by answering", (BY_CONTRACT, "answered && answer.length >= 32;")),
     # ---------------------------------------------------------------- points
     mutation("an absence is not counted", (ABSENT, "")),
     mutation("the absences' sum is not kept", ("        if (absent != 0) j.absences += absent;\n", "")),
@@ -564,13 +579,18 @@ MUTATIONS = (
         "a takeover keeps the failed aggregator's bond for the pot",
         (COMPENSATING, COMPENSATING.replace("_compensate(j, t, trainers, credit, jobId)", "j.pot += t.bond")),
     ),
+    mutation("a takeover opens the round anew for all", ("if (!anew) Delivery.reopen(j, t, jobId);", "anew = true;")),
     mutation(
-        "a takeover keeps the submissions",
-        (REOPENING, "        uint32 kept = j.submitted;\n" + REOPENING + "        j.submitted = kept;\n"),
+        "a takeover asks for no delivery",
+        ("(j.delivering, j.undelivered) = (true, j.submitted);", "(j.delivering, j.undelivered) = (true, 0);"),
+    ),
+    mutation(
+        "what is delivered goes to who is not ready",
+        (LATE + "        if (!j.keyPublished) revert IJobMarket.KeyNotPublished(jobId);\n", LATE),
     ),
     mutation(
         "a takeover keeps the key",
-        ("        j.takenOverIn = j.round;\n        j.keyPublished = false;\n", "        j.takenOverIn = j.round;\n"),
+        ("jobId);\n        j.keyPublished = false;\n", "jobId);\n"),
     ),
     mutation("a takeover begins no round", (REOPENING, "")),
     # ---------------------------------------------------------------- money

@@ -26,6 +26,7 @@ GUARDED = ("createJob", "acceptAggregation", "join", "takeOver", "withdraw")
 CALLS = (*GUARDED, *WITHIN, "handOver", "showOpening", "revealValidation")
 ERRORS = (
     "WrongState", "NotOver", "NotAggregator", "NotTrainer", "NotOwner", "AggregatorTaken", "AlreadyJoined", "JobFull",
+    "TicketMissing", "TicketUnneeded", "TicketLength", "TicketExpired", "TicketRefused",
     "EnrolmentClosed", "NotStartable", "StartDelayed", "NotCancellable", "KeyAlreadyPublished", "KeyNotPublished",
     "WrongRound", "SubmittingClosed", "SubmittingOpen", "SettlingClosed", "AlreadySubmitted", "NothingSubmitted",
     "SomethingSubmitted", "NotAbortable", "NotTakeable", "NothingToHandOver", "AlreadyDisputed", "AlreadyBurnt",
@@ -46,9 +47,11 @@ REQUIRED = (
     *(f"cancelled by {who}" for who in ("the owner", "another")),
     *(f"started {how}" for how in ("after a delay", "by the owner at once")),
     *(f"left with {what}" for what in ("the stake", "a stake that waits")),
+    *(f"joined by a {whose} ticket" for whose in ("key's", "contract's")),
     "left as the last one",
     *(f"settled with {what}" for what in ("something unopened", "nothing selected", "a strike", "no score above zero")),
     "settled after a takeover",
+    "delivered after a takeover",
     *(f"settled {how}" for how in ("with all that was late", "without what was late")),
     *(
         f"voided {how}"

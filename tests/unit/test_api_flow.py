@@ -63,6 +63,35 @@ def join(play: Play, api: Api, number: int) -> dict[str, Any]:
     return shown
 
 
+def test_a_trainer_joins_by_the_ticket_that_the_gate_s_node_makes(world: World) -> None:
+    play = new_play(world, validation=False, gate="owner")
+    me, job = play.trainers[0].me.address, f"/api/jobs/{play.job_id}"
+    request = {"job_id": play.job_id, "data": str(play.data[0]), "device": "cpu"}
+    with trainer_api(play, 0) as api, api_of(play.owner, world.chain.first_block) as gate:
+        for each in (api, gate):
+            each.caught_up()
+        detail = got(api, job)
+        assert detail["terms"]["gate"] == play.owner.me.address
+        assert bytes.fromhex(detail["terms_hash"][2:]) == world.chain.market.job(play.job_id).terms_hash
+        assert "whom its owner invites" in detail["summary"]["trust"]
+
+        refused = api.web.post(f"{job}/invitations", json={"operator": me})
+        assert (refused.status_code, "invites to job" in refused.json()["detail"]) == (400, True)
+        assert gate.bare.post(f"{job}/invitations", json={"operator": me}).status_code == 401
+        assert gate.web.post(f"{job}/invitations", json={"operator": me, "valid_for": 0}).status_code == 422
+        made = gate.web.post(f"{job}/invitations", json={"operator": me.lower(), "valid_for": 600}).json()
+        assert made["operator"] == me
+
+        for ticket, words in (("", "by invitation"), ("x" * 40, "cannot be read"), (made["ticket"][:-1], "read")):
+            answer = api.web.post("/api/trainers", json=request | {"ticket": ticket})
+            assert (answer.status_code, words in answer.json()["detail"]) == (400, True), answer.text
+        assert api.web.post("/api/trainers", json=request | {"ticket": "x" * 5000}).status_code == 422
+        assert api.web.get("/api/trainers").json() == []
+        answer = api.web.post("/api/trainers", json=request | {"ticket": made["ticket"] + " "})
+        assert answer.status_code == 202, answer.text
+        api.until(lambda: world.chain.market.job(play.job_id).active == 1, "the seat is taken", within=120)
+
+
 def got(api: Api, path: str) -> Any:
     answer = api.bare.get(path)
     assert answer.status_code == 200, answer.text

@@ -228,7 +228,7 @@ def test_fees_of_rounds_before_a_takeover_wait_for_their_claim(world: World, api
     assert api.bare.get(f"/api/credits/{AGGREGATOR.address}").json()["unclaimed"] == []
 
 
-def test_a_failed_aggregator_s_job_is_taken_over_and_its_round_begins_anew(world: World, api: Api) -> None:
+def test_a_failed_aggregator_s_job_is_taken_over_and_its_updates_are_delivered_again(world: World, api: Api) -> None:
     chain = world.chain
     job_id = running_job(chain, takeover_window=300)
     before = shown(api, job_id)
@@ -252,14 +252,15 @@ def test_a_failed_aggregator_s_job_is_taken_over_and_its_round_begins_anew(world
     assert exit_of(taken) == ("abort", job.submit_by + 1)
     round_ = shown(api, job_id, "/rounds/1")
     assert (round_["summary"]["aggregator"], round_["summary"]["submitted"]) == (STRANGER.address, [])
-    assert [each["slot"] for each in round_["failed"]] == [0, 1]
-    assert round_["submissions"] == []
+    assert (round_["summary"]["status"], round_["summary"]["undelivered"]) == ("delivering", [0, 1])
+    assert [each["slot"] for each in round_["submissions"]] == [0, 1]
 
     chain.market.publish_key(STRANGER, job_id, "bafykey2")
-    submit(chain, job_id, 1, 0, 1, 2)
-    settle(chain, job_id, by=STRANGER)
+    for trainer in TRAINERS[:2]:
+        chain.market.redeliver(trainer, job_id, 1, "bafyagain")
+    settle(chain, job_id, by=STRANGER, submitted=0b11)
     assert [entry["status"] for entry in shown(api, job_id, "/rounds")] == ["settled", "open"]
-    assert [person["submitted"] for person in shown(api, job_id, "/trainers")] == [[1], [1], [1]]
+    assert [person["submitted"] for person in shown(api, job_id, "/trainers")] == [[1], [1], []]
     assert shown(api, job_id)["findings"] == []
 
 
@@ -543,7 +544,7 @@ def test_the_node_of_an_owner_hands_the_validation_data_and_the_key_to_who_takes
         chain.market.join(me.account, play.job_id, me.address, me.encryption_key)
     assert any(judge.step() and chain.market.job(play.job_id).key_published for _ in range(20))
     first = play.trainers[0].me.account
-    chain.market.submit_update(first, play.job_id, 1, commitment(1, 0), "bafy")
+    chain.market.submit_update(first, play.job_id, 1, commitment(1, by=first), "bafy")
     with api_of(play.owner, chain.first_block) as api:
         api.caught_up()
         skip_to(chain.connection, chain.market.job(play.job_id).settle_by + 1)

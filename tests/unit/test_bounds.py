@@ -58,7 +58,7 @@ def spec_of(job: JobFile) -> Spec:
 
 def terms(job: JobFile, rule: Rule = Rule.KRUM_COSINE) -> Any:
     verifiers = VerifierTerms(ZERO_ADDRESS, b"\x01" * 32, ZERO_ADDRESS, b"\x02" * 32)
-    return terms_of(job, rule=rule, now=1_000_000, verifiers=verifiers)
+    return terms_of(job, owner=ZERO_ADDRESS, rule=rule, now=1_000_000, verifiers=verifiers)
 
 
 # ---------------------------------------------------------------- single numbers

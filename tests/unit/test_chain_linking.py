@@ -54,7 +54,7 @@ def test_what_was_deployed_is_a_market_and_so_are_its_libraries(any_chain: Chain
     place = deploy(connection, PEOPLE[0])
     assert is_market(connection, place.market)
     found = Deployed(connection, place.market)
-    assert libraries("JobMarket") == ["Claims", "Creation", "Delivery", "Disputes", "Failures", "RoundCheck"]
+    assert libraries("JobMarket") == ["Claims", "Creation", "Delivery", "Disputes", "Failures", "RoundCheck", "Tickets"]
     for name in libraries("JobMarket"):
         assert is_genuine(connection, found.library(name), name)
         assert libraries(name) == []

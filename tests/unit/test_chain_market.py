@@ -93,14 +93,17 @@ def test_an_owner_ends_a_job_early_and_an_aggregator_that_lost_it_claims_its_fee
     for slot, trainer in enumerate(TRAINERS):
         market.submit_update(trainer, job_id, 1, commitment(1, slot), "bafy")
     market.settle_round(AGGREGATOR, job_id, 1, *settlement(0b111, (1, 1, 1), submitted=0b111))
-    market.submit_update(TRAINERS[0], job_id, 2, commitment(2, 0), "bafy")
+    for slot, trainer in enumerate(TRAINERS):
+        market.submit_update(trainer, job_id, 2, commitment(2, slot), "bafy")
     any_chain.forward(1201)
     market.take_over(PEOPLE[8], job_id, PEOPLE[8].address, KEY)
     market.publish_key(PEOPLE[8], job_id, "bafykey")
     market.ask_end(OWNER, job_id)
     assert market.job(job_id).end_asked
-    for slot, trainer in enumerate(TRAINERS):
-        market.submit_update(trainer, job_id, 2, commitment(2, slot), "bafy")
+    with pytest.raises(Reverted, match="closed at"):
+        market.submit_update(TRAINERS[0], job_id, 2, commitment(2, 0), "bafy")
+    for trainer in TRAINERS:
+        market.redeliver(trainer, job_id, 2, "bafyagain")
     market.settle_round(PEOPLE[8], job_id, 2, *settlement(0b111, (1, 1, 1), submitted=0b111, round_=2))
     any_chain.forward(601)
     market.complete(OWNER, job_id)

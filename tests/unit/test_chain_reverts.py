@@ -13,6 +13,7 @@ from marketplace.domain import State
 SAMPLES = {
     "uint256": 123_456,
     "uint128": 77,
+    "uint64": 1_795_226_715,
     "uint40": 1_795_226_715,
     "uint32": 0b1011,
     "uint16": 4,

@@ -217,7 +217,7 @@ class Play:
 
     def submit(self, job: Job) -> None:
         slot, signer = self.member(job)
-        self.market.submit_update(signer, self.job_id, job.round, commitment(job.round, slot), f"bafy{slot}")
+        self.market.submit_update(signer, self.job_id, job.round, commitment(job.round, slot, by=signer), f"bafy{slot}")
 
     def member(self, job: Job, among: int = 0) -> tuple[int, LocalAccount]:
         """Any, or one of those in a mask."""
@@ -313,13 +313,17 @@ class Scripted(Play):
         self.publish(self.market.job(self.job_id))
 
     def round(self, senders: int, *, settled: bool = True) -> None:
-        """So many trainers submit; the others are waited for."""
+        """So many trainers submit, or deliver again what they have submitted; the others are waited for."""
         job = self.market.job(self.job_id)
         for slot in range(senders):
             cid, signer = f"bafy{slot}", TRAINERS[slot]
-            self.market.submit_update(signer, self.job_id, job.round, commitment(job.round, slot), cid)
+            if job.delivering:
+                self.market.redeliver(signer, self.job_id, job.round, f"{cid}again")
+            else:
+                made = commitment(job.round, slot, by=signer)
+                self.market.submit_update(signer, self.job_id, job.round, made, cid)
         job = self.market.job(self.job_id)
-        if job.submitted != job.active:
+        if not job.complete:
             self.chain.forward(job.submit_by - self.chain.connection.now() + 1)
         if settled:
             ruled: dict[str, Any] = {"rule": self.terms.rule}
@@ -413,7 +417,7 @@ def nobody_delivers_again(chain: Chain, token: Token) -> Scripted:
 
 
 def taken_over_while_delivering(chain: Chain, token: Token) -> Scripted:
-    """What was delivered is to be paid by the bond; the round begins anew, and can be void again."""
+    """What was delivered is to be paid by the bond; all is delivered to the newcomer, and can be void again."""
     changes = {"rounds": 1, "min_rounds": 1, "min_trainers": 3, "max_trainers": 3, "max_faulty": 0, "max_voids": 1}
     windows = {"takeover_window": 900}
     play = Scripted(chain, token, 10, rule=Rule.KRUM_COSINE, reward=1000, bond=5003, **changes, **windows)
@@ -423,7 +427,9 @@ def taken_over_while_delivering(chain: Chain, token: Token) -> Scripted:
     play.market.redeliver(TRAINERS[1], play.job_id, 1, "bafyagain")
     chain.forward(2 * play.terms.settle_window + 1)
     play.market.take_over(OTHER, play.job_id, PEOPLE[8].address, KEY)
-    assert not play.look().delivering
+    assert play.look().rounds[0].undelivered == {0, 1, 2}
+    with suppress_into(play.refused):
+        play.market.redeliver(TRAINERS[0], play.job_id, 1, "bafyearly")
     play.publish(play.market.job(play.job_id))
     play.round(3, settled=False)
     play.market.void_round(OTHER, play.job_id, 1, 0b001)
@@ -520,7 +526,19 @@ def aborted_without_a_key(chain: Chain, token: Token) -> Scripted:
     return play
 
 
+def struck_and_slashed_at_the_claim(chain: Chain, token: Token) -> Scripted:
+    changes = {"rounds": 1, "min_rounds": 1, "min_trainers": 2, "max_trainers": 2, "max_faulty": 0, "max_strikes": 1}
+    play = Scripted(chain, token, 12, rule=Rule.KRUM_COSINE, reward=1000, stake=10_007, slash_bps=3333, **changes)
+    play.begin(2)
+    play.round(2, settled=False)
+    judged = settlement(0b01, (1,), struck=0b10, submitted=0b11)
+    play.market.settle_round(AGGREGATOR, play.job_id, 1, *judged)
+    play.confirm()
+    return play
+
+
 SCRIPTED = (
+    struck_and_slashed_at_the_claim,
     sum_and_rows_disputed,
     aborted_without_a_key,
     rows_of_before_a_takeover,
@@ -547,6 +565,7 @@ CORNERS = {
 REFUSALS = {
     *("CoefficientCount", "InvalidCoefficient", "WrongPoints", "ReferenceRows", "InvalidCid"),
     *("NotVoidable", "NothingToDeliver", "SubmittingClosed", "SubmittingOpen", "NothingSubmitted"),
+    "KeyNotPublished",
     *("TooManyUnopened", "WrongStrikes", "ScoreCount", "EndAlreadyAsked", "NotOver", "NotMember", "AlreadyClaimed"),
     *("NothingToClaim", "NotCompletable", "StartDelayed"),
     *("NothingToReveal", "RevealingClosed", "RevealingOpen", "NotRevealer", "OpenedNothing"),

@@ -150,12 +150,13 @@ def logs(_anvil_chain: Chain) -> Iterator[dict[str, Log]]:
         taken = started(chain, 3, takeover_window=900)
         submit(chain, taken, 1, 0, 1, 2)
         market.settle_round(AGGREGATOR, taken, 1, *settlement(0b111, (1, 1, 1), submitted=0b111))
-        submit(chain, taken, 2, 0, 1)
+        submit(chain, taken, 2, 0, 1, 2)
         chain.forward(1201)
         market.take_over(OTHER, taken, OTHER.address, KEY)
         market.hand_over(TRAINERS[1], taken, "bafyhanded")
         market.publish_key(OTHER, taken, "bafyother")
-        submit(chain, taken, 2, 0, 2)
+        for slot in (0, 2):
+            market.redeliver(TRAINERS[slot], taken, 2, "bafyagain")
         chain.forward(601)
         market.settle_round(OTHER, taken, 2, *settlement(0b101, (1, 3), submitted=0b101, round_=2))
         over(chain, taken, 0, 1)
@@ -684,7 +685,7 @@ CASES: dict[str, tuple[str, Any, list[str]]] = {
         lambda log: (at := place(log, HandedOver)) and [*log[:at], log[at + 1], log[at], *log[at + 2 :]],
         ["place in the log", "aggregator that waits for what is handed over"],
     ),
-    "a submission of the failed attempt counted": (
+    "a submission that was not delivered to the new one counted": (
         "taken",
         change(RoundSettled, 1, submitted=0b111),
         ["submitted seats"],

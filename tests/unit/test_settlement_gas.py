@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from eth_utils.address import to_checksum_address
+from eth_utils.address import to_canonical_address, to_checksum_address
 from eth_utils.crypto import keccak
 
 from aggregator import rules
@@ -26,7 +26,7 @@ from marketplace.services.rounds import proof_context
 from tests.patience import PATIENCE
 from zk import setup
 from zk.decision import DecisionKey
-from zk.encoding import commitment_hash
+from zk.encoding import commitment_hash, submission_hash
 from zk.statements import circuit_id
 from zk.verifier import key_hash
 
@@ -122,6 +122,7 @@ def submitted(connection: Connection, rule: Rule, n: int, chunks: int) -> Job:
         stake=10**17,
         bond=10**17,
         aggregator=ZERO_ADDRESS,
+        gate=ZERO_ADDRESS,
         enrol_by=connection.now() + 1000,
         start_delay=0,
         submit_window=1000,
@@ -160,7 +161,9 @@ def submitted(connection: Connection, rule: Rule, n: int, chunks: int) -> Job:
     base = rng.integers(-20_000, 20_000, chunks * CHUNK)
     rows = [committed(srs, (base + rng.integers(-5000, 5000, base.size)).astype(np.int16)) for _ in range(n + 2)]
     gas = [
-        market.submit_update(trainer, job_id, 1, commitment_hash(row.commitment), CID).gas_used
+        market.submit_update(
+            trainer, job_id, 1, submission_hash(row.commitment, to_canonical_address(trainer.address)), CID
+        ).gas_used
         for trainer, row in zip(TRAINERS[:n], rows, strict=False)
     ]
     references = rows[n:] if rule is Rule.REFERENCE else []

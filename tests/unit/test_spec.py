@@ -42,7 +42,7 @@ def spec_of(job: JobFile) -> Spec:
 
 
 def test_the_example_is_a_job_file_and_its_terms_follow_from_it() -> None:
-    terms = terms_of(example(), rule=Rule.KRUM_COSINE, now=1_000_000, verifiers=VERIFIERS)
+    terms = terms_of(example(), owner=ZERO_ADDRESS, rule=Rule.KRUM_COSINE, now=1_000_000, verifiers=VERIFIERS)
     assert terms.reward == 6 * 10**17
     assert terms.escrow == 3 * (6 * 10**17 + 3 * 10**16)
     assert terms.enrol_by == 1_086_400
@@ -52,21 +52,28 @@ def test_the_example_is_a_job_file_and_its_terms_follow_from_it() -> None:
 
 @pytest.mark.parametrize("rule", list(Rule))
 def test_strikes_are_what_the_file_says_under_either_rule(rule: Rule, document: dict[str, object]) -> None:
-    assert terms_of(example(), rule=rule, now=0, verifiers=VERIFIERS).max_strikes == 3
+    assert terms_of(example(), owner=ZERO_ADDRESS, rule=rule, now=0, verifiers=VERIFIERS).max_strikes == 3
     document["market"]["max_strikes"] = 7  # type: ignore[index]
-    assert terms_of(JobFile.model_validate(document), rule=rule, now=0, verifiers=VERIFIERS).max_strikes == 7
+    assert (
+        terms_of(
+            JobFile.model_validate(document), owner=ZERO_ADDRESS, rule=rule, now=0, verifiers=VERIFIERS
+        ).max_strikes
+        == 7
+    )
 
 
 def test_the_rate_the_scale_and_the_rounds_that_must_be_become_terms(document: dict[str, object]) -> None:
     document |= {"server_rate": {"initial": 0.3, "decay": 0.7}, "update": {"scale": 2.0**-12}}
     document["market"] |= {"rounds": 9, "min_rounds": 4, "confirm_window": "2 h"}  # type: ignore[operator]
-    terms = terms_of(JobFile.model_validate(document), rule=Rule.REFERENCE, now=0, verifiers=VERIFIERS)
+    terms = terms_of(
+        JobFile.model_validate(document), owner=ZERO_ADDRESS, rule=Rule.REFERENCE, now=0, verifiers=VERIFIERS
+    )
     assert (terms.rate, terms.rate_decay) == (round(0.3 * 2**40), round(0.7 * 2**32))
     assert (terms.scale_exponent, terms.rounds, terms.min_rounds, terms.confirm_window) == (-12, 9, 4, 7200)
 
 
 def test_by_default_a_job_has_all_its_rounds_and_the_rate_is_one() -> None:
-    terms = terms_of(example(), rule=Rule.REFERENCE, now=0, verifiers=VERIFIERS)
+    terms = terms_of(example(), owner=ZERO_ADDRESS, rule=Rule.REFERENCE, now=0, verifiers=VERIFIERS)
     assert terms.min_rounds == terms.rounds == 3
     assert (terms.rate, terms.rate_decay, terms.scale_exponent) == (2**40, 2**32, -15)
 

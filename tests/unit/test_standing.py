@@ -14,6 +14,7 @@ from tests import values
 from tests.values import SOMEBODY
 
 NOON = int(datetime(2026, 11, 26, 12, 0, tzinfo=UTC).timestamp())
+OWNER = "0x" + "22" * 20
 AT_14_20 = NOON + 140 * 60
 TERMS = replace(values.TERMS, enrol_by=AT_14_20, rule=Rule.REFERENCE, max_strikes=3)
 OPEN = replace(values.JOB, aggregator=SOMEBODY, aggregator_payee=SOMEBODY, active=0b111, escrow=5)
@@ -222,23 +223,34 @@ def test_a_job_says_what_it_waits_for(terms: Terms, job: Job, now: int, sentence
     [
         (
             {"rule": Rule.KRUM_COSINE, "max_faulty": 2},
-            "Points are proved to follow from the updates; of the trainers, the job assumes that at most 2 are faulty.",
+            "Points are proved to follow from the updates; of the trainers, who may be anybody, the job assumes that "
+            "at most 2 are faulty.",
         ),
         (
             {"rule": Rule.REFERENCE, "reveal_window": 60, "max_faulty": 1},
             "Points rest on validation data that are revealed to all members before the pot is divided: each of them "
-            "can recompute the points, and keep a copy of the data; of the trainers, the job assumes that at most 1 is "
-            "faulty.",
+            "can recompute the points, and keep a copy of the data; of the trainers, who may be anybody, the job "
+            "assumes that at most 1 is faulty.",
         ),
         (
             {"rule": Rule.REFERENCE, "reveal_window": 0, "max_faulty": 0},
             "Points rest on the aggregator's word alone, since the members are never shown the validation data; of the "
-            "trainers, the job assumes that none is faulty.",
+            "trainers, who may be anybody, the job assumes that none is faulty.",
+        ),
+        (
+            {"rule": Rule.KRUM_COSINE, "gate": SOMEBODY},
+            f"Points are proved to follow from the updates; of the trainers, whom {SOMEBODY} invites, the job "
+            "assumes that none is faulty.",
+        ),
+        (
+            {"rule": Rule.KRUM_COSINE, "gate": OWNER},
+            "Points are proved to follow from the updates; of the trainers, whom its owner invites, who can "
+            "invite itself, the job assumes that none is faulty.",
         ),
     ],
 )
 def test_a_job_says_in_one_sentence_what_its_points_rest_on(changes: dict[str, Any], sentence: str) -> None:
-    assert trust(replace(TERMS, **changes)) == sentence
+    assert trust(replace(TERMS, **changes), OWNER) == sentence
 
 
 def test_a_moment_of_another_day_has_its_date() -> None:

@@ -9,6 +9,7 @@ export type Terms = Schemas["TermsFacts"];
 export type Exit = Schemas["Exit"];
 export type Dispute = Schemas["Dispute"];
 export type RoundSummary = Schemas["RoundSummary"];
+export type Redelivery = Schemas["Redelivery"];
 export type RoundDetail = Schemas["RoundDetail"];
 export type Judged = Schemas["Judged"];
 export type TrainerFacts = Schemas["TrainerFacts"];

@@ -93,6 +93,7 @@ export function Cost({ draft, mistakes, unit, touch, wallet }: Props) {
           confirmWindow: parseDuration(draft.confirmWindow) ?? 0,
           revealWindow: revealWindowOf(draft) ?? 0,
           aggregator: (draft.aggregator || null) as Hex | null,
+          gate: draft.gate === "owner" ? wallet : ((draft.gate || null) as Hex | null),
         },
         node.market as Hex,
       );

@@ -176,6 +176,7 @@ export function Create() {
               }
               short
             />
+            <Gate {...field} />
             <Field {...field} name="enrolFor" label="Enrolment lasts" short />
             <Field {...field} name="startDelay" label="Start delay" word="start delay" short />
             <Field {...field} name="submitWindow" label="Time to submit" short />
@@ -227,6 +228,34 @@ export function Create() {
             wallet={wallet?.account ?? null}
           />
         </form>
+      )}
+    </>
+  );
+}
+
+/** Who may take a seat. */
+function Gate(field: Pick<FieldProps, "draft" | "mistakes" | "change">) {
+  const { gate } = field.draft;
+  const kind = gate === "" || gate === "owner" ? gate : "other";
+  return (
+    <>
+      <label class="wide">
+        Who may join
+        <select
+          value={kind}
+          onChange={(event) => field.change({ gate: event.currentTarget.value.replace("other", "0x") })}
+        >
+          <option value="">Anybody, in as many seats as there are</option>
+          <option value="owner">Whom you invite</option>
+          <option value="other">Whom another account invites</option>
+        </select>
+      </label>
+      {kind === "other" && <Field {...field} name="gate" label="Gate" word="gate" hint="Its address." wide />}
+      {kind === "owner" && (
+        <Notice kind="info">
+          You can invite yourself, and whoever wants to join is told so. A gate that is not the owner shows that the
+          seats are others'.
+        </Notice>
       )}
     </>
   );

@@ -142,6 +142,16 @@ export function Terms({ detail, unit }: { detail: JobDetail; unit: Unit }) {
             "anyone, nobody yet"
           )}
         </Fact>
+        <Fact name="Who may join">
+          {terms.gate ? (
+            <>
+              By invitation of <Hex value={terms.gate} what="gate" />
+              {terms.gate === summary.owner && ", the owner, who can invite itself"}
+            </>
+          ) : (
+            "anyone"
+          )}
+        </Fact>
         <Fact name="Pay rule">
           <Term word={terms.rule} />
         </Fact>

@@ -14,6 +14,7 @@ import { Amount, Bar, Countdown, Loaded, Notice, Reading, State, Term, Title, Wh
 import { Claims } from "./claims";
 import { DisputeByWallet, DisputeRowsByWallet } from "./dispute";
 import { Exits } from "./exits";
+import { Invite } from "./invite";
 import { Terms, Trainers } from "./job-facts";
 import { JobLoaded, useJob } from "./job-loaded";
 import { Progress } from "./job-progress";
@@ -135,6 +136,7 @@ function Detail({ detail, reload }: { detail: JobDetail; reload: () => void }) {
         </Reading>
         <PhaseReading detail={detail} />
       </dl>
+      <Invite detail={detail} />
       <Samples detail={detail} after={reload} />
       <Standing detail={detail} unit={unit} />
       <Claims
@@ -207,7 +209,7 @@ function PhaseReading({ detail }: { detail: JobDetail }) {
             {at === "confirming"
               ? `trainers check the last sum${detail.rows_quorum > 0 ? " and the reference rows" : ""}`
               : at === "delivering"
-                ? `${plural(detail.undelivered.length, "update")} did not open`
+                ? `${plural(detail.undelivered.length, "update")} still to come`
                 : `${summary.submitted} of ${summary.seats_taken} submitted`}
           </span>
           , until {momentText(until, now)}

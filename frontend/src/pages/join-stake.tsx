@@ -11,9 +11,16 @@ import { Loaded, Notice } from "../ui/parts";
 import { Progress, useTransaction } from "../ui/wallet";
 import { useWallet } from "../wallet/wallet";
 
-type Props = { detail: JobDetail; payee: string | null; data: string | null; reload: () => void };
+/** ticket: "" where the job asks for none, null where it does and none is there. */
+type Props = {
+  detail: JobDetail;
+  ticket: string | null;
+  payee: string | null;
+  data: string | null;
+  reload: () => void;
+};
 
-export function Stake({ detail, payee, data, reload }: Props) {
+export function Stake({ detail, ticket, payee, data, reload }: Props) {
   const { terms, summary } = detail;
   const unit = useUnit(terms.token);
   const local = useResource("local", () => get("/api/local"));
@@ -32,6 +39,7 @@ export function Stake({ detail, payee, data, reload }: Props) {
         job_id: summary.job_id,
         data: data ?? "",
         payee,
+        ticket: ticket ?? "",
         device: device as "" | "cuda" | "mps" | "cpu",
         seed: 0,
       });
@@ -62,11 +70,17 @@ export function Stake({ detail, payee, data, reload }: Props) {
       </Loaded>
       {me && <Funds account={me} whose="The node's key" cost={BigInt(terms.stake)} token={terms.token} unit={unit} />}
       {short && <TopUp stake={BigInt(terms.stake)} after={holdings.reload} />}
-      <button type="button" onClick={join} disabled={!payee || !data || joining}>
+      <button type="button" onClick={join} disabled={ticket === null || !payee || !data || joining}>
         {joining ? "Joins…" : `Deposit ${formatAmount(terms.stake, unit)} and train`}
       </button>
-      {(!payee || !data) && (
-        <p class="hint">{!payee ? "First choose where your pay goes." : "First check your data."}</p>
+      {(ticket === null || !payee || !data) && (
+        <p class="hint">
+          {ticket === null
+            ? "First give your ticket."
+            : !payee
+              ? "First choose where your pay goes."
+              : "First check your data."}
+        </p>
       )}
       {problem && <Notice kind="bad">{problem}</Notice>}
     </>

@@ -1,11 +1,12 @@
-/** Joining in three steps, then watching one's own trainer. The data never leave the node's machine. */
+/** Joining in three steps, four with a ticket, then watching one's own trainer. The data never leave the node's machine. */
 import { useState } from "preact/hooks";
 import { ApiError, type DataCheck, get, type JobDetail, post } from "../live/api";
 import { useNode, useToken } from "../live/node";
 import { useResource } from "../live/resource";
 import { useUnit } from "../live/unit";
-import { Link } from "../router";
+import { Link, useQuery } from "../router";
 import { bytesText, count, percent, plural } from "../text/amounts";
+import { MAX_TICKET, whyNot } from "../text/ticket";
 import { plainDuration } from "../text/time";
 import { NoToken } from "../ui/no-token";
 import { Amount, Empty, Hex as HexView, Loaded, Notice, Skeleton, Term, Title, Transaction } from "../ui/parts";
@@ -73,6 +74,8 @@ function Steps({ detail, reload }: Go) {
   const node = useNode();
   const [byWallet, setByWallet] = useState<boolean | null>(null);
   const [data, setData] = useState<string | null>(null);
+  const given = new URLSearchParams(useQuery()).get("ticket") ?? "";
+  const [ticket, setTicket] = useState(given.slice(0, MAX_TICKET));
   const payee = byWallet ? (wallet?.account ?? null) : (node?.acts_as?.address ?? null);
   if (summary.state !== "open")
     return (
@@ -87,8 +90,30 @@ function Steps({ detail, reload }: Go) {
         This node has no key to train with: make one with <code>merit key new</code>, then start it again.
       </Notice>
     );
+  const { gate } = terms;
+  const refused = gate ? whyNot(ticket, summary.job_id, node.acts_as.address, detail.now) : null;
   return (
     <ol class="steps">
+      {gate && (
+        <li class={refused ? "" : "done"}>
+          <h2>Your ticket</h2>
+          <p>
+            This job takes trainers by invitation of <HexView value={gate} what="gate" />. Ask there for a{" "}
+            <Term word="ticket" /> for your node, <HexView value={node.acts_as.address} what="node's address" />.
+          </p>
+          <label>
+            Ticket
+            <input
+              value={ticket}
+              maxLength={MAX_TICKET}
+              placeholder="merit1_…"
+              aria-invalid={ticket && refused ? true : undefined}
+              onInput={(event) => setTicket(event.currentTarget.value)}
+            />
+          </label>
+          {ticket && refused && <Notice kind="bad">{refused}</Notice>}
+        </li>
+      )}
       <li class={payee && byWallet !== null ? "done" : ""}>
         <h2>Where your pay goes</h2>
         <p>
@@ -134,7 +159,13 @@ function Steps({ detail, reload }: Go) {
           divided by them.
         </p>
         <Trust summary={summary} />
-        <Stake detail={detail} payee={byWallet === null ? null : payee} data={data} reload={reload} />
+        <Stake
+          detail={detail}
+          ticket={gate ? (refused ? null : ticket.trim()) : ""}
+          payee={byWallet === null ? null : payee}
+          data={data}
+          reload={reload}
+        />
       </li>
     </ol>
   );

@@ -53,16 +53,6 @@ function Detail({ jobId, detail, terms, mine }: Shown) {
       ) : (
         <Empty title={summary.status === "open" ? "Nobody has submitted yet." : "Nobody submitted."} />
       )}
-      {detail.failed.length > 0 && (
-        <details>
-          <summary>Submitted before another aggregator took over</summary>
-          <p class="muted">
-            These count for nothing: the round is submitted again, to{" "}
-            <Hex value={summary.aggregator} what="aggregator" />.
-          </p>
-          <Submissions label="Submissions that count for nothing" list={detail.failed} />
-        </details>
-      )}
       {detail.shown.map((shown) => (
         <p key={shown.transaction} class="muted">
           Seat {shown.slot} says that its submission opens, though it was called <Term word="unopened" />:{" "}
@@ -79,11 +69,14 @@ function toBe(one: boolean, now: boolean): string {
   return one ? "It was" : "They were";
 }
 
-/** What did not open, and who has delivered it again. */
+/** What did not open, or was another aggregator's, who has delivered it again, and who is still to. */
 export function Voids({ summary }: { summary: RoundSummary }) {
-  const { voids, undelivered, status } = summary;
+  const { voids, redelivered, undelivered, status } = summary;
   return (
     <>
+      {redelivered.length > 0 && (
+        <Submissions label="Delivered to the aggregator that took over" when="Delivered again" list={redelivered} />
+      )}
       {voids.map((each, at) => {
         const one = each.unopened.length === 1;
         return (
@@ -103,15 +96,14 @@ export function Voids({ summary }: { summary: RoundSummary }) {
             {each.delivered.length > 0 && (
               <Submissions label="Delivered again" when="Delivered again" list={each.delivered} />
             )}
-            {at === voids.length - 1 && undelivered.length > 0 && (
-              <p class="muted">
-                {status === "delivering" ? "Still to come" : "Not delivered again"}: {listed(undelivered).toLowerCase()}
-                .
-              </p>
-            )}
           </div>
         );
       })}
+      {undelivered.length > 0 && (
+        <p class="muted">
+          {status === "delivering" ? "Still to come" : "Not delivered again"}: {listed(undelivered).toLowerCase()}.
+        </p>
+      )}
     </>
   );
 }
@@ -155,8 +147,8 @@ function Status({ detail, terms }: { detail: RoundDetail; terms: Terms }) {
     case "delivering":
       return (
         <p>
-          {plural(summary.undelivered.length, "update")} did not open, to be{" "}
-          <Term word="deliver again">delivered again</Term>: <Countdown to={summary.submit_by} past="(closed)" />.
+          {plural(summary.undelivered.length, "update")} to be <Term word="deliver again">delivered again</Term>:{" "}
+          <Countdown to={summary.submit_by} past="(closed)" />.
         </p>
       );
     case "settling":

@@ -23,7 +23,8 @@ export function Samples({ detail, after }: { detail: JobDetail; after: () => voi
   const free = Math.min(summary.max_trainers - summary.seats_taken, local.data.samples - own.data.length);
   // What comes with Merit is digits: 8 by 8 pixels, ten classes.
   const fits = spec?.data.shape.join() === "1,8,8" && spec.data.classes === 10 && summary.token === ZERO_ADDRESS;
-  const offered = summary.state === "open" && fits && free > 0;
+  const invited = !detail.terms.gate || detail.terms.gate === node?.acts_as?.address;
+  const offered = summary.state === "open" && fits && invited && free > 0;
   if (own.data.length === 0 && !offered) return null;
   const add = async () => {
     await post("/api/jobs/{job_id}/samples", { data: "digits" }, { job_id: jobId });

@@ -23,7 +23,7 @@ export function Standing({ detail, unit }: { detail: JobDetail; unit: Unit }) {
           <Hex value={each.aggregator} what="aggregator" /> took the place of{" "}
           <Hex value={each.failed} what="failed aggregator" />, which had missed its deadline, on{" "}
           <When unix={each.timestamp} /> (<Transaction hash={each.transaction} />
-          ). The round began anew.
+          ). What had been submitted is delivered again, to it.
         </Notice>
       ))}
       {at === "takeover" && takeover && (

@@ -220,7 +220,7 @@ export function Trainer({ trainer, detail, reload, left }: Props) {
 function dueText(delivering: boolean, asked: boolean, submitted: boolean): string {
   if (!delivering && submitted) return "for the others; then your node delivers what opens your update, if it runs";
   if (!delivering) return "to submit this round's update";
-  return asked ? "to deliver this round's update again" : "for updates of others that did not open";
+  return asked ? "to deliver this round's update again" : "for updates of others that are delivered again";
 }
 
 /** Rounds that are listed before the rest is asked for. */

@@ -38,6 +38,8 @@ export type Draft = {
   token: string;
   aggregator: string;
   aggregatorKey: string;
+  /** "" for anybody, "owner", or an address. */
+  gate: string;
   validation: string;
   setup: "development" | "named";
   srs: string;
@@ -81,6 +83,7 @@ export const DEFAULTS: Draft = {
   token: "",
   aggregator: "",
   aggregatorKey: "",
+  gate: "",
   validation: "",
   setup: "development",
   srs: "",
@@ -192,6 +195,7 @@ export function mistakesOf(draft: Draft, unit: Unit = COIN): Mistakes {
     draft.aggregator === "" || HASH.test(draft.aggregatorKey),
     "Give its public key, 0x and 64 hex digits.",
   );
+  must("gate", ["", "owner"].includes(draft.gate) || isAddress(draft.gate), "Give the address of who invites.");
   must(
     "validation",
     draft.validation === "" || draft.aggregator !== "",
@@ -273,6 +277,7 @@ export function documentOf(draft: Draft, unit: Unit = COIN): Record<string, unkn
       stake: amount("stake"),
       bond: amount("bond"),
       aggregator: draft.aggregator ? { address: draft.aggregator, encryption_key: draft.aggregatorKey } : "anyone",
+      ...(draft.gate && { gate: draft.gate }),
       ...(draft.validation && { rule: "reference" }),
       rounds: number(draft.rounds),
       min_rounds: minRoundsOf(draft),

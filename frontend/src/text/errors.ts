@@ -92,6 +92,12 @@ export const SENTENCES: Record<ErrorName, Sentence> = {
     `Somebody joined job ${v.jobId} a moment ago: only its owner can start it before ${when(v.startableFrom)}.`,
   SubmittingClosed: (v) => `The time to submit in job ${v.jobId} ended on ${when(v.submitBy)}.`,
   SubmittingOpen: (v) => `Trainers of job ${v.jobId} can still submit until ${when(v.submitBy)}; try again after that.`,
+  TicketExpired: (v) => `The ticket for job ${v.jobId} expired on ${when(v.expiry)}; ask for another.`,
+  TicketLength: (v) => `A ticket for job ${v.jobId} has 8 to 2056 bytes; ${v.length} were given.`,
+  TicketMissing: (v) => `Job ${v.jobId} takes trainers by invitation; ask ${who(v.gate)} for a ticket.`,
+  TicketRefused: (v) =>
+    `${who(v.gate)} has given ${who(v.operator)} no such ticket for job ${v.jobId}; ask there for one.`,
+  TicketUnneeded: (v) => `Anybody may join job ${v.jobId}; leave the ticket out.`,
   TooManyUnopened: (v) => `The settlement calls ${v.unopened} submissions unopened; at most ${v.most} may be.`,
   WrongPayment: (v) =>
     `The call carried ${formatAmount(String(v.sent))}, and exactly ${formatAmount(String(v.required))} are due.`,

@@ -11,7 +11,7 @@ export const GLOSSARY = {
   burnt:
     "Credited to an address that nobody has: bond and fees of a disputed sum or disputed reference rows, since the contract cannot know who lied, the reward of a round that was void once more than the job allows, slashes for strikes, and what of a pot does not divide.",
   takeover:
-    "Where the aggregator of a job fails, another one can deposit the bond and take its place, for a time that the terms say. The round begins anew, and the bond of the failed one goes to those it kept waiting.",
+    "Where the aggregator of a job fails, another one can deposit the bond and take its place, for a time that the terms say. What was submitted is delivered again, to it, and the bond of the failed one goes to those it kept waiting.",
   escrow:
     "The owner's money, held by the contract from the start: rounds × (reward + fee). What no settled round needs goes back when the job is over.",
   "faulty, f":
@@ -27,9 +27,9 @@ export const GLOSSARY = {
     "The aggregator could not open the submission. The round does not count as opened by this seat, and counts no strike.",
   void: "More submissions of a round did not open than the aggregator may leave out. It cannot settle the round then: they are delivered again. Each time counts in the whole job; once more than its terms allow ends it, and the reward of that round is burnt, so that nobody gains by it.",
   "deliver again":
-    "A trainer whose submission did not open puts what it has submitted into storage again, and says where. Its node does so by itself. Nothing else can be delivered: the submission commits to it.",
+    "A trainer whose submission did not open, or was made to an aggregator that failed since, puts what it has submitted into storage again, and says where. Its node does so by itself. Nothing else can be delivered: the submission commits to it.",
   undelivered:
-    "The submission did not open, and was not delivered again in time. The round does not count as opened by this seat, nor as missed.",
+    "The submission was asked for again, and not delivered in time. The round does not count as opened by this seat, nor as missed.",
   missing: "Nothing was submitted in time. Several in a row cost the seat and a part of the stake; the points stay.",
   strike:
     "A round in which the update was all zero or, under rule reference, pointed clearly away from a lower loss. Too many in one job cost a part of the stake, taken at the claim. Points stay.",
@@ -42,6 +42,9 @@ export const GLOSSARY = {
     "The proofs' set-up was made by a single party, who could forge proofs. Good for trying things, not for real money.",
   slash:
     "The part of a stake that is lost: when a trainer is removed for missed rounds it goes to the pot, for strikes it is burnt. Never to the owner or to who judged.",
+  gate: "The account that says who may join a job by invitation. It signs tickets; it has no other power over the job. Where it is the owner, the owner can give seats to itself.",
+  ticket:
+    "What the gate of a job gives a trainer's node to join with. It is for this node and this job alone, and good up to a day that it names. It is no secret: nobody else can use it.",
   payee: "The address that pay and stake are credited to. It can be a cold wallet.",
   operator: "The key that the trainer's node signs submissions with.",
   aggregator:

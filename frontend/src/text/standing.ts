@@ -26,13 +26,19 @@ export function phaseOf(detail: JobDetail, now: number): Phase {
   if (state !== "running" || submit_by === null || settle_by === null) return { at: "over", until: 0, length: 0 };
   if (takeover && now >= takeover.since && now <= takeover.until)
     return { at: "takeover", until: takeover.until, length: terms.takeover_window };
-  if (isDelivering(detail, now)) return { at: "delivering", until: submit_by, length: terms.settle_window };
+  if (isDelivering(detail, now))
+    return { at: "delivering", until: submit_by, length: tookOver(detail) ? terms.submit_window : terms.settle_window };
   if (detail.delivering || now > submit_by || summary.submitted === summary.seats_taken)
     return { at: "settling", until: settle_by, length: terms.settle_window };
   return { at: "submitting", until: submit_by, length: terms.submit_window };
 }
 
-/** Whether updates that did not open can still be delivered again. */
+/** Whether the running round was taken over, so that its updates are delivered again to another. */
+function tookOver({ summary, takeovers }: JobDetail): boolean {
+  return takeovers.at(-1)?.round === summary.round;
+}
+
+/** Whether updates that did not open, or were made to another, can still be delivered again. */
 function isDelivering({ summary, delivering, undelivered }: JobDetail, now: number): boolean {
   return delivering && undelivered.length > 0 && summary.submit_by !== null && now <= summary.submit_by;
 }
@@ -78,7 +84,7 @@ export function disputed(detail: JobDetail): string | null {
   return `${said} At ${quorum} of one phase bond and fees are burnt${ends}.`;
 }
 
-/** What did not open, and who delivers it again until when; or that the job ended by it. null where all opens. */
+/** What is delivered again, by whom and until when; or that the job ended by it. null where nothing is. */
 export function voidText(detail: JobDetail, now: number): { kind: "info" | "warn" | "bad"; text: string } | null {
   const { summary, terms, undelivered: late, voids } = detail;
   if (detail.voided_out)
@@ -96,10 +102,18 @@ export function voidText(detail: JobDetail, now: number): { kind: "info" | "warn
         `${what} ${one ? "was" : "were"} not delivered again in time. The round goes on without ${one ? "it" : "them"}. ` +
         `${listed(late)} ${one ? "gains" : "gain"} nothing by it, but ${one ? "has" : "have"} not missed it.`,
     };
+  const until = momentText(summary.submit_by, now);
+  if (tookOver(detail))
+    return {
+      kind: "info",
+      text:
+        `${what} ${one ? "is" : "are"} to be delivered again, to the aggregator that took over, until ${until}. ` +
+        `${listed(late)} ${one ? "has" : "have"} not yet.`,
+    };
   return {
     kind: "warn",
     text:
-      `${what} did not open, to be delivered again until ${momentText(summary.submit_by, now)}. ` +
+      `${what} did not open, to be delivered again until ${until}. ` +
       `${listed(late)} ${one ? "has" : "have"} not yet. This is void ${voids} of ${terms.max_voids} that the job allows; one more than these ends it.`,
   };
 }
@@ -111,10 +125,10 @@ export function askedAgain(detail: JobDetail, seat: TrainerFacts | undefined, no
   const brings = "the round brings you nothing, but does not count as missed.";
   if (!isDelivering(detail, now) || summary.submit_by === null)
     return `Your update of round ${summary.round} was not delivered again in time: ${brings}`;
-  return (
-    `The aggregator could not open your update of round ${summary.round}. It is to be delivered again until ` +
-    `${momentText(summary.submit_by, now)}: your node does so by itself, as long as it runs. Else ${brings}`
-  );
+  const why = tookOver(detail)
+    ? `Another aggregator has taken round ${summary.round} over. Your update is to be delivered again, to it, until `
+    : `The aggregator could not open your update of round ${summary.round}. It is to be delivered again until `;
+  return `${why}${momentText(summary.submit_by, now)}: your node does so by itself, as long as it runs. Else ${brings}`;
 }
 
 /** What disputed rows do. */

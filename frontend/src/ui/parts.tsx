@@ -83,6 +83,29 @@ export function Hex({ value, what }: { value: string; what: string }) {
   );
 }
 
+/** Copies a text that is too long to be shown. */
+export function Copy({ value, what }: { value: string; what: string }) {
+  const [said, setSaid] = useState("");
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(value);
+      setSaid("Copied");
+    } catch {
+      setSaid(value);
+    }
+  };
+  return (
+    <>
+      <button type="button" class="quiet small" title={value} onClick={copy}>
+        Copy {what}
+      </button>{" "}
+      <span role="status" class="hint wrap">
+        {said}
+      </span>
+    </>
+  );
+}
+
 export function Payee({ value }: { value: string }) {
   return (
     <Link to={`/pay/${value}`} class="hexlink">

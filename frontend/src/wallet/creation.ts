@@ -24,6 +24,7 @@ export type Wanted = {
   confirmWindow: number;
   revealWindow: number;
   aggregator: Hex | null;
+  gate: Hex | null;
 };
 
 const COMPARED = [
@@ -64,6 +65,7 @@ export function differences(calls: UnsignedCall[], wanted: Wanted, market: Hex):
       for (const name of COMPARED) must(terms[name] === wanted[name], `the ${name}`);
       must(isAddressEqual(terms.token, wanted.token), "the token");
       must(isAddressEqual(terms.aggregator, wanted.aggregator ?? ZERO_ADDRESS), "the aggregator");
+      must(isAddressEqual(terms.gate, wanted.gate ?? ZERO_ADDRESS), "the gate");
     } catch {
       found.push("the call's form");
     }

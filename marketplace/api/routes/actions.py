@@ -20,6 +20,8 @@ from marketplace.api.forms import (
     DataSample,
     Done,
     FundRequest,
+    Invitation,
+    InviteRequest,
     JobPreview,
     JobRequest,
     JoinRequest,
@@ -38,6 +40,7 @@ from marketplace.chain.market import Receipt
 from marketplace.chain.tokens import TokenFacts
 from marketplace.domain import MAX_TRAINERS, ZERO_ADDRESS
 from marketplace.errors import ChainError, InputError, JobOver
+from marketplace.services.invitations import VALID_FOR, admission, invite
 from marketplace.spec import JobFile
 
 router = APIRouter(
@@ -73,6 +76,9 @@ def join_job(request: JoinRequest, services: Services) -> LocalTrainer:
     row = services.index.job(request.job_id)
     if row.state not in ("open", "running", "confirming"):
         raise JobOver(f"Job {request.job_id} is {row.state}.")
+    market, ticket = services.node.market, request.ticket.strip()
+    if row.state == "open" and services.index.history(request.job_id).slot_of(me.address) is None:
+        admission(market, me.address, request.job_id, row.creation.terms, ticket)
     source = services.folders.confined(request.data)
     wish = Wish(
         job_id=request.job_id,
@@ -80,8 +86,17 @@ def join_job(request: JoinRequest, services: Services) -> LocalTrainer:
         payee=request.payee or me.address,
         device=request.device,
         seed=request.seed,
+        ticket=ticket,
     )
     return services.trainers.join(wish)
+
+
+@router.post("/jobs/{job_id}/invitations", responses=problems(404, 409, 503))
+def invite_trainer(job_id: JobId, request: InviteRequest, services: Services) -> Invitation:
+    """A ticket for an operator, signed by the node's own key, which has to be the job's gate. Sends nothing."""
+    market, account = services.node.market, services.node.me.account
+    (ticket,) = invite(market, account, job_id, [request.operator], request.valid_for)
+    return Invitation(ticket=str(ticket), operator=ticket.operator, expiry=ticket.expiry)
 
 
 @router.post("/trainers/{job_id}/pause", responses=problems(404))
@@ -138,6 +153,9 @@ def add_samples(job_id: JobId, request: SampleRequest, services: Services) -> li
     terms, source = row.creation.terms, services.folders.confined(request.data)
     if row.state != "open":
         raise JobOver(f"Job {job_id} is {row.state}.")
+    me = services.node.me
+    if terms.gate not in (ZERO_ADDRESS, me.address):
+        raise InputError(f"This job is by invitation of {terms.gate}: sample trainers have no tickets of it.")
     if terms.token != ZERO_ADDRESS:
         raise InputError("Sample trainers have only coin, and this job's stake is in a token.")
     market = services.node.market
@@ -149,7 +167,10 @@ def add_samples(job_id: JobId, request: SampleRequest, services: Services) -> li
             continue
         if market.balance(ZERO_ADDRESS, address) < 2 * terms.stake + SAMPLE_COIN:
             fund(market.connection, address)
-        trainers.join(Wish(job_id=job_id, data=source, payee=address, device="cpu", seed=number))
+        ticket = ""
+        if terms.gate != ZERO_ADDRESS:
+            ticket = str(invite(market, me.account, job_id, [address], VALID_FOR)[0])
+        trainers.join(Wish(job_id=job_id, data=source, payee=address, device="cpu", seed=number, ticket=ticket))
         free -= 1
     return list_samples(job_id, services)
 

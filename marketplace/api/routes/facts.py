@@ -96,6 +96,7 @@ def show_job(job_id: JobId, services: Services) -> JobDetail:
     return JobDetail(
         summary=shown.model_copy(update={"problem": problem}),
         terms=present.terms_facts(terms),
+        terms_hash=present.hexed(job.terms_hash),
         spec_cid=history.created.spec_cid,
         spec=spec,
         transaction=history.created.transaction,
@@ -155,7 +156,6 @@ def show_round(job_id: JobId, number: Annotated[int, Path(ge=1, le=65535)], serv
     return RoundDetail(
         summary=present.round_summary(history, entry, services.now()),
         submissions=present.submissions(history, entry.submissions.values()),
-        failed=present.submissions(history, entry.failed),
         shown=present.shown(history, number),
         judged=present.judged(history, entry),
         sum_cid=(settlement.sum_cid or None) if settlement else None,

@@ -20,7 +20,9 @@ TERMS: tuple[tuple[str, int], ...] = (
     *product(("rateDecay",), (0, 1, 2**32, 2**32 + 1, 2**40 - 1, 2**40)),
     *product(("scaleExponent",), (-41, -40, 0, 1, 2**15 - 1, -(2**15), 2**16)),
     *product(("slashBps",), (0, 1, 10_000, 10_001, 65535)),
-    *product(("token", "aggregator", "gramVerifier", "decisionVerifier"), (0, 1, 4, 9, 2**160 - 1, 2**160, 2**255)),
+    *product(
+        ("token", "aggregator", "gate", "gramVerifier", "decisionVerifier"), (0, 1, 4, 9, 2**160 - 1, 2**160, 2**255)
+    ),
     *product(("gramKey", "decisionKey"), (0, 1, 2**256 - 1)),
 )
 ENROLMENT = (-YEAR, -1, 0, 1, YEAR, YEAR + 1, 2**40)  # seconds from now to the end of enrolment
@@ -59,7 +61,7 @@ CONTRACTS: dict[str, bytes] = {
     "is destroyed by a call": bytes.fromhex("33ff"),
     "is an invalid instruction": bytes.fromhex("fe"),
 }
-PARTS = ("token", "gramVerifier", "decisionVerifier")
+PARTS = ("token", "gate", "gramVerifier", "decisionVerifier")
 
 
 def deploying(code: bytes) -> bytes:
@@ -146,6 +148,9 @@ CALLS: dict[str, tuple[str, tuple[object, ...]]] = {
     "submits": ("submitUpdate", (JOB, 1, b"\x01" * 32, GOOD_FORM)),
     "submits to round 0": ("submitUpdate", (JOB, 0, b"\x01" * 32, GOOD_FORM)),
     "accepts the aggregation": ("acceptAggregation", (JOB, 1, b"\x09" + bytes(31))),
+    "joins without a ticket": ("join", (JOB, 1, b"\x09" + bytes(31), b"")),
+    "joins with a ticket of zeros": ("join", (JOB, 1, b"\x09" + bytes(31), bytes(73))),
+    "joins with a ticket of ten thousand bytes": ("join", (JOB, 1, b"\x09" + bytes(31), b"\xff" * 10_000)),
     "takes over": ("takeOver", (JOB, 1, b"\x09" + bytes(31))),
     "of job 0": ("start", (0,)),
     "of job 2^256 − 1": ("abort", (2**256 - 1,)),

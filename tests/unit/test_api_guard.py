@@ -42,6 +42,7 @@ ACTING = [
     ("POST", "/api/trainers/1/dispute-rows/0"),
     ("POST", "/api/data/check"),
     ("POST", "/api/jobs/1/calls/start"),
+    ("POST", "/api/jobs/1/invitations"),
     ("POST", "/api/jobs/1/claims/0"),
     ("POST", f"/api/jobs/1/fees/{PAYEE}"),
     ("POST", "/api/withdraw"),

@@ -387,13 +387,18 @@ class Life:
         members = sorted(job.members.keys() if chance.random() < 0.3 else job.openers() - job.rows_disputed.keys())
         if chance.random() < 0.1:
             move_to(max(now(), job.settle_by + 1))
-        if (now() <= job.settle_by and not job.revealed and chance.random() < 0.5) or chance.random() < 0.05:
+        unready = job.taken_in and not job.key  # seldom, and nobody reveals then
+        reveals = now() <= job.settle_by and not job.revealed and chance.random() < (0.1 if unready else 0.5)
+        if reveals or chance.random() < 0.05:
             self.reveal(job, chance)
         elif (
             job.active and not job.burnt and chance.random() < (0.1 if job.taken_in else 0.3) and now() <= job.submit_by
         ):
             self.dispute(job, chance, accounts.at(job.members[chance.choice(sorted(job.active))].operator))
-        elif job.rows_due() and members and chance.random() < (0.8 if job.taken_in else 0.5) and now() <= job.submit_by:
+        elif (
+            job.rows_due() and members and now() <= job.submit_by
+            and chance.random() < (0.2 if unready else 0.8 if job.taken_in else 0.5)
+        ):  # fmt: skip
             self.dispute_rows(job, chance, accounts.at(job.members[chance.choice(members)].operator))
         else:
             move_to(max(now(), job.submit_by + 1))
@@ -406,7 +411,7 @@ class Life:
             move_to(max(now(), job.settle_by + 1))
         if now() > (job.settle_by if job.key else job.submit_by) and (job.delivered or not job.key):
             (self.take_over if now() <= job.failure(now())[1] else self.abort)(job, chance)
-        elif not job.key and job.taken_in and chance.random() < 0.2:
+        elif not job.key and job.taken_in and chance.random() < 0.35:
             move_to(max(now(), job.submit_by + 1))
         elif not job.key and job.taken_in and chance.random() < 0.5:
             self.hand_over(job, chance)
@@ -449,6 +454,8 @@ class Life:
         assert job.state in OVER
         for slot in sorted(job.members.keys() - job.claimed, reverse=True):
             self.claim(job, AsStranger(), slot)
+        for slot in sorted(job.members)[:1]:
+            self.claim(job, AsStranger(), slot)  # which is refused
         for payee in list(job.owed):
             self.claim_fees(job, AsStranger(), payee)
 

@@ -23,7 +23,7 @@ from world import (
 
 ALL = mask(0, 1, 2, 3)
 TERM_TYPES = (
-    ["address"] + 4 * ["uint128"] + ["address", "uint40"] + 6 * ["uint32"] + ["uint8"] + 2 * ["uint16"]
+    ["address"] + 4 * ["uint128"] + 2 * ["address"] + ["uint40"] + 6 * ["uint32"] + ["uint8"] + 2 * ["uint16"]
     + ["uint64", "uint40", "int16"] + 7 * ["uint8"] + ["uint16"] + 2 * ["address", "bytes32"]
 )  # fmt: skip
 LARGEST = 2**256 - 1

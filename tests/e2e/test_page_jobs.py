@@ -228,12 +228,13 @@ def test_whom_an_owner_invites_in_its_wallet_joins_by_the_link_and_nobody_withou
     page = visit(market, gate)
     me = market.ask("/api/node")["acts_as"]["address"]
     fill_job(page, **TWO)
-    page.get_by_label("Who may join", exact=True).select_option("owner")
+    page.get_by_label("Who may join").select_option("owner")
     expect(page.get_by_text("You can invite yourself")).to_be_visible()
     check_axe(page)
     connect(page)
     press_create(page)
     job = created(page)
+    until(lambda: job in [each["job_id"] for each in market.ask("/api/jobs")["items"]], "the index has the job")
     assert market.ask(f"/api/jobs/{job}")["terms"]["gate"] == gate.account
     expect(page.get_by_text("the owner, who can invite itself")).to_be_visible()
     page.get_by_label("The node's address").fill(me)

@@ -315,7 +315,7 @@ def test_a_trainer_disputes_with_its_wallet_after_being_asked_and_bond_and_fee_a
     job = create_job(visit(market, wallet), **OTHERS, Rounds="3", Stake="0.1", Bond="0.75")
     chain.accept_aggregation(AGGREGATOR, job, AGGREGATOR.address, KEY)
     trainer = Wallet(market.rpc, account(700)).hold(ETHER)
-    data = "0x" + abi.encode_call("join", (job, to_checksum_address(trainer.account), KEY)).hex()
+    data = "0x" + abi.encode_call("join", (job, to_checksum_address(trainer.account), KEY, b"")).hex()
     stake = hex(ETHER // 10)
     joined = trainer.ask(
         "eth_sendTransaction", {"from": trainer.account, "to": market.market, "data": data, "value": stake}

@@ -1,11 +1,11 @@
 """What the contracts use, in gas: proofs alone, and the submissions and settlements of a whole job with real proofs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from eth_hash.auto import keccak
-from eth_utils.address import to_canonical_address
 from web3 import HTTPProvider, Web3
 
 from aggregator.gram import gram
@@ -16,9 +16,10 @@ from marketplace.chain.connection import Connection
 from marketplace.chain.deploy import deploy
 from marketplace.chain.market import Market
 from marketplace.chain.verifiers import deploy_decision, deploy_gram, gram_key_hash
-from marketplace.domain import ZERO_ADDRESS, Rule, Settlement, Terms, mask_of
+from marketplace.domain import ZERO_ADDRESS, Rule, Settlement, mask_of
 from marketplace.services.proofs import committed, prove_round
 from marketplace.services.rounds import proof_context, words
+from tests.values import TERMS
 from zk import setup
 from zk.encoding import LIMIT, commitment_hash, submission_hash
 from zk.statements import circuit_id
@@ -83,34 +84,22 @@ def of_a_job(n: int, c: int, rule: Rule = Rule.REFERENCE) -> dict[str, int]:
         owner, aggregator, *trainers = anvil.accounts
         connection = Connection(anvil.url)
         market = Market(connection, deploy(connection, owner).market)
-        terms = Terms(
-            token=ZERO_ADDRESS,
+        terms = replace(
+            TERMS,
             reward=10**18,
             fee=10**16,
             stake=10**17,
             bond=10**17,
             aggregator=ZERO_ADDRESS,
-            gate=ZERO_ADDRESS,
             enrol_by=connection.now() + 3600,
-            start_delay=0,
-            submit_window=600,
-            settle_window=600,
-            takeover_window=0,
-            confirm_window=600,
-            reveal_window=0,
             rule=rule,
             rounds=3,
             min_rounds=3,
-            rate=2**40,
-            rate_decay=2**32,
-            scale_exponent=-15,
             min_trainers=2,
             max_trainers=n,
-            max_faulty=0,
             max_missed=2,
             max_strikes=2,
             max_empty_rounds=2,
-            max_voids=3,
             slash_bps=3000,
             gram_verifier=deploy_gram(connection, owner, CHUNK, srs.tau_g2),
             gram_key=gram_key_hash(CHUNK, srs.tau_g2),
@@ -129,7 +118,7 @@ def of_a_job(n: int, c: int, rule: Rule = Rule.REFERENCE) -> dict[str, int]:
             noise = (rng.integers(-LIMIT // 4, LIMIT // 4, CHUNK * c, dtype=np.int16) for _ in range(n + references))
             rows = [committed(srs, base + each) for each in noise]
             for trainer, row in zip(trainers, rows, strict=False):
-                hashed = submission_hash(row.commitment, to_canonical_address(trainer.address))
+                hashed = submission_hash(row.commitment, trainer.address)
                 used["gas_submit"] = market.submit_update(trainer, job, number, hashed, CID).gas_used
             products = gram([row.row for row in rows])
             lines = [line[:n] for line in products[:n]]

@@ -9,47 +9,35 @@ import argparse
 import statistics
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from marketplace.api.present import summary
-from marketplace.domain import JobCreated, Rule, Terms
+from marketplace.domain import JobCreated, Rule
 from marketplace.services.index import Index, JobQuery, sort_key
 from marketplace.services.index_tables import fold
+from tests.values import TERMS
 
 REPEATS = 50
 
 
 def created(number: int) -> JobCreated:
-    terms = Terms(
-        token="0x" + "0" * 40,
+    terms = replace(
+        TERMS,
         reward=number % 997 * 10**15,
         fee=10**15,
         stake=10**17,
         bond=10**17,
         aggregator="0x" + "a" * 40,
-        gate="0x" + "0" * 40,
         enrol_by=1_700_000_000 + number * 7919 % 10_007,
-        start_delay=0,
-        submit_window=600,
-        settle_window=600,
-        takeover_window=0,
-        confirm_window=600,
-        reveal_window=0,
         rule=Rule(1 + number % 2),
         rounds=10,
         min_rounds=10,
-        rate=2**40,
-        rate_decay=2**32,
-        scale_exponent=-15,
         min_trainers=7,
-        max_trainers=8,
         max_faulty=2,
-        max_missed=3,
         max_strikes=3,
-        max_empty_rounds=3,
-        max_voids=3,
         slash_bps=2000,
         gram_verifier="0x" + "b" * 40,
         gram_key=b"\1" * 32,

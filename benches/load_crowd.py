@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from eth_utils.address import to_canonical_address
 
 from marketplace.chain.connection import Connection
 from marketplace.chain.events import EventReader
@@ -205,7 +204,7 @@ class Crowd:
         sealed = seal_update(self._aggregator[1], content, context)
         for file in (sealed.large, sealed.small):  # at once: nobody here would use what it opens
             put_bytes(self._storage, file)
-        digest = submission_hash(made.commitment, to_canonical_address(member.address))
+        digest = submission_hash(made.commitment, member.address)
         self._here().submit_update(member.account, job_id, round, digest, sealed.cid)
 
     def _claim(self, member: Identity, job_id: int) -> None:

@@ -237,6 +237,11 @@ class Event:
     timestamp: int
     job_id: int
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Events come in this order."""
+        return self.block, self.log_index
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobCreated(Event):

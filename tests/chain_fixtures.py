@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -24,7 +24,6 @@ import solcx
 from eth_abi.abi import encode
 from eth_account.signers.local import LocalAccount
 from eth_utils.abi import function_signature_to_4byte_selector
-from eth_utils.address import to_canonical_address
 
 from marketplace.chain import guard, transactions
 from marketplace.chain.answers import Mined
@@ -37,6 +36,7 @@ from marketplace.chain.market import Market
 from marketplace.chain.transactions import transact
 from marketplace.domain import ZERO_ADDRESS, Event, RoundProof, Rule, Settlement, Terms, slots
 from tests.patience import PATIENCE
+from tests.values import TERMS
 from zk.encoding import commitment_hash, submission_hash
 from zk.statements import circuit_id
 
@@ -288,41 +288,31 @@ def new_token(chain: Chain, name: str = "PlainToken") -> Token:
 
 def terms(chain: Chain, **changes: Any) -> Terms:
     """Terms that leave an hour to enrol and ten minutes for each phase."""
-    usual: dict[str, Any] = {
-        "token": ZERO_ADDRESS,
-        "reward": 1_000_000,
-        "fee": 70_000,
-        "stake": 500_000,
-        "bond": 900_000,
-        "aggregator": ZERO_ADDRESS,
-        "gate": ZERO_ADDRESS,
-        "enrol_by": chain.connection.now() + 3600,
-        "start_delay": 0,
-        "submit_window": 600,
-        "settle_window": 600,
-        "takeover_window": 0,
-        "confirm_window": 600,
-        "reveal_window": 0,
-        "rule": Rule.KRUM_COSINE,
-        "rounds": 2,
-        "min_rounds": changes.get("rounds", 2),
-        "rate": 2**40,
-        "rate_decay": 2**32,
-        "scale_exponent": -15,
-        "min_trainers": 2,
-        "max_trainers": 3,
-        "max_faulty": 0,
-        "max_missed": 2,
-        "max_strikes": 2,
-        "max_empty_rounds": 2,
-        "max_voids": 3,
-        "slash_bps": 3000,
-        "gram_verifier": chain.gram,
-        "gram_key": GRAM_KEY,
-        "decision_key": DECISION_KEY,
-    } | changes
-    circuit = circuit_id(usual["rule"], usual["max_trainers"])
-    return Terms(**{"decision_verifier": chain.decisions.get(circuit, ZERO_ADDRESS)} | usual)
+    usual = replace(
+        TERMS,
+        reward=1_000_000,
+        fee=70_000,
+        stake=500_000,
+        bond=900_000,
+        aggregator=ZERO_ADDRESS,
+        enrol_by=chain.connection.now() + 3600,
+        rounds=2,
+        min_rounds=changes.get("rounds", 2),
+        min_trainers=2,
+        max_trainers=3,
+        max_missed=2,
+        max_strikes=2,
+        max_empty_rounds=2,
+        slash_bps=3000,
+        gram_verifier=chain.gram,
+        gram_key=GRAM_KEY,
+        decision_key=DECISION_KEY,
+    )
+    usual = replace(usual, **changes)
+    if "decision_verifier" in changes:
+        return usual
+    circuit = circuit_id(usual.rule, usual.max_trainers)
+    return replace(usual, decision_verifier=chain.decisions.get(circuit, ZERO_ADDRESS))
 
 
 def points(*parts: int) -> tuple[int, int]:
@@ -336,7 +326,7 @@ def packed(words: tuple[int, ...]) -> bytes:
 
 def commitment(round_: int, slot: int = 0, *, by: LocalAccount | None = None) -> bytes:
     """What submits the point of a round and slot. by: its sender; None for the trainer that a running job has there."""
-    return submission_hash(packed(points(round_, slot)), to_canonical_address((by or FIVE[slot]).address))
+    return submission_hash(packed(points(round_, slot)), (by or FIVE[slot]).address)
 
 
 NO_PROOF = RoundProof((), (), 0, (), (0,) * 8)

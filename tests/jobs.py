@@ -38,8 +38,6 @@ from trainer.data import Dataset, write_npz
 
 ETHER = 10**18
 MAX_STEPS = 400
-ONE_FAULTY: dict[str, Any] = {"min_trainers": 5, "max_trainers": 5, "max_faulty": 1}
-"""Of a job of five trainers, the fewest of which one may be faulty."""
 
 
 @dataclass

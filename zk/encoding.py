@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from eth_hash.auto import keccak
+from eth_utils.address import to_canonical_address
 from numpy.typing import NDArray
 
 Int16s = NDArray[np.int16]
@@ -25,8 +26,6 @@ ONE = 4096
 
 SALT_BYTES = 32
 
-ADDRESS_BYTES = 20
-
 POINT_BYTES = 64
 """Of a chunk's commitment."""
 BLINDER_BYTES = 64
@@ -43,14 +42,12 @@ def commitment_hash(points: bytes) -> bytes:
     return keccak(points)
 
 
-def submission_hash(points: bytes, operator: bytes) -> bytes:
-    """keccak256 of an update's points and of its trainer's address (20 bytes): 32 bytes, what is submitted.
+def submission_hash(points: bytes, operator: str) -> bytes:
+    """keccak256 of an update's points and of its trainer's address: 32 bytes, what is submitted.
 
-    Copied from the chain by another it commits to nothing that could be shown. Raises ValueError for another length.
+    Copied from the chain by another it commits to nothing that could be shown. Raises ValueError for no address.
     """
-    if len(operator) != ADDRESS_BYTES:
-        raise ValueError(f"an address has {ADDRESS_BYTES} bytes, {len(operator)} were given")
-    return keccak(points + operator)
+    return keccak(points + to_canonical_address(operator))
 
 
 def check_entries(w: NDArray[Any], d: int | None = None) -> Int16s:

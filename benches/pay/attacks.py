@@ -49,7 +49,7 @@ class Scene:
     @property
     def downhill(self) -> Floats:
         """The direction of v0, of length 1; zeros where there is none."""
-        return _unit(-self.learner.validation.gradient(self.base).astype(np.float64))
+        return unit(-self.learner.validation.gradient(self.base).astype(np.float64))
 
     def own(self, slot: int, data: Dataset | None = None, seed: int | None = None) -> Int16s:
         """What an attacker would send if it were honest."""
@@ -60,17 +60,17 @@ class Scene:
 Attack = Callable[[Scene], list[Int16s]]
 
 
-def _unit(v: Floats) -> Floats:
+def unit(v: Floats) -> Floats:
     length = float(np.linalg.norm(v))
     return v / length if length else v
 
 
-def _integers(v: Floats) -> Int16s:
+def integers(v: Floats) -> Int16s:
     return np.clip(np.rint(v), -LIMIT, LIMIT).astype(np.int16)
 
 
 def _all(scene: Scene, v: Floats) -> list[Int16s]:
-    return [_integers(v)] * len(scene.shards)
+    return [integers(v)] * len(scene.shards)
 
 
 def _best(scene: Scene, choices: Sequence[Floats]) -> list[Int16s]:
@@ -95,20 +95,20 @@ def _inner_product_optimised(scene: Scene) -> list[Int16s]:
 
 
 def _sign_flip(scene: Scene) -> list[Int16s]:
-    return [_integers(-scene.own(slot).astype(np.float64)) for slot in range(len(scene.shards))]
+    return [integers(-scene.own(slot).astype(np.float64)) for slot in range(len(scene.shards))]
 
 
 def _noise(of_norm_one: bool) -> Attack:
     def send(scene: Scene) -> list[Int16s]:
         sent = []
         for _ in scene.shards:
-            v = _unit(scene.rng.standard_normal(len(scene.base)))
+            v = unit(scene.rng.standard_normal(len(scene.base)))
             if of_norm_one:
                 row = np.zeros(len(scene.base), np.int16)
                 row[int(np.abs(v).argmax())] = 1 if v[int(np.abs(v).argmax())] > 0 else -1
                 sent.append(row)
             else:
-                sent.append(_integers(v * scene.norm))
+                sent.append(integers(v * scene.norm))
         return sent
 
     return send
@@ -126,12 +126,12 @@ def _mimic(scene: Scene) -> list[Int16s]:
 def _adaptive(scene: Scene) -> list[Int16s]:
     """Against the mean, and turned just far enough along v0 to be selected."""
     away, downhill = -scene.mean, scene.downhill
-    across = _unit(away - (away @ downhill) * downhill)
+    across = unit(away - (away @ downhill) * downhill)
     return _best(scene, [scene.norm * (across + along * downhill) for along in (0.01, 0.05, 0.2)])
 
 
 def _threefold(scene: Scene) -> list[Int16s]:
-    return [_integers(3.0 * scene.own(slot).astype(np.float64)) for slot in range(len(scene.shards))]
+    return [integers(3.0 * scene.own(slot).astype(np.float64)) for slot in range(len(scene.shards))]
 
 
 def _zeros(scene: Scene) -> list[Int16s]:
@@ -141,7 +141,7 @@ def _zeros(scene: Scene) -> list[Int16s]:
 def _last_sum(scene: Scene) -> list[Int16s]:
     if not scene.last.any():
         return [scene.own(slot) for slot in range(len(scene.shards))]
-    return _all(scene, scene.norm * _unit(scene.last))
+    return _all(scene, scene.norm * unit(scene.last))
 
 
 def _validation_gradient(scene: Scene) -> list[Int16s]:

@@ -12,7 +12,8 @@ import numpy as np
 
 from aggregator import rules
 from aggregator.gram import gram
-from benches.theft.respond import Floats, integers, unit
+from benches.pay.attacks import integers, unit
+from benches.theft.respond import Floats
 from marketplace.domain import Rule
 from zk.decision import ENTRY_BITS, DecisionCircuit, Secret, check, draw_salt, gram_hash
 from zk.encoding import LIMIT, Int16s
@@ -126,14 +127,6 @@ def real(scene: Scenery, tries: int, rng: np.random.Generator, *, bounded: bool)
         G = [[int(x) for x in line] for line in every @ every.T]
         found = max(found, part_of(scene.rule, G, scene.max_faulty, 2))
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Forgery:
-    """Products of a first row with the honest, the references and what both add up to; the norm² of that row."""
-
-    G: Matrix
-    part: float
 
 
 def forge(scene: Scenery, both: Int16s, along: Sequence[int], within: int, square: int) -> Matrix | None:

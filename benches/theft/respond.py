@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from aggregator.points import divide
-from benches.pay.attacks import ATTACKS, Attack, Scene
+from benches.pay.attacks import ATTACKS, Attack, Scene, integers, unit
 from benches.pay.play import POT, UPDATE, Learner, Played, judge, play
 from benches.pay.tasks import task
 from marketplace.domain import Rule
 from trainer.data import Dataset
 from trainer.data.split import iid
-from zk.encoding import LIMIT, Float32s, Int16s
+from zk.encoding import Float32s, Int16s
 
 Floats = np.ndarray
 
@@ -113,15 +113,6 @@ def pooled(scene: Scene) -> list[Int16s]:
         np.concatenate([part.x for part in scene.shards]), np.concatenate([part.y for part in scene.shards])
     )
     return [scene.own(0, whole)] * len(scene.shards)
-
-
-def integers(v: Floats) -> Int16s:
-    return np.clip(np.rint(v), -LIMIT, LIMIT).astype(np.int16)
-
-
-def unit(v: Floats) -> Floats:
-    length = float(np.linalg.norm(v))
-    return v / length if length else v
 
 
 def searched(stage: Stage, members: int, tries: int) -> Attack:

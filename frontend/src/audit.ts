@@ -16,7 +16,7 @@ import {
 } from "./live/api";
 import { plural, ZERO_ADDRESS } from "./text/amounts";
 import { divide, gainsOf, type Held } from "./text/points";
-import { isOver, STATES } from "./text/standing";
+import { isOver, ownRowsDisputes, STATES } from "./text/standing";
 
 const RULES = ["", "krum-cosine", "reference"];
 const PAY = 0;
@@ -48,6 +48,8 @@ export function clientOf(rpc: string): Client {
 export async function* browserChecks(client: Client, facts: Facts): AsyncGenerator<AuditCheck> {
   let read: Promise<Replayed> | null = null;
   const replay = () => (read ??= replayed(client, facts)); // a request for each round: once is enough
+  let split: ReturnType<typeof divided> | null = null;
+  const divide = () => (split ??= replay().then((found) => divided(client, facts, found)));
   const checks: [string, () => Promise<[string, string[]]>][] = [
     ["the chain is the one that the node names", () => chain(client, facts)],
     ["terms", () => terms(client, facts)],
@@ -55,8 +57,8 @@ export async function* browserChecks(client: Client, facts: Facts): AsyncGenerat
     ["seats", () => seats(client, facts)],
     ["void rounds, and what was delivered again", () => voids(client, facts)],
     ["balances follow from the scores", async () => balances(facts, await replay())],
-    ["pay follows from the balances", async () => division(await divided(client, facts, await replay()), facts)],
-    ["payouts are what was claimed", async () => claims(client, facts, await divided(client, facts, await replay()))],
+    ["pay follows from the balances", async () => division(await divide(), facts)],
+    ["payouts are what was claimed", async () => claims(client, facts, await divide())],
   ];
   for (const [name, look] of checks) {
     try {
@@ -137,7 +139,6 @@ async function state(client: Client, { node, job, trainers }: Facts): Promise<[s
   const fees = burnt ? 0n : BigInt(terms.fee) * (over ? BigInt(found.owed) : settled);
   const claimed = maskOf(trainers.filter((trainer) => trainer.claimed));
   const since = job.takeovers.at(-1)?.round ?? 0;
-  const ownRows = job.rows_disputes.filter(({ round }) => round === 0 || round >= since);
   const delivering = summary.state === "running" && found.delivering;
   const disputing = over ? [] : job.disputes.filter((dispute) => dispute.stands);
   return [
@@ -161,7 +162,7 @@ async function state(client: Client, { node, job, trainers }: Facts): Promise<[s
       ["disputed_sum", found.disputedSum, job.disputed_sum],
       ["disputed_rows", found.disputedRows, job.disputed_rows],
       ["rows_disputed", found.rowsDisputed, maskOf(job.rows_disputes)],
-      ["own_rows_disputed", found.ownRowsDisputed, maskOf(ownRows)],
+      ["own_rows_disputed", found.ownRowsDisputed, maskOf(ownRowsDisputes(job))],
       ["revealed", found.revealed, job.reveals.length > 0],
       ["startable_from", summary.state === "open" ? found.submitBy || null : null, summary.startable_from],
       ["reveal_by", summary.state === "confirming" ? found.settleBy || null : null, job.reveal_by],

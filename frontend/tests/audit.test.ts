@@ -398,6 +398,11 @@ describe("the browser's own audit", () => {
     ["disputed rows of an aggregator that took over", OWN_ROWS, told(2)],
     ["rows of the one before it", { job: { ...JOB, takenOverIn: 2, rowsDisputed: 1 } }, told(1)],
     ["what was revealed", OWN_ROWS, told(0)],
+    [
+      "what was revealed, by members of a job whose newcomer published no key",
+      { job: { ...JOB, takenOverIn: 2, keyPublished: false, rowsDisputed: 1 } },
+      { job: { ...told(0).job, key_published: false } },
+    ],
     ["a void from before a takeover of its round", TAKEN_OVER, redelivered(1, 2)],
     ["a round that is delivered again", DELIVERING, toldDelivering([0])],
     ["a second void, after which who was late before still is", TWICE, TOLD_TWICE],

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from marketplace.api.models import Unclaimed
 from marketplace.domain import Claimed, Joined, State, TakenOver, slots
-from marketplace.services.index import Index
+from marketplace.services.index import Index, JobQuery
 from marketplace.services.index_tables import JobRow
 
 LATEST_JOBS = 200
@@ -13,7 +13,7 @@ _OVER = {state.name.lower() for state in State if state.over}
 
 def unclaimed(index: Index, account: str) -> list[Unclaimed]:
     """Of seats that `account` holds or is the payee of, and its fees; newest job first."""
-    rows = [index.job(job_id) for job_id in index.parts_of(account, LATEST_JOBS)]
+    rows, _ = index.jobs(JobQuery(ids=tuple(index.parts_of(account, LATEST_JOBS)), limit=LATEST_JOBS))
     return [found for row in rows if row.state in _OVER for found in _of_job(index, row, account)]
 
 

@@ -26,6 +26,7 @@ from marketplace.domain import (
     Event,
     JobCreated,
     Left,
+    OpeningShown,
     Reason,
     Redelivered,
     RoundProof,
@@ -142,31 +143,24 @@ def operator_of(history: JobHistory, slot: int) -> str:
     return who.operator if who else ZERO_ADDRESS
 
 
+def _stated(history: JobHistory, event: UpdateSubmitted | Redelivered | OpeningShown) -> dict[str, Any]:
+    """Who stated a content id, and where."""
+    return {
+        "slot": event.slot,
+        "operator": operator_of(history, event.slot),
+        "cid": event.cid,
+        "timestamp": event.timestamp,
+        "transaction": event.transaction,
+    }
+
+
 def submissions(history: JobHistory, events: Iterable[UpdateSubmitted]) -> list[Submission]:
-    return [
-        Submission(
-            slot=event.slot,
-            operator=operator_of(history, event.slot),
-            commitment=hexed(event.commitment),
-            cid=event.cid,
-            timestamp=event.timestamp,
-            transaction=event.transaction,
-        )
-        for event in sorted(events, key=lambda event: event.slot)
-    ]
+    ordered = sorted(events, key=lambda event: event.slot)
+    return [Submission(commitment=hexed(event.commitment), **_stated(history, event)) for event in ordered]
 
 
 def redeliveries(history: JobHistory, events: Iterable[Redelivered]) -> list[Redelivery]:
-    return [
-        Redelivery(
-            slot=event.slot,
-            operator=operator_of(history, event.slot),
-            cid=event.cid,
-            timestamp=event.timestamp,
-            transaction=event.transaction,
-        )
-        for event in events
-    ]
+    return [Redelivery(**_stated(history, event)) for event in events]
 
 
 def voids(history: JobHistory, entry: Round) -> list[Void]:
@@ -185,13 +179,7 @@ def voids(history: JobHistory, entry: Round) -> list[Void]:
 
 def shown(history: JobHistory, number: int) -> list[ShownOpening]:
     return [
-        ShownOpening(
-            slot=event.slot,
-            operator=operator_of(history, event.slot),
-            cid=event.cid,
-            timestamp=event.timestamp,
-            transaction=event.transaction,
-        )
+        ShownOpening(**_stated(history, event))
         for (round, _), (event, *_) in history.showings.items()
         if round == number
     ]
@@ -233,12 +221,12 @@ def judged(history: JobHistory, entry: Round) -> list[Judged]:
     return found
 
 
-def trainers(history: JobHistory, joined_at: dict[str, int]) -> list[TrainerFacts]:
+def trainers(history: JobHistory) -> list[TrainerFacts]:
     parts = history.divided(history.pot_so_far)
-    return [_trainer(history, who, joined_at.get(who.operator, 0), parts) for who in history.enrolled]
+    return [_trainer(history, who, parts) for who in history.enrolled]
 
 
-def _trainer(history: JobHistory, who: Enrolled, joined_at: int, parts: dict[int, int]) -> TrainerFacts:
+def _trainer(history: JobHistory, who: Enrolled, parts: dict[int, int]) -> TrainerFacts:
     status: Literal["active", "left", "ejected", "finished"]
     if isinstance(who.until, Left):
         status = "left"
@@ -257,7 +245,7 @@ def _trainer(history: JobHistory, who: Enrolled, joined_at: int, parts: dict[int
         member=own and bool(history.members >> who.slot & 1),
         missed=who.missed,
         strikes=who.strikes,
-        joined_at=joined_at,
+        joined_at=who.joined_at,
         submitted=[entry.number for entry in history.rounds if own and who.slot in entry.submissions],
         selected=[event.round for event in settled if event.settlement.selected >> who.slot & 1],
         struck=[event.round for event in settled if event.settlement.struck >> who.slot & 1],

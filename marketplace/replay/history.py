@@ -124,12 +124,9 @@ class Round:
 
     def note_delivery(self, event: Redelivered) -> None:
         """Notes what was delivered again, after the judge's last void or, where it has called none, its takeover."""
-        after = self.redelivered
-        if self.voids and self.judge:
-            (void, delivered), judge = self.voids[-1], self.judge
-            if (void.block, void.log_index) > (judge.block, judge.log_index):
-                after = delivered
-        after.append(event)
+        void, delivered = self.voids[-1] if self.voids else (None, [])
+        own = void is not None and self.judge is not None and void.place > self.judge.place
+        (delivered if own else self.redelivered).append(event)
 
     def part(self, slot: int) -> float:
         """What the round brought a seat, as a part of all that it brought or took; 0 where that is nothing."""
@@ -448,7 +445,7 @@ class JobHistory:
         left = trainer.until
         if not isinstance(left, Left):
             return False
-        return self.started is None or (left.block, left.log_index) < (self.started.block, self.started.log_index)
+        return self.started is None or left.place < self.started.place
 
 
 def _terms_hash(terms: Terms) -> bytes:

@@ -28,8 +28,7 @@ def replay(events: Iterable[Event]) -> JobHistory:
     rules = Rules(first)
     history = rules.history
     for before, event in pairwise(log):
-        place, earlier = (event.block, event.log_index), (before.block, before.log_index)
-        history.must(event, place > earlier, "place in the log", f"after {earlier}", str(place))
+        history.must(event, event.place > before.place, "place in the log", f"after {before.place}", str(event.place))
         history.must(event, event.job_id == first.job_id, f"job of {described(event)}", first.job_id, event.job_id)
     log = [event for event in log if event.job_id == first.job_id]
 

@@ -399,11 +399,9 @@ class Rules:
         history.handed_over.clear()
         current.judge = event
         current.attempts += 1
-        if current.delivering:  # nothing more is submitted: the one that failed may have opened the rest
-            current.submit_by = event.timestamp + self._terms.submit_window
-            current.settle_by = current.submit_by + self._terms.settle_window
-        else:
-            current.submit_by, current.settle_by = self._phases(event)
+        if not current.delivering:  # else nothing more is submitted: the one that failed may have opened the rest
+            self._disputing()
+        current.submit_by, current.settle_by = self._phases(event)
         return [*due, self._opened(current)]
 
     def _hand_over(self, event: HandedOver) -> list[Due]:
@@ -607,19 +605,19 @@ class Rules:
         return self._open(event, self._round.number + 1)
 
     def _open(self, event: Event, number: int) -> list[Due]:
+        self._disputing()
         self.history.rounds.append(Round(number, *self._phases(event), self.history.accepted))
         return [self._opened(self._round)]
 
     def _phases(self, event: Event) -> tuple[int, int]:
-        """Begins a submitting phase: its end, and that of the settling phase after it."""
-        submit_by = self._disputing(event, self._terms.submit_window)
+        """The end of a submitting phase that begins with an event, and that of the settling phase after it."""
+        submit_by = event.timestamp + self._terms.submit_window
         return submit_by, submit_by + self._terms.settle_window
 
-    def _disputing(self, event: Event, window: int) -> int:
-        """Begins a phase in which trainers can dispute the last sum: its end."""
+    def _disputing(self) -> None:
+        """Begins a phase in which trainers can dispute the last sum."""
         self.history.quorum = min(self._terms.max_faulty + 1, len(self.history.holders))
         self.history.disputed.clear()
-        return event.timestamp + window
 
     def _opened(self, round: Round) -> Due:
         fields = {"round": round.number, "submit_by": round.submit_by, "settle_by": round.settle_by}
@@ -665,7 +663,8 @@ class Rules:
         due = self._finishing(event, outcome)
         self._round.active = self._round.active or history.active
         history.reveal_by = event.timestamp + self._terms.reveal_window if history.rows_due else 0
-        history.confirm_by = self._disputing(event, self._terms.confirm_window)
+        history.confirm_by = event.timestamp + self._terms.confirm_window
+        self._disputing()
         history.state, history.outcome = State.CONFIRMING, outcome
         return due
 

@@ -88,7 +88,6 @@ class AggregatorAgent:
         self._submissions = Submissions(node, job_id, self._setup, self._models.parameters, report)
         self._told: set[object] = set()
         self._awaited: tuple[int, list[int]] = 0, []  # a round, and whose updates were missing at the last look
-        self.seen: Job | None = None  # the job as of the last step
         if history.state.over and self._feed.stands(self._feed.last):
             raise JobOver(f"Job {job_id} is over; `merit job list` shows which are open.")
         if not usable_public_key(history.created.encryption_key):
@@ -105,7 +104,6 @@ class AggregatorAgent:
 
     def step(self) -> Step:
         history, job = self._feed.look()
-        self.seen = job
         if job.state.over:
             if job.state not in self._told:
                 self._told.add(job.state)
@@ -130,12 +128,18 @@ class AggregatorAgent:
             return self._confirm(job, history)
         return self._conduct(job, history)
 
-    def waiting(self) -> dict[int, str]:
-        """What the job waits for, as last seen. Raises ChainError."""
+    @property
+    def seen(self) -> Job | None:
+        """The job as of the last step."""
+        return self._feed.seen[1] if self._feed.seen is not None else None
+
+    def waiting(self, now: int | None = None) -> dict[int, str]:
+        """What the job waits for, as last seen. now: the chain's time, else it is asked for it. Raises ChainError."""
         if self._feed.seen is None:
             return {}
         _, job = self._feed.seen
-        text = what_it_waits_for(self._terms, job, self._node.market.connection.now())
+        now = self._node.market.connection.now() if now is None else now
+        text = what_it_waits_for(self._terms, job, now)
         round, awaited = self._awaited
         if awaited and job.state is State.RUNNING and job.round == round:
             text += f" Not delivered yet: the updates of seats {', '.join(map(str, awaited))}."

@@ -150,7 +150,7 @@ class Dispatcher:
             agents = [case.agent for case in self._cases.values() if case.agent is not None]
         if not agents:
             return {0: f"Waits for a job that names {self._me} as its aggregator."}
-        found = [waited for agent in agents for waited in agent.waiting().items()]
+        found = [waited for agent in agents for waited in agent.waiting(self._now).items()]
         return {job_id: f"Job {job_id}: {text}" if text else "" for job_id, text in found}
 
     def close(self) -> None:
@@ -305,10 +305,7 @@ class Dispatcher:
     def _judged(self, case: _Case, held: Held) -> bool:
         said = self._desk.decisions.of(case.asking)
         if said == "declined":
-            if case.agent is not None:
-                self._lookout.again(case.asking.job_id)  # whose bond it may just have posted
-            case.agent, case.taken = None, False
-            _unlock(case)
+            self._let_go(case)
             return False
         if said is None:
             held = self._held(case) if case.taken else held
@@ -319,15 +316,18 @@ class Dispatcher:
                 if case.objections:
                     self._decline(case)
             if case.objections or case.work is None:
-                if case.agent is not None:
-                    self._lookout.again(case.asking.job_id)  # whose bond it may just have posted
-                case.agent, case.taken = None, False
-                _unlock(case)
+                self._let_go(case)
                 return not case.objections
         if case.agent is not None:
             return True
         case.taken = self._locks(case)
         return case.taken
+
+    def _let_go(self, case: _Case) -> None:
+        if case.agent is not None:
+            self._lookout.again(case.asking.job_id)  # whose bond it may just have posted
+        case.agent, case.taken = None, False
+        _unlock(case)
 
     def _held(self, but: _Case | None = None) -> Held:
         others = [case for case in self._cases.values() if case is not but and case.taken and not case.job.state.over]

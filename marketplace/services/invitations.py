@@ -7,6 +7,7 @@ from marketplace.chain.market import Market
 from marketplace.domain import ZERO_ADDRESS, State, Terms
 from marketplace.errors import InputError, JobOver
 from marketplace.tickets import Door, Ticket, parse_ticket
+from marketplace.urls import shown_url
 
 VALID_FOR = 7 * 86400  # seconds, by default
 MOST_VALID = 366 * 86400
@@ -77,5 +78,4 @@ def admission(market: Market, me: str, job_id: int, terms: Terms, text: str) -> 
 
 def link(page: str, ticket: Ticket) -> str:
     """Where to join by a ticket. page: of a node; what is behind its host, such as a token, is left out."""
-    scheme, _, rest = page.partition("://")
-    return f"{scheme}://{rest.partition('/')[0]}/job/{ticket.job_id}/join?ticket={ticket}"
+    return f"{shown_url(page)}/job/{ticket.job_id}/join?ticket={ticket}"

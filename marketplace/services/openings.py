@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from eth_utils.address import to_canonical_address
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from marketplace.chain.market import Receipt
@@ -172,5 +171,5 @@ def _check_opening(
         commitment = srs.commit_sum(row.astype(np.int64), blinders)
     except ValueError as error:
         raise CorruptContent(f"{error}.") from error
-    if submission_hash(commitment, to_canonical_address(operator)) != submission.commitment:
+    if submission_hash(commitment, operator) != submission.commitment:
         raise CorruptContent("the update does not open the commitment")

@@ -53,7 +53,7 @@ def proof_problem(
     rows = [points[at : at + size] for at in range(0, len(points), size)]
     for slot, row in zip(opened, rows, strict=False):
         submission = submissions.get(slot)
-        if submission is None or submission_hash(row, to_canonical_address(operators[slot])) != submission.commitment:
+        if submission is None or submission_hash(row, operators[slot]) != submission.commitment:
             return f"the points of seat {slot} are not those that it committed to"
     if commitment_hash(sums) != settlement.sum_commitment:
         return "the points of the sum are not those that the settlement names"

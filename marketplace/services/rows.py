@@ -220,6 +220,9 @@ class Recomputing:
 
     def look(self, history: JobHistory, key: bytes) -> Look:
         """Looks at the next round. key: the job key. Raises StorageError where storage cannot be reached."""
+        left = [event for event in _with_rows(history) if event.round not in self._right | self._wrong.keys()]
+        if self._validation is not None and not left:
+            return Look(self._wrong, self._missing, finished=True)
         showings, problem = self._showings(history), "nothing that was revealed is to be had"
         if self._validation is None:
             try:
@@ -228,7 +231,6 @@ class Recomputing:
                 problem = str(error)
         if self._validation is None:
             return Look({}, {0: problem}, finished=True)
-        left = [event for event in _with_rows(history) if event.round not in self._right | self._wrong.keys()]
         for event in sorted(left, key=lambda one: self._tries[one.round])[:LOOKED_AT]:
             self._tries[event.round] += 1
             try:

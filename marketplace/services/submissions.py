@@ -7,8 +7,6 @@ from itertools import count
 from time import monotonic
 from typing import NamedTuple
 
-from eth_utils.address import to_canonical_address
-
 from marketplace.domain import Job, slots
 from marketplace.errors import CorruptContent, NotFound, StorageError
 from marketplace.keys.sealing import Purpose, open_sealed
@@ -162,7 +160,7 @@ class Submissions:
             row = CommittedRow(*unpack_update(data, self._parameters, self._setup.chunks))
         except ValueError as error:
             raise CorruptContent(f"{error}.") from error
-        if submission_hash(row.commitment, to_canonical_address(submission.operator)) != submission.commitment:
+        if submission_hash(row.commitment, submission.operator) != submission.commitment:
             raise CorruptContent("Its points are not those whose hash was submitted.")
         return row
 

@@ -67,6 +67,7 @@ class TrainerAgent:
         self._told: set[object] = set()
         self._given_up = 0  # the round in which nothing more is tried
         self._delivered = ""  # the submission that this process has delivered last, by its CID
+        self._key = ("", b"")  # the CID of a job key document, and the key that it holds for this trainer
         history = self._feed.refresh()
         self._folder = node.work(job_id)
         self._rows: Recomputing | None = None
@@ -330,7 +331,7 @@ class TrainerAgent:
             spec = fetch_spec(self._node.storage, history.created)
             srs = open_setup(self._node, history.created, spec).srs
             self._rows = Recomputing(self._node, history.created, spec, srs)
-        look = self._rows.look(history, job_key(self._node, history))
+        look = self._rows.look(history, self._job_key(history))
         late = (job.submit_by - now) * DISPUTE_MARGIN < history.terms.confirm_window
         wrong = {**look.wrong, **(look.missing if late and now > history.reveal_by else {})}
         if wrong and (look.finished or late):
@@ -357,7 +358,7 @@ class TrainerAgent:
         opened = job.submit_by - history.terms.submit_window
         if now < opened + turn * history.terms.submit_window // HAND_OVER_TURNS:
             return Step.WAITING
-        key = job_key(self._node, history)
+        key = self._job_key(history)
         text = "Handed the job key to the aggregator that took over."
         return self._try_exit("handed-over", lambda: hand_over(self._node, history, key), text)
 
@@ -462,7 +463,7 @@ class TrainerAgent:
         last = max(history.settled, default=0) if confirming else job.round - 1
         models = self._training.opened(history).models
         try:
-            return models.after(last, history, job_key(self._node, history))
+            return models.after(last, history, self._job_key(history))
         except (NotFound, StorageError) as error:
             window, left = self._window(job, history), job.submit_by - now
             account, market = self._node.me.account, self._node.market
@@ -482,6 +483,13 @@ class TrainerAgent:
             return None
 
     # ---------------------------------------------------------------- helpers
+
+    def _job_key(self, history: JobHistory) -> bytes:
+        """Opened once for each document that is published. Raises NotFound, CorruptContent, StorageError."""
+        cid = history.keys[-1][1].cid if history.keys else ""
+        if not cid or self._key[0] != cid:
+            self._key = cid, job_key(self._node, history)
+        return self._key[1]
 
     def _try_exit(self, name: str, call: Callable[[], Receipt], text: str = "") -> Step:
         """One of the exits that the contract gives; where it refuses, the job has moved on, or is not there yet."""

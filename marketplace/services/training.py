@@ -7,7 +7,6 @@ from pathlib import Path
 from time import monotonic
 
 import torch
-from eth_utils.address import to_canonical_address
 
 from marketplace.domain import Job
 from marketplace.errors import InputError, MeritError, NotFound
@@ -187,7 +186,7 @@ class Training:
         me = self._node.me.address
         context = self._node.context(Purpose.UPDATE, job_id=self._job_id, round=round, party=me)
         sealed = seal_update(aggregator.encryption_key, content, context)
-        keep_submission(work, sealed, submission_hash(commitment, to_canonical_address(me)))
+        keep_submission(work, sealed, submission_hash(commitment, me))
 
     def _kept(self, round: int) -> Path:
         return self._folder / f"round-{round}" / "update"

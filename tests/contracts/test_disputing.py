@@ -2,6 +2,7 @@
 
 import pytest
 from brownie import ZERO_ADDRESS
+from faulty import coin_world, world  # noqa: F401 (in place of conftest's)
 from world import (
     ABORTED,
     CID,
@@ -20,16 +21,6 @@ from world import (
 )
 
 ALL = mask(0, 1, 2, 3, 4)
-
-
-@pytest.fixture
-def world(world):
-    return world.with_faulty()
-
-
-@pytest.fixture
-def coin_world(coin_world):
-    return coin_world.with_faulty()
 
 
 def in_round_2(world, **changes):

@@ -5,6 +5,7 @@ Scores of 25, 15, 5, 5 and 0 divide a pot of 1250 into 625, 375, 125, 125 and no
 
 import pytest
 from brownie import ZERO_ADDRESS
+from faulty import coin_world, world  # noqa: F401 (in place of conftest's)
 from world import (
     ABORTED,
     CID,
@@ -27,16 +28,6 @@ SCORES = [25, 15, 5, 5, 0]
 POINTS = [625, 375, 125, 125]
 LESSER = [250, 250, 125, 125]
 ALL = mask(0, 1, 2, 3, 4)
-
-
-@pytest.fixture
-def world(world):
-    return world.with_faulty()
-
-
-@pytest.fixture
-def coin_world(coin_world):
-    return coin_world.with_faulty()
 
 
 def burnt(amount):

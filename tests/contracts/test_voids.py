@@ -5,6 +5,7 @@ One of five trainers may be faulty, and one of four or five submissions be calle
 
 import pytest
 from brownie import ZERO_ADDRESS
+from faulty import coin_world, world  # noqa: F401 (in place of conftest's)
 from world import (
     ABORTED,
     CID,
@@ -25,16 +26,6 @@ from world import (
 
 ALL = mask(0, 1, 2, 3, 4)
 EVERYBODY = range(5)
-
-
-@pytest.fixture
-def world(world):
-    return world.with_faulty()
-
-
-@pytest.fixture
-def coin_world(coin_world):
-    return coin_world.with_faulty()
 
 
 def compensation(world, each, trainers):

@@ -16,7 +16,8 @@ from marketplace.services.openings import read_submission
 from marketplace.services.submissions import FETCHES
 from marketplace.services.trainer import TrainerAgent
 from marketplace.storage import get_bytes
-from tests.jobs import ONE_FAULTY, Play, World, new_play, step_until
+from tests.chain_fixtures import ONE_FAULTY
+from tests.jobs import Play, World, new_play, step_until
 
 pytest_plugins = ["tests.chain_fixtures", "tests.jobs"]
 

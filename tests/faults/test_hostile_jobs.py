@@ -23,8 +23,8 @@ from marketplace.services.node import Node
 from marketplace.services.policy import Work
 from marketplace.services.requests import Request
 from marketplace.storage import get_bytes, put_bytes
-from tests.chain_fixtures import PEOPLE
-from tests.jobs import ETHER, ONE_FAULTY, Play, World, new_play
+from tests.chain_fixtures import ONE_FAULTY, PEOPLE
+from tests.jobs import ETHER, Play, World, new_play
 
 pytest_plugins = ["tests.chain_fixtures", "tests.jobs"]
 

@@ -13,7 +13,8 @@ from marketplace.services.audit import AuditReport, audit_job
 from marketplace.services.openings import Opening, show_opening
 from marketplace.services.submissions import Submissions
 from marketplace.storage import put_bytes
-from tests.jobs import ONE_FAULTY, Play, World, new_play
+from tests.chain_fixtures import ONE_FAULTY
+from tests.jobs import Play, World, new_play
 
 pytest_plugins = ["tests.chain_fixtures", "tests.jobs"]
 

@@ -17,7 +17,8 @@ from marketplace.services.audit import audit_job
 from marketplace.services.owner import Watcher, reveal_validation
 from marketplace.storage import put_bytes
 from tests.api_node import api_of
-from tests.jobs import ONE_FAULTY, Play, World, new_play
+from tests.chain_fixtures import ONE_FAULTY
+from tests.jobs import Play, World, new_play
 
 pytest_plugins = ["tests.chain_fixtures", "tests.jobs"]
 

@@ -10,8 +10,8 @@ from marketplace.chain.market import Market
 from marketplace.domain import RoundProof, Settlement, State
 from marketplace.errors import Reverted
 from marketplace.services.audit import audit_job
-from tests.chain_fixtures import NO_PROOF
-from tests.jobs import ONE_FAULTY, Play, World, new_play
+from tests.chain_fixtures import NO_PROOF, ONE_FAULTY
+from tests.jobs import Play, World, new_play
 from zk.transcript import P
 
 pytest_plugins = ["tests.chain_fixtures", "tests.jobs"]

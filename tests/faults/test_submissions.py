@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from eth_utils.address import to_canonical_address
 from safetensors.numpy import save
 
 from marketplace.chain.clock import skip_to
@@ -22,7 +21,8 @@ from marketplace.services.deliveries import seal_update
 from marketplace.spec import MIN_CHUNK
 from marketplace.storage import put_bytes
 from marketplace.storage.folder import FolderStorage
-from tests.jobs import ONE_FAULTY, Play, World, new_play
+from tests.chain_fixtures import ONE_FAULTY
+from tests.jobs import Play, World, new_play
 from zk import kzg, setup
 from zk.encoding import submission_hash
 from zk.files import pack_update
@@ -90,7 +90,7 @@ FILE = pack_update(UPDATE, BLINDERS, POINTS, 1)
 
 def committed(play: Play, points: bytes = POINTS) -> bytes:
     """What the third trainer submits for these points."""
-    return submission_hash(points, to_canonical_address(play.trainers[2].me.address))
+    return submission_hash(points, play.trainers[2].me.address)
 
 
 def holding(value: float, dtype: type) -> bytes:

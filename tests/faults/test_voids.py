@@ -20,7 +20,8 @@ from marketplace.services.openings import read_submission, show_opening
 from marketplace.services.proofs import CommittedRow
 from marketplace.services.submissions import Submissions, Submitted
 from marketplace.storage import put_bytes
-from tests.jobs import ONE_FAULTY, Play, World, new_play, step_until
+from tests.chain_fixtures import ONE_FAULTY
+from tests.jobs import Play, World, new_play, step_until
 from tests.patience import PATIENCE
 
 pytest_plugins = ["tests.chain_fixtures", "tests.jobs"]

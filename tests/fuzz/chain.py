@@ -34,11 +34,9 @@ from marketplace.domain import (
     RoundSettled,
     RoundSkipped,
     RoundVoided,
-    Rule,
     Settlement,
     Started,
     State,
-    Terms,
     UpdateSubmitted,
     ValidationRevealed,
     Withdrawn,
@@ -46,6 +44,7 @@ from marketplace.domain import (
 from marketplace.errors import AuditFailed, ChainError
 from marketplace.replay import conservation, replay, tokens
 from tests.fuzz.target import Target, hold
+from tests.values import TERMS
 
 
 def _log(data: bytes) -> Log:
@@ -202,15 +201,10 @@ def _place(block: int) -> dict[str, Any]:
 def history() -> list[Event]:
     """A short job: created, accepted, joined twice, a round settled, completed, paid out."""
     owner, aggregator, payee = (f"0x{n:040x}" for n in (1, 2, 3))
-    terms = Terms(
-        token=ZERO_ADDRESS, reward=90, fee=9, stake=50, bond=70, aggregator=aggregator, gate=ZERO_ADDRESS,
-        enrol_by=2000, start_delay=0, submit_window=9, settle_window=9,
-        takeover_window=0, confirm_window=9, reveal_window=0, rule=Rule.KRUM_COSINE,
-        rounds=1, min_rounds=1,
-        rate=2**40, rate_decay=2**32, scale_exponent=-15, min_trainers=2, max_trainers=2,
-        max_faulty=0, max_missed=1, max_strikes=1, max_empty_rounds=1, max_voids=1, slash_bps=0,
-        gram_verifier=owner, gram_key=bytes(32),
-        decision_verifier=owner, decision_key=bytes(32),
+    terms = replace(
+        TERMS, reward=90, fee=9, stake=50, bond=70, aggregator=aggregator, enrol_by=2000, submit_window=9,
+        settle_window=9, confirm_window=9, rounds=1, min_rounds=1, min_trainers=2, max_trainers=2, max_missed=1,
+        max_strikes=1, max_empty_rounds=1, max_voids=1, gram_verifier=owner, decision_verifier=owner,
     )  # fmt: skip
     judged = Settlement(0, 0b11, 0, (1, 2), 0, (), "bafy", bytes(32), "", bytes(32))
     key = b"\1" * 32

@@ -6,22 +6,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
 from marketplace.chain import abi
 from marketplace.chain.verifiers import Verifiers
-from marketplace.domain import ZERO_ADDRESS, RoundProof, RoundSettled, Rule, Settlement, Terms, UpdateSubmitted
+from marketplace.domain import RoundProof, RoundSettled, Rule, Settlement, UpdateSubmitted
 from marketplace.errors import ChainError
 from marketplace.services.rounds import bytes_of, proof_problem, words
 from tests.fuzz.target import Target, changed, hold
+from tests.values import SOMEBODY, TERMS
 from zk.encoding import submission_hash
 from zk.points import Malformed
 from zk.verifier import GramSetup, GramStatement, check_setup, verify_decision, verify_gram
 
 VECTORS = Path(__file__).parents[1] / "vectors"
-OPERATOR = bytes([0x12]) * 20
-ADDRESS = to_checksum_address(OPERATOR)
 
 
 def _bytes(text: str) -> bytes:
@@ -147,16 +145,7 @@ def _call(data: bytes) -> None:
     points = bytes_of(proof.commitments)
     size = 32 * len(proof.sums)
     for rule in Rule:
-        terms = Terms(
-            token=ZERO_ADDRESS, reward=1, fee=0, stake=0, bond=0, aggregator=ADDRESS, gate=ZERO_ADDRESS,
-            enrol_by=1, start_delay=0, submit_window=1, settle_window=1,
-            takeover_window=0, confirm_window=1, reveal_window=0, rule=rule,
-            rounds=1, min_rounds=1, rate=2**40,
-            rate_decay=2**32, scale_exponent=-15, min_trainers=7, max_trainers=8, max_faulty=2,
-            max_missed=1, max_strikes=1, max_empty_rounds=1, max_voids=1, slash_bps=0,
-            gram_verifier=ADDRESS, gram_key=bytes(32),
-            decision_verifier=ADDRESS, decision_key=bytes(32),
-        )  # fmt: skip
+        terms = replace(TERMS, rule=rule, min_trainers=7, max_faulty=2)
         for submitted in (0b11, settlement.selected, 2**32 - 1):
             event = RoundSettled(round=number, submitted=submitted, settlement=settlement, **place)
             opened = [slot for slot in range(32) if (submitted & ~settlement.unopened) >> slot & 1]
@@ -164,7 +153,7 @@ def _call(data: bytes) -> None:
                 slot: UpdateSubmitted(
                     round=number,
                     slot=slot,
-                    commitment=submission_hash(points[at * size : (at + 1) * size], OPERATOR),
+                    commitment=submission_hash(points[at * size : (at + 1) * size], SOMEBODY),
                     cid="",
                     **place,
                 )
@@ -175,7 +164,7 @@ def _call(data: bytes) -> None:
                 proof,
                 terms=terms,
                 submissions=submissions,
-                operators=dict.fromkeys(range(32), ADDRESS),
+                operators=dict.fromkeys(range(32), SOMEBODY),
                 verifiers=Verifiers(setup, 100 * rule + 8, decision_case()[0]),
                 context=statement.context,
             )

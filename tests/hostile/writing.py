@@ -6,7 +6,6 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from eth_utils.address import to_canonical_address
 
 from marketplace.keys.sealing import Purpose, SealContext
 from marketplace.services.proofs import JobSetups, committed
@@ -105,7 +104,7 @@ class Writer:
         if kind == "values":
             row = _row(value, self.parameters)
         made = committed(self._srs, row)
-        digest = submission_hash(made.commitment, to_canonical_address(context.party))
+        digest = submission_hash(made.commitment, context.party)
         if seat.submits in files.UNPUBLISHED:
             return digest, onchain.GOOD_FORM if seat.submits == files.UNPUBLISHED[0] else b"../\x1b[2J\xff"
         good = pack_update(made.row, made.blinders, made.commitment, 1)

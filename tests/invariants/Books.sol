@@ -437,20 +437,19 @@ abstract contract Books {
 
     function _open(uint256 jobId, Book storage b, uint16 round) private {
         b.job.round = round;
-        _beginPhase(b, b.terms.submitWindow);
-        _openUntil(jobId, b, b.terms.submitWindow);
+        _beginPhase(b);
+        _openUntil(jobId, b);
     }
 
-    function _openUntil(uint256 jobId, Book storage b, uint256 window) private {
-        b.job.submitBy = uint40(_now() + window);
+    function _openUntil(uint256 jobId, Book storage b) private {
+        b.job.submitBy = uint40(_now() + b.terms.submitWindow);
         b.job.settleBy = b.job.submitBy + b.terms.settleWindow;
         _expect(abi.encode(IJobMarket.RoundOpened.selector, jobId, b.job.round, b.job.submitBy, b.job.settleBy));
     }
 
-    function _beginPhase(Book storage b, uint256 window) private {
+    function _beginPhase(Book storage b) private {
         uint256 trainers = b.job.active.count();
         uint256 believed = uint256(b.terms.maxFaulty) + 1;
-        b.job.submitBy = uint40(_now() + window);
         (b.job.submitted, b.job.disputed, b.job.undelivered, b.job.delivering) = (0, 0, 0, false);
         b.job.quorum = uint8(trainers < believed ? trainers : believed);
     }
@@ -479,8 +478,8 @@ abstract contract Books {
         need(_address(topics[3]) == by, "another took over");
         (j.aggregator, j.aggregatorPayee, j.takenOverIn) = (by, payee, j.round);
         if (j.keyPublished) (j.keyPublished, j.delivering, j.undelivered) = (false, true, j.submitted);
-        else _beginPhase(b, b.terms.submitWindow);
-        _openUntil(jobId, b, b.terms.submitWindow);
+        else _beginPhase(b);
+        _openUntil(jobId, b);
         _paid(b, b.terms.bond);
     }
 
@@ -647,7 +646,8 @@ abstract contract Books {
         Job storage j = b.job;
         if (j.settled == 0) return _close(jobId, b, outcome);
         (j.state, j.outcome) = (State.Confirming, outcome);
-        _beginPhase(b, b.terms.confirmWindow);
+        _beginPhase(b);
+        j.submitBy = uint40(_now() + b.terms.confirmWindow);
         j.settleBy = _rowsDue(b) ? uint40(_now() + b.terms.revealWindow) : 0;
         _expect(abi.encode(IJobMarket.ConfirmationOpened.selector, jobId, j.submitBy, j.settleBy, outcome));
         if (j.settleBy != 0) _note("confirming", "with rows to reveal");

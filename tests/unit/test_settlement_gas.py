@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from eth_utils.address import to_canonical_address, to_checksum_address
+from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
 from aggregator import rules
@@ -24,6 +24,7 @@ from marketplace.services.dearest import MAX_TRANSACTION_BYTES, settlement_cost,
 from marketplace.services.proofs import CommittedRow, committed, prove_round
 from marketplace.services.rounds import proof_context
 from tests.patience import PATIENCE
+from tests.values import TERMS
 from zk import setup
 from zk.decision import DecisionKey
 from zk.encoding import commitment_hash, submission_hash
@@ -115,34 +116,26 @@ def submitted(connection: Connection, rule: Rule, n: int, chunks: int) -> Job:
     srs = setup.development(CHUNK, seed=b"gas")
     key = DecisionKey.development(circuit_id(rule, n), seed=bytes(32))
     market = Market(connection, deploy(connection, OWNER).market, receipt_within=PATIENCE)
-    terms = Terms(
-        token=ZERO_ADDRESS,
+    terms = replace(
+        TERMS,
         reward=10**18,
         fee=10**17,
         stake=10**17,
         bond=10**17,
         aggregator=ZERO_ADDRESS,
-        gate=ZERO_ADDRESS,
         enrol_by=connection.now() + 1000,
-        start_delay=0,
         submit_window=1000,
         settle_window=1000,
-        takeover_window=0,
         confirm_window=1000,
-        reveal_window=0,
         rule=rule,
         rounds=3,
         min_rounds=3,
-        rate=2**40,
         rate_decay=2**32 - 1,
-        scale_exponent=-15,
         min_trainers=2,
         max_trainers=n,
-        max_faulty=0,
         max_missed=2,
         max_strikes=2,
         max_empty_rounds=2,
-        max_voids=3,
         slash_bps=3000,
         gram_verifier=deploy_gram(connection, OWNER, CHUNK, srs.tau_g2),
         gram_key=gram_key_hash(CHUNK, srs.tau_g2),
@@ -161,9 +154,7 @@ def submitted(connection: Connection, rule: Rule, n: int, chunks: int) -> Job:
     base = rng.integers(-20_000, 20_000, chunks * CHUNK)
     rows = [committed(srs, (base + rng.integers(-5000, 5000, base.size)).astype(np.int16)) for _ in range(n + 2)]
     gas = [
-        market.submit_update(
-            trainer, job_id, 1, submission_hash(row.commitment, to_canonical_address(trainer.address)), CID
-        ).gas_used
+        market.submit_update(trainer, job_id, 1, submission_hash(row.commitment, trainer.address), CID).gas_used
         for trainer, row in zip(TRAINERS[:n], rows, strict=False)
     ]
     references = rows[n:] if rule is Rule.REFERENCE else []

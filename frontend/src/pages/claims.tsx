@@ -2,22 +2,17 @@
 import { encodeFunctionData, type Hex } from "viem";
 import { marketAbi } from "../generated/market";
 import { type JobDetail, post, type TrainerFacts } from "../live/api";
-import { useNode, useToken } from "../live/node";
 import { Link } from "../router";
 import { formatAmount, type Unit } from "../text/amounts";
 import { isOver, unclaimed } from "../text/standing";
+import { useHolder } from "../ui/holder";
 import { Amount, Payee, Term } from "../ui/parts";
 import { Send } from "../ui/send";
-import { useWallet } from "../wallet/wallet";
-
-const same = (a: string | undefined, b: string) => a?.toLowerCase() === b.toLowerCase();
 
 /** Whether an account is the wallet's of this browser, or of this node's key. */
 export function useMine(): (account: string) => boolean {
-  const wallet = useWallet();
-  const node = useNode();
-  const token = useToken();
-  return (account) => same(wallet?.account, account) || (token !== null && same(node?.acts_as?.address, account));
+  const holder = useHolder();
+  return (account) => Object.values(holder(account)).some(Boolean);
 }
 
 type Waiting = {

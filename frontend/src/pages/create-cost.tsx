@@ -17,7 +17,7 @@ import {
   revealWindowOf,
 } from "../text/draft";
 import { parseDuration, parseWait } from "../text/time";
-import { Funds } from "../ui/funds";
+import { Funds, useHoldings } from "../ui/funds";
 import { download, Notice, Term } from "../ui/parts";
 import { CreatedMeanwhile, OpenCreations } from "../ui/sent";
 import { Progress, useTransaction, WalletChooser } from "../ui/wallet";
@@ -40,6 +40,7 @@ export function Cost({ draft, mistakes, unit, touch, wallet }: Props) {
   const wrong = Object.values(mistakes);
   const coin = !draft.token;
   const payer = wallet ?? node?.acts_as?.address;
+  const holdings = useHoldings(cost !== null ? payer : null, draft.token || ZERO_ADDRESS);
 
   const guarded = async (next: typeof stage, work: () => Promise<void>) => {
     touch();
@@ -145,7 +146,7 @@ export function Cost({ draft, mistakes, unit, touch, wallet }: Props) {
       <WalletChooser purpose="or let this node's key pay, or download the file for the command line" />
       {cost !== null && payer && (
         <Funds
-          account={payer}
+          holdings={holdings}
           whose={wallet ? "Your wallet" : "This node's key"}
           cost={cost}
           token={draft.token || ZERO_ADDRESS}

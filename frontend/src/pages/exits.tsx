@@ -4,10 +4,9 @@ import { encodeFunctionData } from "viem";
 import { marketAbi } from "../generated/market";
 import { type Exit, type JobDetail, post } from "../live/api";
 import { useNow } from "../live/clock";
-import { useNode, useToken } from "../live/node";
+import { useHolder } from "../ui/holder";
 import { Countdown } from "../ui/parts";
 import { Send } from "../ui/send";
-import { useWallet } from "../wallet/wallet";
 
 const CALLS = {
   start: "start",
@@ -72,18 +71,9 @@ export function ofOwner({ summary, terms, end_asked, exits }: JobDetail, now: nu
   return [{ call: "end", since: 0, text }];
 }
 
-/** Who may send what only the owner may: the wallet here, the node's own key. */
-function useOwner({ summary }: JobDetail): { byWallet: boolean; byNode: boolean } {
-  const wallet = useWallet();
-  const node = useNode();
-  const token = useToken();
-  const owns = (account: string | undefined) => account?.toLowerCase() === summary.owner.toLowerCase();
-  return { byWallet: owns(wallet?.account), byNode: token !== null && owns(node?.acts_as?.address) };
-}
-
 export function Exits({ detail, after }: { detail: JobDetail; after: () => void }) {
   const now = useNow();
-  const { byWallet, byNode } = useOwner(detail);
+  const { byWallet, byNode } = useHolder()(detail.summary.owner);
   const owns = byWallet || byNode;
   const anyones = detail.exits.filter((exit) => !owns || exit.call !== "cancel");
   return (

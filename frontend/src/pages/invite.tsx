@@ -3,11 +3,12 @@ import { useState } from "preact/hooks";
 import { getAddress, type Hex, isAddressEqual } from "viem";
 import { type JobDetail, post } from "../live/api";
 import { useNow } from "../live/clock";
-import { useNode, useToken } from "../live/node";
+import { useNode } from "../live/node";
 import { isAddress } from "../text/draft";
 import { linkOf, signatureOf, toSign, writeTicket } from "../text/ticket";
 import { parseDuration } from "../text/time";
 import { useAttempt } from "../ui/attempt";
+import { useHolder } from "../ui/holder";
 import { Copy, Notice, Term, When } from "../ui/parts";
 import { WalletChooser } from "../ui/wallet";
 import { explain } from "../wallet/refusals";
@@ -22,7 +23,7 @@ export function Invite({ detail }: { detail: JobDetail }) {
   const { summary, terms } = detail;
   const jobId = summary.job_id;
   const node = useNode();
-  const token = useToken();
+  const holder = useHolder();
   const wallet = useWallet();
   const { working, problem, setProblem, attempt } = useAttempt();
   const [operator, setOperator] = useState("");
@@ -31,8 +32,7 @@ export function Invite({ detail }: { detail: JobDetail }) {
   const now = useNow();
   const gate = terms.gate as Hex | null;
   if (!gate || !node || summary.state !== "open") return null;
-  const byNode = token !== null && node.acts_as !== null && isAddressEqual(node.acts_as.address as Hex, gate);
-  const byWallet = wallet !== null && isAddressEqual(wallet.account, gate);
+  const { byNode, byWallet } = holder(gate);
   if (!byNode && !byWallet)
     return wallet ? null : (
       <details>

@@ -68,7 +68,9 @@ export function Stake({ detail, ticket, payee, data, reload }: Props) {
           </>
         )}
       </Loaded>
-      {me && <Funds account={me} whose="The node's key" cost={BigInt(terms.stake)} token={terms.token} unit={unit} />}
+      {me && (
+        <Funds holdings={holdings} whose="The node's key" cost={BigInt(terms.stake)} token={terms.token} unit={unit} />
+      )}
       {short && <TopUp stake={BigInt(terms.stake)} after={holdings.reload} />}
       <button type="button" onClick={join} disabled={ticket === null || !payee || !data || joining}>
         {joining ? "Joins…" : `Deposit ${formatAmount(terms.stake, unit)} and train`}

@@ -10,6 +10,7 @@ import { useUnit } from "../live/unit";
 import { go, Link } from "../router";
 import { formatAmount, ZERO_ADDRESS } from "../text/amounts";
 import { whyThisPay } from "../text/why";
+import { same, useHolder } from "../ui/holder";
 import { Amount, Empty, Hex as HexView, Loaded, Notice, Table, Term, Title, Transaction, When } from "../ui/parts";
 import { Progress, useTransaction, WalletChooser } from "../ui/wallet";
 import { useWallet } from "../wallet/wallet";
@@ -26,8 +27,6 @@ const REASONS: Record<CreditFacts["reason"], string> = {
   refund: "escrow back to the owner",
   burnt: "burnt",
 };
-
-const same = (a: string | undefined, b: string) => a?.toLowerCase() === b.toLowerCase();
 
 export function Pay({ payee }: { payee: string | null }) {
   const wallet = useWallet();
@@ -153,16 +152,13 @@ function Claim({ waiting, after }: { waiting: Unclaimed; after: () => void }) {
 
 function Held({ payee, token, after }: { payee: string; token: PayeeCredits["tokens"][number]; after: () => void }) {
   const unit = useUnit(token.token);
-  const wallet = useWallet();
   const node = useNode();
-  const held = useToken();
+  const { byWallet: mine, byNode: nodes } = useHolder()(payee);
   const { step, run, busy } = useTransaction();
   const [problem, setProblem] = useState<string | null>(null);
   const [hash, setHash] = useState<string | null>(null);
   const [sending, setSending] = useState(false);
   const none = BigInt(token.withdrawable) === 0n;
-  const mine = same(wallet?.account, payee);
-  const nodes = held !== null && same(node?.acts_as?.address, payee);
   const byWallet = async () => {
     if (!node) return;
     const data = encodeFunctionData({ abi: marketAbi, functionName: "withdraw", args: [token.token as Hex] });

@@ -10,16 +10,12 @@ import { Countdown, download, Empty, Hex, Loaded, Notice, Payee, Table, Term, Tr
 
 type Props = { jobId: number; number: number; terms: Terms; mine: LocalTrainer | undefined };
 
-export function useRound(jobId: number, number: number) {
-  return useResource(
+export function Round({ jobId, number, terms, mine }: Props) {
+  const round = useResource(
     `round ${jobId} ${number}`,
     () => get("/api/jobs/{job_id}/rounds/{number}", { job_id: jobId, number }),
     ofJob(jobId),
   );
-}
-
-export function Round({ jobId, number, terms, mine }: Props) {
-  const round = useRound(jobId, number);
   return (
     <article class="panel" aria-label={`Round ${number}`}>
       <h3>

@@ -175,11 +175,17 @@ export function rowsText(detail: JobDetail, now: number): { kind: "info" | "warn
   return { kind, text: said.join(" ") };
 }
 
-/** Whether disputed rows cost this aggregator its bond: they are its own, or nobody revealed what it could have. */
-function bondBurnt({ summary, takeovers, key_published, rows_disputes, rows_quorum, reveals }: JobDetail): boolean {
+/** The disputes of rows that this aggregator answers for; who has taken over and published no key has stated none. */
+export function ownRowsDisputes({ takeovers, key_published, rows_disputes }: JobDetail) {
   const since = takeovers.at(-1)?.round ?? 0;
-  const own = rows_disputes.filter(({ round }) => round === 0 || round >= since);
-  return key_published && (own.length >= rows_quorum || (isOver(summary.state) && reveals.length === 0));
+  return key_published ? rows_disputes.filter(({ round }) => round === 0 || round >= since) : [];
+}
+
+/** Whether disputed rows cost this aggregator its bond: they are its own, or nobody revealed what it could have. */
+function bondBurnt(detail: JobDetail): boolean {
+  const { summary, key_published, rows_quorum, reveals } = detail;
+  const own = ownRowsDisputes(detail).length >= rows_quorum;
+  return key_published && (own || (isOver(summary.state) && reveals.length === 0));
 }
 
 /** Whether a seat has so many strikes that its stake waits for the claim, which takes a part of it. */

@@ -12,11 +12,16 @@ export function useHoldings(account: string | null | undefined, token = ZERO_ADD
   );
 }
 
-type Props = { account: string; whose: string; cost: bigint; token: string; unit: Unit };
+type Props = {
+  holdings: ReturnType<typeof useHoldings>;
+  whose: string;
+  cost: bigint;
+  token: string;
+  unit: Unit;
+};
 
 /** "Your wallet holds 1 ether: 2.1 ether are lacking." */
-export function Funds({ account, whose, cost, token, unit }: Props) {
-  const { data } = useHoldings(account, token);
+export function Funds({ holdings: { data }, whose, cost, token, unit }: Props) {
   if (!data) return null;
   if (data.held === null) return <p class="mistake">There is no token at {shortHex(token)}. Check its address.</p>;
   const held = BigInt(data.held);

@@ -28,7 +28,7 @@ const OVER: Outcome = {
   job: null,
   reason: null,
 };
-export const REPLACED =
+const REPLACED =
   "Another transaction of this account took its place: it was cancelled in the wallet, or sent again at another price.";
 /** How often in a row the chain's node has to say that another transaction took its place. */
 const SURE = 3;

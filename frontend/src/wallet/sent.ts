@@ -59,8 +59,7 @@ function write(change: (list: Sent[]) => Sent[]): void {
     // no storage here: this tab alone remembers
   }
   const next = change(base);
-  const over = (entry: Sent) => entry.state !== "asked" && entry.state !== "waiting";
-  const kept = next.filter((entry, at) => at < KEPT || !over(entry));
+  const kept = next.filter((entry, at) => at < KEPT || isOpen(entry));
   try {
     localStorage.setItem(KEY, JSON.stringify(kept));
   } catch {

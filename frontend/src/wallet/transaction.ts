@@ -1,7 +1,7 @@
 /** One way to send a transaction: right chain, funds, simulation, wallet, wait. Each step is said, each failure explained. */
 import { type Address, type Hex, numberToHex } from "viem";
 import { COIN, formatAmount, shortAmount } from "../text/amounts";
-import { isHash, type Log, nameOf, quantity } from "./answers";
+import { isHash, nameOf, quantity } from "./answers";
 import { attended, type Outcome, outcomeOf, settle } from "./outcome";
 import { explain, kindOf } from "./refusals";
 import { change, forgetSent, type Kept, remember, type Sent, sent } from "./sent";
@@ -15,15 +15,7 @@ export type Step =
   | { at: "simulating" }
   | { at: "signing"; fee: bigint | null }
   | { at: "pending"; hash: Hex | null; contract: boolean; trouble: string | null }
-  | {
-      at: "done";
-      hash: Hex | null;
-      block: number | null;
-      gas: bigint | null;
-      fee: bigint | null;
-      logs: Log[];
-      job: number | null;
-    }
+  | ({ at: "done" } & Omit<Outcome, "state" | "reason">)
   | { at: "declined" }
   | { at: "failed"; reason: string; hash: Hex | null };
 

@@ -34,7 +34,6 @@ from marketplace.domain import (
     ConfirmationOpened,
     Credited,
     Disputed,
-    Joined,
     RoundOpened,
     State,
     Withdrawn,
@@ -186,9 +185,7 @@ def _cost(services: Services, transaction: str) -> tuple[int | None, int | None]
 @router.get("/jobs/{job_id}/trainers", responses=problems(404))
 def list_trainers(job_id: JobId, services: Services) -> list[TrainerFacts]:
     """Everybody who ever had a seat, in order of joining."""
-    joined = services.index.events(job_id=job_id, kinds=[Joined])
-    times = {news.event.operator: news.event.timestamp for news in joined if isinstance(news.event, Joined)}
-    return present.trainers(services.index.history(job_id), times)
+    return present.trainers(services.index.history(job_id))
 
 
 @router.get("/jobs/{job_id}/payouts", responses=problems(404))

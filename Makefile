@@ -130,7 +130,7 @@ artifacts: setup ## compile the contracts
 	$(BIN)/python -m marketplace.chain.compile
 
 lock: $(UV) ## resolve the dependencies again
-	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group dev pyproject.toml -o requirements.lock
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group dev --extra text --extra vision pyproject.toml -o requirements.lock
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group brownie -o requirements-brownie.lock
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group audit -o requirements-audit.lock
 	echo slither-analyzer==0.11.6 | $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url - -o requirements-slither.lock

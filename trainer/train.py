@@ -10,11 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
 
 from trainer.config import TrainingConfig
 from trainer.data.dataset import Dataset
-from trainer.models.effort import batch_within, effort
+from trainer.models.effort import batch_within
+from trainer.models.vectors import trained
+from trainer.programs import Program
+from trainer.tasks import Metric
 from zk.encoding import Float32s
 
 _EVALUATION_BATCH = 1024
@@ -31,11 +33,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class RoundResult:
-    """loss, accuracy: means over the last epoch, measured while it trained; seconds: of the round; samples: in the data
-    set; complete: False if `should_stop` ended the round early, with the module as far as it had come."""
+    """loss: mean over the last epoch, measured while it trained; seconds: of the round; samples: in the data set;
+    complete: False if `should_stop` ended the round early, with the program as far as it had come."""
 
     loss: float
-    accuracy: float
     seconds: float
     samples: int
     complete: bool
@@ -60,16 +61,17 @@ def learning_rate(config: TrainingConfig, round: int) -> float:
 
 
 def _optimizer(module: nn.Module, config: TrainingConfig, rate: float) -> torch.optim.Optimizer:
+    parameters = trained(module).values()
     if config.optimizer == "sgd":
         return torch.optim.SGD(
-            module.parameters(),
+            parameters,
             lr=rate,
             momentum=config.momentum,
             nesterov=config.nesterov,
             weight_decay=config.weight_decay,
         )
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    return kind(module.parameters(), lr=rate, betas=config.betas, eps=config.epsilon, weight_decay=config.weight_decay)
+    return kind(parameters, lr=rate, betas=config.betas, eps=config.epsilon, weight_decay=config.weight_decay)
 
 
 def warm_up(config: TrainingConfig) -> None:
@@ -77,23 +79,31 @@ def warm_up(config: TrainingConfig) -> None:
     _optimizer(nn.Linear(1, 1), config, 0.0)
 
 
-def _tensors(data: Dataset, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+Batch = tuple[dict[str, torch.Tensor], torch.Tensor | None]
+
+
+def _tensors(data: Dataset, device: torch.device) -> Batch:
     """The data set as tensors, on the device if it takes no more than half of a GPU's free memory there."""
-    x, y = (
-        torch.from_numpy(np.require(data.x, requirements="W")),
-        torch.from_numpy(np.require(data.y, requirements="W")),
-    )
-    if device.type == "cuda" and 2 * (data.x.nbytes + data.y.nbytes) > torch.cuda.mem_get_info(device)[0]:
-        return x, y
-    return x.to(device), y.to(device)
+    inputs = {name: torch.from_numpy(np.require(x, requirements="W")) for name, x in data.inputs.items()}
+    y = None if data.y is None else torch.from_numpy(np.require(data.y, requirements="W"))
+    if device.type == "cuda" and 2 * data.nbytes > torch.cuda.mem_get_info(device)[0]:
+        return inputs, y
+    return _at((inputs, y), device)
 
 
-def _device(module: nn.Module) -> torch.device:
-    return next(module.parameters()).device
+def _at(batch: Batch, device: torch.device) -> Batch:
+    inputs, y = batch
+    return {name: x.to(device) for name, x in inputs.items()}, None if y is None else y.to(device)
+
+
+def _chosen(batch: Batch, index: torch.Tensor) -> Batch:
+    inputs, y = batch
+    index = index.to(next(iter(inputs.values())).device)
+    return {name: x[index] for name, x in inputs.items()}, None if y is None else y[index]
 
 
 def train_round(
-    module: nn.Module,
+    program: Program,
     data: Dataset,
     config: TrainingConfig,
     *,
@@ -104,7 +114,7 @@ def train_round(
     should_stop: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.perf_counter,
 ) -> RoundResult:
-    """Trains the module in place, moving it to `device` (None: stay where it is), and leaves it there.
+    """Trains the program in place, moving it to `device` (None: stay where it is), and leaves it there.
 
     round: from 1, for the schedule; with `seed` it fixes the order of the samples and all dropout: on the CPU, with one
     number of threads, the same arguments give the same bits. `on_progress` is called after every epoch,
@@ -113,76 +123,83 @@ def train_round(
     if len(data) == 0:
         raise ValueError("there are no samples to train on")
     started = clock()
-    device = device or _device(module)
-    module.to(device).train()
-    x, y = _tensors(data, device)
-    optimizer = _optimizer(module, config, learning_rate(config, round))
+    device = device or program.device
+    program.module.to(device)
+    program.train()
+    samples = _tensors(data, device)
+    optimizer = _optimizer(program.module, config, learning_rate(config, round))
     mixed = config.mixed_precision and device.type == "cuda"
     half = torch.bfloat16 if mixed and torch.cuda.is_bf16_supported() else torch.float16
     scaler = torch.amp.GradScaler("cuda", enabled=mixed and half == torch.float16)
     stream = int(np.random.SeedSequence([seed, round]).generate_state(1, np.uint64)[0])
     order = torch.Generator().manual_seed(stream)
-    loss = accuracy = math.nan
+    loss = math.nan
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(stream)
         for epoch in range(1, config.epochs + 1):
-            total = torch.zeros(2, dtype=torch.float32, device=device)
+            total = torch.zeros((), dtype=torch.float32, device=device)
             for chosen in torch.split(torch.randperm(len(data), generator=order), config.batch_size):
                 if should_stop():
-                    return RoundResult(loss, accuracy, clock() - started, len(data), complete=False)
-                index = chosen.to(x.device)
-                inputs, labels = x[index].to(device), y[index].to(device)
+                    return RoundResult(loss, clock() - started, len(data), complete=False)
+                inputs, y = _at(_chosen(samples, chosen), device)
                 with torch.autocast("cuda", dtype=half) if mixed else nullcontext():
-                    logits = module(inputs)
-                    batch_loss = functional.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
+                    batch_loss = program.losses(inputs, y, smoothing=config.label_smoothing).mean()
                 optimizer.zero_grad(set_to_none=True)
                 scaler.scale(batch_loss).backward()  # type: ignore[no-untyped-call]
                 scaler.step(optimizer)
                 scaler.update()
-                hits = (logits.detach().argmax(1) == labels).sum()
-                total += torch.stack([batch_loss.detach().float() * len(chosen), hits.float()])
-            loss, accuracy = (value / len(data) for value in total.tolist())
+                total += batch_loss.detach().float() * len(chosen)
+            loss = total.item() / len(data)
             if not math.isfinite(loss):
                 raise ValueError(f"training diverged in round {round}, epoch {epoch}: the loss is {loss}")
             on_progress(Progress(epoch, config.epochs, loss))
-    return RoundResult(loss, accuracy, clock() - started, len(data), complete=True)
+    return RoundResult(loss, clock() - started, len(data), complete=True)
 
 
-def _batches(module: nn.Module, data: Dataset, words: int = 1) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def _batches(program: Program, data: Dataset, words: int = 1) -> Iterator[Batch]:
     """words: how many times the size of a float32 a value takes in what is computed of a batch."""
-    device = _device(module)
-    few, _ = _tensors(data[:2], device)
-    size = batch_within(_EVALUATION_BATCH, words * effort(module, few).values)
+    few, _ = _at(_tensors(data[:2], program.device), program.device)
+    size = batch_within(_EVALUATION_BATCH, words * program.effort(few).values)
     for start in range(0, len(data), size):
-        yield _tensors(data[start : start + size], device)
+        yield _at(_tensors(data[start : start + size], program.device), program.device)
 
 
-def evaluate(module: nn.Module, data: Dataset) -> tuple[float, float]:
-    """(mean cross-entropy, accuracy) on the module's device, in evaluation mode. Raises ValueError without samples."""
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a model is worth on a data set. loss: the mean; metric: the job's main one, None where it has none."""
+
+    loss: float
+    metric: float | None
+
+
+def evaluate(program: Program, data: Dataset, metric: Metric | None = None) -> Evaluation:
+    """On the program's device, in evaluation mode. Raises ValueError without samples."""
     if len(data) == 0:
         raise ValueError("there are no samples to evaluate on")
-    module.eval()
-    loss, hits = 0.0, 0
+    program.train(False)
+    meter = metric.meter().to(program.device) if metric and program.task else None
+    loss = 0.0
     with torch.no_grad():
-        for x, y in _batches(module, data):
-            logits = module(x)
-            loss += float(functional.cross_entropy(logits, y, reduction="sum"))
-            hits += int((logits.argmax(1) == y).sum())
-    return loss / len(data), hits / len(data)
+        for inputs, y in _batches(program, data):
+            n = len(next(iter(inputs.values())))
+            loss += float(program.losses(inputs, y).double().mean()) * n
+            if meter is not None and program.task is not None:
+                program.task.count(meter, program.predict(inputs), inputs, y)
+    return Evaluation(loss / len(data), None if meter is None else float(meter.compute()))
 
 
-def loss_gradient(module: nn.Module, data: Dataset) -> Float32s:
-    """∇L as float32[d], on the CPU, in the order of `flatten`: L is the mean cross-entropy over the data set.
+def loss_gradient(program: Program, data: Dataset) -> Float32s:
+    """∇L as float32[d], on the CPU, in the order of `flatten`: L is the mean loss over the data set.
 
     The sign is that of L: it points to where the loss grows, and a step along its negative makes the model better.
     Computed in float64, so that every machine gets the same up to the last bit of a float32: in float32 a unit or pool
-    near its kink switches on one machine and not on another (docs/rules.md). In evaluation mode, on the module's
+    near its kink switches on one machine and not on another (docs/rules.md). In evaluation mode, on the program's
     device, which has to know float64. ValueError without samples.
     """
-    return _gradient(module, data, torch.ones(len(data)))
+    return _gradient(program, data, torch.ones(len(data)))
 
 
-def gradient_noise(module: nn.Module, data: Dataset, rng: np.random.Generator, draws: int = 8) -> float:
+def gradient_noise(program: Program, data: Dataset, rng: np.random.Generator, draws: int = 8) -> float:
     """About √(Σ‖gᵢ‖²)/n over the gradients gᵢ of all n samples: the standard error of `loss_gradient`, where that is
     small against single gradients.
 
@@ -192,22 +209,29 @@ def gradient_noise(module: nn.Module, data: Dataset, rng: np.random.Generator, d
     squares = []
     for _ in range(draws):
         signs = torch.from_numpy(rng.choice(np.array([-1, 1], np.float32), len(data)))
-        squares.append(float(np.square(_gradient(module, data, signs), dtype=np.float64).sum()))
+        squares.append(float(np.square(_gradient(program, data, signs), dtype=np.float64).sum()))
     noise = math.sqrt(sum(squares) / draws)
     return noise if math.isfinite(noise) else 0.0
 
 
-def _gradient(module: nn.Module, data: Dataset, weights: torch.Tensor) -> Float32s:
+def _gradient(program: Program, data: Dataset, weights: torch.Tensor) -> Float32s:
     """The gradient of Σ weightᵢ · lossᵢ / n; weights: float32[n] on the CPU."""
     if len(data) == 0:
         raise ValueError("there are no samples to take a gradient on")
-    wide, done = deepcopy(module).double().eval(), 0
-    wide.zero_grad(set_to_none=True)
-    for x, y in _batches(module, data, words=2):
-        losses = functional.cross_entropy(wide(x.double()), y, reduction="none")
-        loss = torch.dot(losses, weights[done : done + len(y)].to(losses)) / len(data)
-        done += len(y)
-        loss.backward()  # type: ignore[no-untyped-call]
-    parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in wide.parameters()]
+    wide, done = deepcopy(program), 0
+    wide.module.double()
+    wide.train(False)
+    wide.module.zero_grad(set_to_none=True)
+    for inputs, y in _batches(program, data, words=2):
+        n = len(next(iter(inputs.values())))
+        doubled = {name: x.double() if x.is_floating_point() else x for name, x in inputs.items()}
+        target = y.double() if y is not None and y.is_floating_point() else y
+        losses = wide.losses(doubled, target)
+        signs = weights[done : done + n].to(losses)
+        # A program that gives only a batch's mean has one sign a batch.
+        loss = torch.dot(losses, signs) if losses.ndim else losses * n * signs[0]
+        done += n
+        (loss / len(data)).backward()  # type: ignore[no-untyped-call]
+    parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained(wide.module).values()]
     vector: Float32s = torch.cat([part.reshape(-1) for part in parts]).float().cpu().numpy()
     return vector

@@ -10,7 +10,6 @@ from trainer.models.registry import (
     Architecture,
     architectures,
     build,
-    check_fits,
     count_parameters,
     register,
 )
@@ -21,7 +20,6 @@ __all__ = [
     "Architecture",
     "architectures",
     "build",
-    "check_fits",
     "check_weights",
     "count_parameters",
     "flatten",

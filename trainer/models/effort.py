@@ -1,5 +1,6 @@
 """What a model costs for one sample, counted before it is run: a short description may ask for terabytes."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -22,8 +23,11 @@ class Effort(NamedTuple):
     products: int
 
 
-def effort(module: nn.Module, samples: torch.Tensor) -> Effort:
-    """Counts a forward pass of `samples` [n, …], n ≥ 1, on the module's own device: on "meta", nothing is computed."""
+def effort(module: nn.Module, inputs: Mapping[str, torch.Tensor]) -> Effort:
+    """Counts a forward pass of inputs [n, …], n ≥ 1, given by position, on the module's own device.
+
+    On "meta", nothing is computed.
+    """
     values = products = 0
 
     def count(layer: nn.Module, inputs: Any, output: torch.Tensor) -> None:
@@ -36,11 +40,11 @@ def effort(module: nn.Module, samples: torch.Tensor) -> Effort:
     handles = [layer.register_forward_hook(count) for layer in leaves]
     try:
         with torch.no_grad():
-            module(samples)
+            module(*inputs.values())
     finally:
         for handle in handles:
             handle.remove()
-    n = len(samples)
+    n = len(next(iter(inputs.values())))
     return Effort(-(-values // n), -(-products // n))
 
 

@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from torch import nn
 
 from trainer.config import ModelConfig, Settings
-from trainer.models.effort import MAX_PRODUCTS, MAX_VALUES_A_BATCH, MAX_VALUES_A_SAMPLE, effort
 from zk.encoding import MAX_ENTRIES
 
 MAX_PARAMETERS = MAX_ENTRIES
@@ -62,7 +61,7 @@ def _architecture(config: ModelConfig) -> Architecture:
         raise ValueError(f"architecture {config.architecture!r}: {where}: {first['msg']}") from error
 
 
-def _outline(config: ModelConfig) -> nn.Module:
+def outline(config: ModelConfig) -> nn.Module:
     """The module without memory behind it, so that a description can be judged before it costs anything."""
     architecture = _architecture(config)
     with torch.device("meta"):
@@ -74,39 +73,10 @@ def _outline(config: ModelConfig) -> nn.Module:
 
 def count_parameters(config: ModelConfig) -> int:
     """d, the number of parameters; allocates none. Raises ValueError for an unknown or too large model."""
-    count = sum(parameter.numel() for parameter in _outline(config).parameters())
+    count = sum(parameter.numel() for parameter in outline(config).parameters())
     if not 1 <= count <= MAX_PARAMETERS:
         raise ValueError(f"the model has {count} parameters; 1 … {MAX_PARAMETERS} are possible")
     return count
-
-
-def check_fits(config: ModelConfig, shape: tuple[int, ...], classes: int, batch_size: int = 1) -> None:
-    """Raises ValueError unless the model maps samples of this shape to one logit a class, at a bearable cost.
-
-    batch_size: of the training. Computes nothing.
-    """
-    count_parameters(config)
-    with torch.device("meta"):
-        try:
-            module, sample = _outline(config).eval(), torch.empty(1, *shape)
-            with torch.no_grad():
-                logits = module(sample)
-            cost = effort(module, sample)
-        except (RuntimeError, ValueError, IndexError, TypeError) as error:
-            raise ValueError(
-                f"the {config.architecture} of the job does not take samples of shape {list(shape)}"
-            ) from error
-    if tuple(logits.shape) != (1, classes):
-        raise ValueError(
-            f"the {config.architecture} gives {list(logits.shape[1:])} logits, {classes} classes need as many"
-        )
-    for found, most, what in (
-        (cost.values, MAX_VALUES_A_SAMPLE, "values for one sample"),
-        (cost.products, MAX_PRODUCTS, "multiplications for one sample"),
-        (cost.values * batch_size, MAX_VALUES_A_BATCH, f"values for a batch of {batch_size}"),
-    ):
-        if found > most:
-            raise ValueError(f"the {config.architecture} takes {found} {what}; at most {most} are possible")
 
 
 def build(config: ModelConfig) -> nn.Module:

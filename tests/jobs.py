@@ -156,7 +156,7 @@ def blobs(count: int, seed: int) -> Dataset:
     rng = np.random.default_rng(seed)
     y = rng.integers(0, 2, count)
     x = rng.normal(0, 1, (count, 2)) + np.where(y[:, None] == 1, 2.0, -2.0)
-    return Dataset(x.astype(np.float32), y.astype(np.int64))
+    return Dataset({"x": x.astype(np.float32)}, y.astype(np.int64))
 
 
 def job_file(aggregator: Node, **market: Any) -> JobFile:
@@ -164,7 +164,10 @@ def job_file(aggregator: Node, **market: Any) -> JobFile:
     document: dict[str, Any] = {
         "name": "Two clouds",
         "model": {"architecture": "mlp", "parameters": {"inputs": 2, "hidden": [4], "classes": 2}, "seed": 1},
-        "data": {"kind": "tabular", "shape": [2], "classes": 2},
+        "data": {
+            "features": {"x": {"kind": "tensor", "shape": [2]}},
+            "target": {"kind": "category", "classes": 2},
+        },
         "training": {"learning_rate": 0.1, "epochs": 5, "batch_size": 16},
         "update": {"clip": 8.0},
         "market": {

@@ -5,9 +5,9 @@ what follows from them is finite and can be computed in all rounds. docs/limits.
 """
 
 from math import frexp, prod
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PlainSerializer, field_validator, model_validator
 
 MAX_VALUES = 2**22
 """Most values in one sample."""
@@ -199,11 +199,35 @@ class MaskTarget(Settings):
 
 Target = Annotated[ClassTarget | NumberTarget | LabelsTarget | TagsTarget | MaskTarget, Field(discriminator="kind")]
 
+PROGRAM = "program"
+"""The architecture of a model that is a file: parameters.file names it."""
+
+BYTES = "bytes"
+"""The tokenizer that needs no file."""
+
 TABLE = "table"
 """Name of the input that numbers and categories make together."""
 
 IGNORED = -100
 """A target that nothing is asked for (torch's ignore_index)."""
+
+
+def _by_name(features: object) -> object:
+    """A list of features with their names as a mapping: what is written as JSON, whose objects have no order."""
+    if not isinstance(features, list):
+        return features
+    named: dict[object, object] = {}
+    for feature in features:
+        if not isinstance(feature, dict) or not isinstance(feature.get("name"), str):
+            raise ValueError("each of a list of features has a name")
+        if feature["name"] in named:
+            raise ValueError(f"the feature {feature['name']!r} comes twice")
+        named[feature["name"]] = {key: value for key, value in feature.items() if key != "name"}
+    return named
+
+
+def _in_order(features: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"name": name, **feature.model_dump(mode="json")} for name, feature in features.items()]
 
 
 class DataSchema(Settings):
@@ -212,7 +236,9 @@ class DataSchema(Settings):
     Numbers and categories make one input, `table`, in their order; every other feature is an input of its own.
     """
 
-    features: dict[str, Feature] = Field(min_length=1, max_length=2**14, description="By name, in the model's order.")
+    features: Annotated[dict[str, Feature], BeforeValidator(_by_name), PlainSerializer(_in_order)] = Field(
+        min_length=1, max_length=2**14, description="By name, in the model's order."
+    )
     target: Target | None = Field(
         default=None, description="What is to be predicted; none where a text is its own target, or the program has it."
     )
@@ -287,6 +313,13 @@ def _check_feature(name: str, feature: Feature) -> None:
     for what, values in (("mean", feature.mean), ("std", feature.std)):
         if len(values) not in (1, first):
             raise ValueError(f"{name}: {what} has {len(values)} numbers, 1 or {first} are required")
+
+
+def named_files(model: ModelConfig, schema: DataSchema) -> tuple[str, ...]:
+    """Names of the files that a job needs beside its description: an exported program, tokenizers."""
+    program = model.parameters.get("file") if model.architecture == PROGRAM else None
+    tokenizers = [feature.tokenizer for feature in schema.texts.values() if feature.tokenizer != BYTES]
+    return tuple(dict.fromkeys([*([program] if isinstance(program, str) else []), *tokenizers]))
 
 
 TaskKind = Literal[

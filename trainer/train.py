@@ -166,10 +166,11 @@ def _batches(program: Program, data: Dataset, words: int = 1) -> Iterator[Batch]
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a model is worth on a data set. loss: the mean; metric: the job's main one, None where it has none."""
+    """What a model is worth on a data set. loss: the mean. name, value: of the metric; "loss" where there is none."""
 
     loss: float
-    metric: float | None
+    name: str
+    value: float
 
 
 def evaluate(program: Program, data: Dataset, metric: Metric | None = None) -> Evaluation:
@@ -185,7 +186,12 @@ def evaluate(program: Program, data: Dataset, metric: Metric | None = None) -> E
             loss += float(program.losses(inputs, y).double().mean()) * n
             if meter is not None and program.task is not None:
                 program.task.count(meter, program.predict(inputs), inputs, y)
-    return Evaluation(loss / len(data), None if meter is None else float(meter.compute()))
+    mean = loss / len(data)
+    return (
+        Evaluation(mean, "loss", mean)
+        if metric is None or meter is None
+        else Evaluation(mean, metric.name, float(meter.compute()))
+    )
 
 
 def loss_gradient(program: Program, data: Dataset) -> Float32s:

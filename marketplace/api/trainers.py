@@ -244,7 +244,7 @@ class TrainerPool:
                     point = {"done": values["done"], "loss": values["loss"]}
                     running.losses.append(LossPoint.model_validate({"round": notice.round, **point}))
                 elif notice.kind == "trained":
-                    known = {name: values[name] for name in ("loss", "accuracy", "seconds")}
+                    known = {name: values[name] for name in ("loss", "seconds")}
                     running.results.append(RoundResult.model_validate({"round": notice.round, **known}))
             self._hub.say(running.wish.job_id, notice)
 

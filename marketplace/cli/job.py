@@ -17,7 +17,7 @@ from marketplace.errors import InputError, Reverted
 from marketplace.files import read_within, write_atomically
 from marketplace.services.standing import clock
 from marketplace.spec import MAX_VALIDATION_BYTES, JobFile, read_job_file
-from marketplace.units import format_ago, parse_duration
+from marketplace.units import format_ago, format_metric, parse_duration
 
 if TYPE_CHECKING:
     from marketplace.services.money import Cost
@@ -43,25 +43,27 @@ def create(
     """Create a job and put its money in escrow, after showing what it costs."""
     from marketplace.services.money import check_funds, creation_cost
     from marketplace.services.owner import create_job, created_before, rule_of
+    from marketplace.services.programs import read_files
     from marketplace.services.safety import check_new_job
     from marketplace.services.standing import what_it_waits_for
     from marketplace.services.validation import read_data
 
     here = session(context)
     node, job = _read(here, existing(file))
-    data = read_data(validation, job.data) if validation is not None else None
+    files = read_files(job, file.parent)
+    data = read_data(validation, job.data, files) if validation is not None else None
     weights = read_within(base, MAX_VALIDATION_BYTES) if base is not None else None
-    check_new_job(job, rule_of(job, data))
+    check_new_job(job, rule_of(job, data), files)
     cost, market = creation_cost(node, job), node.market
     with here.patience("looking whether this job was created before"):
-        created = created_before(node, job, data, weights, again=again)
+        created = created_before(node, job, data, weights, files=files, again=again)
     if created is None:
         check_funds(market, node.me.address, cost)
         if not here.json:
             here.err.print(_cost_table(market, job, cost))
         here.agree(f"Put {amount(market, cost.token, cost.deposit)} in escrow?", yes=yes)
         with here.patience("creating the job") as progress:
-            created = create_job(node, job, data, weights, again=again, progress=progress)
+            created = create_job(node, job, data, weights, files=files, again=again, progress=progress)
     elif not here.json:
         here.err.print(Text(_told_before(market, created)), soft_wrap=True)
     terms, now = market.terms(created.job_id), market.connection.now()
@@ -354,13 +356,14 @@ def watch(
         str | None, typer.Option(help=f"Data to judge by: {DATA} The committed ones by default.")
     ] = None,
 ) -> None:
-    """Follow a job as its owner: accuracy by round, and whether each round's reference rows are right.
+    """Follow a job as its owner: its metric by round, and whether each round's reference rows are right.
 
     To an aggregator that takes the job over it seals the job key and the committed validation data.
     """
     from marketplace.services.agent import Notice, Patience
     from marketplace.services.node import JobFeed, fetch_spec
     from marketplace.services.owner import Watcher
+    from marketplace.services.programs import fetch_files
     from marketplace.services.validation import read_data
 
     here = session(context)
@@ -368,7 +371,7 @@ def watch(
     data = None
     if validation is not None:
         spec = fetch_spec(node.storage, JobFeed(node, job).refresh().created)
-        data = read_data(validation, spec.data)
+        data = read_data(validation, spec.data, fetch_files(node, spec))
     with here.patience(f"reading job {job}"):
         watcher = Watcher(node, job, data)
     stop = stop_on_signals()
@@ -385,13 +388,15 @@ def watch(
             here.show(
                 {
                     "round": check.round,
-                    "loss": check.loss,
-                    "accuracy": check.accuracy,
+                    "loss": check.found.loss,
+                    "metric": check.found.name,
+                    "value": check.found.value,
                     "selected": check.selected,
                     "problem": check.problem,
                 },
                 Text.assemble(
-                    f"{clock_time()} Round {check.round}: accuracy {check.accuracy:.1%}, loss {check.loss:.4f}, "
+                    f"{clock_time()} Round {check.round}: {check.found.name} "
+                    f"{format_metric(check.found.name, check.found.value)}, loss {check.found.loss:.4f}, "
                     f"selected {check.selected}",
                     (f" - {check.problem}" if check.problem else "", "bold red"),
                 ),

@@ -144,10 +144,11 @@ def check(
 ) -> None:
     """Whether data fit a job's schema; sends nothing."""
     from marketplace.services.node import JobFeed, fetch_spec
+    from marketplace.services.programs import fetch_files
     from marketplace.services.trainer import data_loader
 
     here = session(context)
     node = here.node(acting=False)
     spec = fetch_spec(node.storage, JobFeed(node, job).refresh().created)
-    dataset = data_loader(data)(spec)
-    here.show({"samples": len(dataset.y)}, f"{len(dataset.y)} samples fit job {job}.")
+    dataset = data_loader(data)(spec, fetch_files(node, spec))
+    here.show({"samples": len(dataset)}, f"{len(dataset)} samples fit job {job}.")

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from marketplace.chain.market import Receipt
 from marketplace.documents import canonical_json
@@ -14,6 +15,7 @@ from marketplace.services.handover import hand_over_all, seal_handover
 from marketplace.services.models import Models
 from marketplace.services.money import check_funds, creation_cost
 from marketplace.services.node import JobFeed, Node, fetch_spec, job_key
+from marketplace.services.programs import Files, fetch_program, job_program, publish_files
 from marketplace.services.proofs import JobSetups, open_setup
 from marketplace.services.rows import open_rows, owners_part, reveal_what_nobody_else_does, rows_problem
 from marketplace.services.safety import check_new_job
@@ -30,7 +32,9 @@ from marketplace.services.validation import (
 from marketplace.spec import JobFile, Spec, terms_of
 from marketplace.storage import put_bytes
 from trainer.data import Dataset, normalise
-from trainer.models import build, flatten, from_safetensors, load_flat, to_safetensors
+from trainer.data import to_safetensors as to_data_file
+from trainer.models import flatten, from_safetensors, load_flat, to_safetensors
+from trainer.train import Evaluation
 from zk.files import pack_model
 from zk.statements import circuit_id
 
@@ -46,14 +50,20 @@ class Created:
 
 
 def created_before(
-    node: Node, job: JobFile, validation: Dataset | None, base: bytes | None = None, *, again: bool = False
+    node: Node,
+    job: JobFile,
+    validation: Dataset | None,
+    base: bytes | None = None,
+    *,
+    files: Files = MappingProxyType({}),
+    again: bool = False,
 ) -> Created | None:
     """The job that `create_job` made of the same parts before, in this process or one that died.
 
     again: whether only a job counts that nobody was told of. One that is over never counts. None where there is none.
     Raises ChainError, naming the transaction, where it cannot be seen what became of it.
     """
-    found = node.market.created_before(node.me.account, _intent(job, validation, base))
+    found = node.market.created_before(node.me.account, _intent(job, validation, base, files))
     if found is None:
         return None
     job_id, receipt, told = found
@@ -63,14 +73,11 @@ def created_before(
     return Created(job_id, receipt, event.spec_cid, event.terms.escrow, before=told)
 
 
-def _intent(job: JobFile, validation: Dataset | None, base: bytes | None) -> str:
+def _intent(job: JobFile, validation: Dataset | None, base: bytes | None, files: Files) -> str:
     """What is asked for, the same each time: terms differ in the moment at which enrolment closes."""
     asked = hashlib.sha256(job.model_dump_json().encode())
-    for part in (
-        base or b"",
-        validation.x.tobytes() if validation else b"",
-        validation.y.tobytes() if validation else b"",
-    ):
+    given = [base or b"", to_data_file(validation) if validation else b"", *(files[name] for name in sorted(files))]
+    for part in given:
         asked.update(hashlib.sha256(part).digest())
     return f"createJob {asked.hexdigest()}"
 
@@ -81,6 +88,7 @@ def create_job(
     validation: Dataset | None,
     base: bytes | None = None,
     *,
+    files: Files = MappingProxyType({}),
     again: bool = False,
     progress: Callable[[str], None] = lambda doing: None,
 ) -> Created:
@@ -91,22 +99,22 @@ def create_job(
 
     validation: the owner's held-out data; needed by rule `reference`, and then kept in the owner's home folder, because
     only with the same file can its rows be recomputed and the data be revealed. base: a safetensors file of round 1's
-    model. Deploys the contracts that check the job's proofs, unless some for its set-up are known here. progress: told
-    what is being done.
+    model. files: what the job names. progress: told what is being done. Deploys the contracts that check the job's
+    proofs, unless some for its set-up are known here.
     Raises InputError before anything is sent when the parts do not fit each other.
     """
-    if made := created_before(node, job, validation, base, again=again):
+    if made := created_before(node, job, validation, base, files=files, again=again):
         return made
     rule = rule_of(job, validation)
-    check_new_job(job, rule)
+    check_new_job(job, rule, files)
     key = aggregator_key(job)
-    module = build(job.model)
+    program = job_program(job, files)
     try:
-        weights = flatten(module) if base is None else from_safetensors(module, base)
+        weights = flatten(program.module) if base is None else from_safetensors(program.module, base)
     except ValueError as error:
         raise InputError(f"The base model does not fit the job's architecture: {error}.") from error
-    measured = Validation(normalise(validation, job.data), module) if rule is Rule.REFERENCE and validation else None
-    check_new_job(job, rule, weights.numpy(), measured)
+    measured = Validation(normalise(validation, job.data), program) if rule is Rule.REFERENCE and validation else None
+    check_new_job(job, rule, files, weights.numpy(), measured)
     check_funds(node.market, node.me.address, creation_cost(node, job))
     progress("preparing the set-up of its proofs; where it has to be made, that takes half a minute")
     setups = JobSetups.choose(node, job.proofs, circuit_id(rule, job.market.max_trainers), len(weights))
@@ -116,14 +124,21 @@ def create_job(
     progress("storing its description, base model and set-up")
     # Published even where a seed makes it: other versions of torch may draw other numbers from the seed.
     base_cid = put_bytes(node.storage, pack_model(weights.numpy()))
-    spec = Spec.of(job, base_cid=base_cid, proofs=setups.publish(node), validation=sealed)
+    spec = Spec.of(
+        job,
+        parameters=len(weights),
+        files=publish_files(node, files),
+        base_cid=base_cid,
+        proofs=setups.publish(node),
+        validation=sealed,
+    )
     cid = put_bytes(node.storage, spec.to_bytes())
     progress("looking for the contracts that check its proofs, or deploying them")
     contracts = setups.contracts(node)
     terms = terms_of(job, owner=node.me.address, rule=rule, now=node.market.connection.now(), verifiers=contracts)
     progress("waiting for the transaction that creates it to be mined")
     job_id, receipt = node.market.create_job(
-        node.me.account, terms, node.me.encryption_key, cid, intent=_intent(job, validation, base)
+        node.me.account, terms, node.me.encryption_key, cid, intent=_intent(job, validation, base, files)
     )
     return Created(job_id=job_id, receipt=receipt, spec_cid=cid, escrow=terms.escrow)
 
@@ -167,9 +182,9 @@ def export_model(node: Node, job_id: int, key: bytes | None = None) -> FinalMode
     models = Models(node, history.created, spec, setup.srs)
     last = max(history.settled, default=0)
     vector = models.after(last, history, key or job_key(node, history)) if last else models.base()
-    module = build(spec.model)
-    load_flat(module, vector)
-    return FinalModel(to_safetensors(module), len(history.settled), models.parameters)
+    program = fetch_program(node, spec)
+    load_flat(program.module, vector)
+    return FinalModel(to_safetensors(program.module), len(history.settled), models.parameters)
 
 
 # ---------------------------------------------------------------- reference rows
@@ -180,8 +195,7 @@ class RoundCheck:
     """What the owner's node finds in a settled round; `problem` is "" when all is well."""
 
     round: int
-    loss: float
-    accuracy: float
+    found: Evaluation
     selected: list[int]
     problem: str
 
@@ -246,8 +260,7 @@ class Watcher:
             else:
                 exponent = event.settlement.row_exponent
                 problem = rows_problem(self._validation, base, end, first, second, exponent)
-        loss, accuracy = self._validation.evaluate(end)
-        return RoundCheck(round, loss, accuracy, list(slots(event.settlement.selected)), problem)
+        return RoundCheck(round, self._validation.evaluate(end), list(slots(event.settlement.selected)), problem)
 
 
 # ---------------------------------------------------------------- owners who sign in a wallet
@@ -311,7 +324,7 @@ def prepare_reveal(node: Node, job_id: int) -> str:
 def _own_validation(node: Node, created: JobCreated, spec: Spec, data: Dataset | None) -> Validation:
     """The committed file from the owner's home folder; else the given data, for jobs that committed none."""
     if holds_validation(node, spec):
-        return unpack_validation(kept_validation(node, spec), spec)
+        return unpack_validation(kept_validation(node, spec), spec, fetch_program(node, spec))
     if data is None:
         raise InputError(f"Job {created.job_id} needs --validation DATA to be watched.")
-    return Validation(normalise(data, spec.data), build(spec.model))
+    return Validation(normalise(data, spec.data), fetch_program(node, spec), spec.task.metric)

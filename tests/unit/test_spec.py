@@ -38,7 +38,7 @@ def document() -> dict[str, object]:
 def spec_of(job: JobFile) -> Spec:
     pinned = PinnedFile(hash="0x" + "5a" * 32, cid=CID)
     proofs = ProofsSpec(chunk=1024, srs=pinned, key=pinned, development=True)
-    return Spec.of(job, base_cid=CID, proofs=proofs, validation=None)
+    return Spec.of(job, parameters=4810, files={}, base_cid=CID, proofs=proofs, validation=None)
 
 
 def test_the_example_is_a_job_file_and_its_terms_follow_from_it() -> None:
@@ -97,8 +97,8 @@ def test_a_spec_survives_its_bytes_and_has_one_encoding() -> None:
     "change",
     [
         lambda d: d | {"extra": 1},
-        lambda d: d | {"format": "merit/job/v1"},
-        lambda d: d | {"format": "merit/job/v3"},
+        lambda d: d | {"format": "merit/job/v2"},
+        lambda d: d | {"format": "merit/job/v4"},
         lambda d: {name: value for name, value in d.items() if name != "model"},
         lambda d: d | {"name": "x" * 101},
         lambda d: d | {"server_rate": {"initial": 1, "decay": 1}},

@@ -13,7 +13,7 @@ from trainer.models.registry import (
     count_parameters,
     register,
 )
-from trainer.models.vectors import check_weights, flatten, from_safetensors, load_flat, to_safetensors
+from trainer.models.vectors import check_weights, flatten, from_safetensors, load_flat, to_safetensors, trained
 
 __all__ = [
     "MAX_PARAMETERS",
@@ -27,4 +27,5 @@ __all__ = [
     "load_flat",
     "register",
     "to_safetensors",
+    "trained",
 ]

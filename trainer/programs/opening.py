@@ -1,5 +1,7 @@
 """From a job's words to its program."""
 
+from collections.abc import Mapping
+
 import torch
 
 from trainer.config import DataSchema, ModelConfig, TaskConfig
@@ -8,19 +10,25 @@ from trainer.models.registry import build, count_parameters, outline
 from trainer.programs.program import Described, Program
 from trainer.tasks import task_of
 
+Files = Mapping[str, bytes]
 
-def open_program(model: ModelConfig, schema: DataSchema, task: TaskConfig) -> Program:
-    """The program on the CPU in float32, initialised from its seed alone. Raises ValueError."""
+
+def open_program(model: ModelConfig, schema: DataSchema, task: TaskConfig, files: Files) -> Program:
+    """The program on the CPU in float32, initialised from its seed alone. Raises ValueError.
+
+    files: what the job names, by those names.
+    """
     return Described(build(model), task_of(task, schema))
 
 
-def check_program(model: ModelConfig, schema: DataSchema, task: TaskConfig, batch_size: int) -> None:
-    """Raises ValueError unless the program takes samples of this schema, at a bearable cost. Computes nothing.
+def check_program(model: ModelConfig, schema: DataSchema, task: TaskConfig, batch_size: int, files: Files) -> int:
+    """d, how many numbers are trained. Raises ValueError unless the program takes samples of this schema, at a bearable
+    cost. Computes nothing.
 
     batch_size: of the training.
     """
     judge = task_of(task, schema)
-    count_parameters(model)
+    d = count_parameters(model)
     shapes = schema.inputs
     with torch.device("meta"):
         program = Described(outline(model), judge).train(False)
@@ -45,3 +53,4 @@ def check_program(model: ModelConfig, schema: DataSchema, task: TaskConfig, batc
     ):
         if number > most:
             raise ValueError(f"the {model.architecture} takes {number} {what}; at most {most} are possible")
+    return d

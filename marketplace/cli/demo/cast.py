@@ -124,9 +124,11 @@ def job_document(cast: Cast, *, rounds: int, rule: str, model: str) -> dict[str,
 
 def data_schema(model: str) -> DataSchema:
     """What the digits look like to a model."""
-    kind, shape = ("tabular", [64]) if model == "mlp" else ("image", [1, 8, 8])
+    flat = {"kind": "tensor", "shape": [64]}
+    image = {"kind": "image", "channels": 1, "height": 8, "width": 8}
+    feature = (flat if model == "mlp" else image) | {"minimum": 0, "maximum": 16, "std": [16.0]}
     return DataSchema.model_validate_json(
-        json.dumps({"kind": kind, "shape": shape, "classes": 10, "minimum": 0, "maximum": 16, "std": [16.0]})
+        json.dumps({"features": {"image": feature}, "target": {"kind": "category", "classes": 10}})
     )
 
 

@@ -42,10 +42,11 @@ from marketplace.errors import ChainError, MeritError
 from marketplace.files import write_atomically
 from marketplace.services.models import Models
 from marketplace.services.node import JobFeed, Node, fetch_spec, job_key
+from marketplace.services.programs import fetch_program
 from marketplace.services.proofs import open_setup
 from marketplace.storage import open_storage
 from trainer.data import Dataset
-from trainer.models import build, load_flat
+from trainer.models import load_flat
 from trainer.train import evaluate
 
 STALL_SECONDS = 300.0  # without any news from any process, which a busy machine starts slowly, the demo has failed
@@ -272,7 +273,7 @@ class Play:
             self._status[name] = str(notice["text"]) if done is None else f"{notice['text']} {done:.0%}"
             return
         problem = f", but {notice['problem']}" if notice["problem"] else ""
-        text = f"Round {notice['round']}: validation accuracy {notice['accuracy']:.1%}{problem}"
+        text = f"Round {notice['round']}: validation {notice['metric']} {notice['value']:.1%}{problem}"
         self._status[name] = text
         self._out.print(text + ".")
 
@@ -331,9 +332,9 @@ def _accuracies(owner: Node, job_id: int, key: bytes, test: Dataset) -> list[flo
     history = JobFeed(owner, job_id).refresh()
     spec = fetch_spec(owner.storage, history.created)
     models = Models(owner, history.created, spec, open_setup(owner, history.created, spec).srs)
-    module = build(spec.model)
+    program = fetch_program(owner, spec)
     accuracies = []
     for round in range(max(history.settled, default=0) + 1):
-        load_flat(module, models.after(round, history, key))
-        accuracies.append(evaluate(module, test)[1])
+        load_flat(program.module, models.after(round, history, key))
+        accuracies.append(evaluate(program, test, program.task.metric(None) if program.task else None).value)
     return accuracies

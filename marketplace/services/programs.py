@@ -1,0 +1,88 @@
+"""A job's program on this machine: the files that its description names are fetched once, and kept by their hash."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eth_utils.crypto import keccak
+
+from marketplace.errors import CorruptContent, InputError
+from marketplace.files import read_within, write_atomically
+from marketplace.services.node import Node
+from marketplace.spec import JobFile, PinnedFile, Spec
+from marketplace.storage import get_bytes, put_bytes
+
+if TYPE_CHECKING:
+    from trainer.programs import Program
+
+Files = Mapping[str, bytes]
+"""Contents by the name that the job gives them."""
+
+MAX_JOB_FILE_BYTES = 2**31
+"""Of one file that a job names: a program with its frozen weights, a tokenizer."""
+
+
+def read_files(job: JobFile, folder: Path) -> dict[str, bytes]:
+    """The files that a job names, from beside its own. Raises InputError."""
+    found = {}
+    for name in job.files:
+        path = folder / name
+        if not path.is_file():
+            raise InputError(f"The job names the file {name}, which is not there: {path}.")
+        found[name] = read_within(path, MAX_JOB_FILE_BYTES)
+    return found
+
+
+def publish_files(node: Node, files: Files) -> dict[str, PinnedFile]:
+    """Stores the files; what the job's spec says of them."""
+    return {
+        name: PinnedFile(hash="0x" + keccak(content).hex(), cid=put_bytes(node.storage, content))
+        for name, content in files.items()
+    }
+
+
+def fetch_files(node: Node, spec: Spec) -> dict[str, bytes]:
+    """The files that a job names, from this machine or from storage. Raises StorageError, CorruptContent."""
+    return {name: _fetch(node, name, pinned) for name, pinned in spec.files.items()}
+
+
+def _fetch(node: Node, name: str, pinned: PinnedFile) -> bytes:
+    path = node.home / "files" / pinned.hash[2:]
+    if path.is_file():
+        content = read_within(path, MAX_JOB_FILE_BYTES)
+        if "0x" + keccak(content).hex() == pinned.hash:
+            return content
+        path.unlink()  # a damaged copy is only a copy
+    content = get_bytes(node.storage, pinned.cid, max_bytes=MAX_JOB_FILE_BYTES)
+    if "0x" + keccak(content).hex() != pinned.hash:
+        raise CorruptContent(f"The job's file {name}, at {pinned.cid}, is not the one that the job names.")
+    write_atomically(path, content)
+    return content
+
+
+def job_program(job: JobFile, files: Files) -> "Program":
+    """The program of a job that is not created yet. Raises InputError."""
+    from trainer.programs import open_program  # noqa: PLC0415 (torch takes seconds)
+
+    try:
+        return open_program(job.model, job.data, job.judged, files)
+    except ValueError as error:
+        raise InputError(f"The job's model cannot be built: {error}.") from error
+
+
+def fetch_program(node: Node, spec: Spec) -> "Program":
+    """A job's program. Raises StorageError, and CorruptContent where it is not what its description says."""
+    return program_of(spec, fetch_files(node, spec))
+
+
+def program_of(spec: Spec, files: Files) -> "Program":
+    """The same from files that are at hand."""
+    from trainer.programs import check_program, open_program  # noqa: PLC0415 (torch takes seconds)
+
+    try:
+        d = check_program(spec.model, spec.data, spec.task, spec.training.batch_size, files)  # before it costs anything
+        if d != spec.parameters:
+            raise CorruptContent(f"The job's description says {spec.parameters} parameters, its model has {d}.")
+        return open_program(spec.model, spec.data, spec.task, files)
+    except ValueError as error:
+        raise CorruptContent(f"The job's model cannot be built: {error}.") from error

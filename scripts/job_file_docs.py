@@ -8,7 +8,24 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from marketplace.spec import AggregatorConfig, JobFile, MarketConfig, ProofsConfig, ServerRate
-from trainer.config import DataSchema, ModelConfig, TrainingConfig, UpdateConfig
+from trainer.config import (
+    CategoryFeature,
+    ClassTarget,
+    DataSchema,
+    ImageFeature,
+    LabelsTarget,
+    LoraConfig,
+    MaskTarget,
+    ModelConfig,
+    NumberFeature,
+    NumberTarget,
+    TagsTarget,
+    TaskConfig,
+    TensorFeature,
+    TextFeature,
+    TrainingConfig,
+    UpdateConfig,
+)
 from trainer.models import architectures
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "job-file.md"
@@ -16,7 +33,19 @@ EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "digits.yaml"
 SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("", JobFile),
     ("model", ModelConfig),
+    ("model.lora", LoraConfig),
     ("data", DataSchema),
+    ("data.features: number", NumberFeature),
+    ("data.features: category", CategoryFeature),
+    ("data.features: image", ImageFeature),
+    ("data.features: tensor", TensorFeature),
+    ("data.features: text", TextFeature),
+    ("data.target: category", ClassTarget),
+    ("data.target: number", NumberTarget),
+    ("data.target: labels", LabelsTarget),
+    ("data.target: tags", TagsTarget),
+    ("data.target: mask", MaskTarget),
+    ("task", TaskConfig),
     ("training", TrainingConfig),
     ("update", UpdateConfig),
     ("server_rate", ServerRate),

@@ -7,7 +7,16 @@ what follows from them is finite and can be computed in all rounds. docs/limits.
 from math import frexp, prod
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PlainSerializer, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    field_validator,
+    model_validator,
+)
 
 MAX_VALUES = 2**22
 """Most values in one sample."""

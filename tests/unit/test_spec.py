@@ -220,8 +220,8 @@ def test_an_address_in_any_spelling_becomes_the_checksummed_one(tmp_path: Path) 
     [("[yes, no]", "true or false"), ("[1, 2]", "a number"), ("[null, a]", "nothing"), ("[2020-01-01, a]", "a date")],
 )
 def test_text_that_yaml_reads_as_something_else_is_to_be_quoted(tmp_path: Path, names: str, read: str) -> None:
-    text = TEXT.replace("data:\n", f"data:\n  class_names: {names}\n")
-    with pytest.raises(InputError, match=rf"class_names\.0: YAML reads this as {read}.*write it in quotes"):
+    text = TEXT.replace("classes: 10", f"classes: 2, names: {names}")
+    with pytest.raises(InputError, match=rf"target\.category\.names\.0: YAML reads this as {read}.*write it in quotes"):
         read_job_file(written(tmp_path, text))
 
 

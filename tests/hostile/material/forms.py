@@ -34,7 +34,9 @@ BOUNDS: dict[str, tuple[str, ...]] = {  # by field: its least and largest values
     "data.features.0.maximum": ("-1e30", "1e30", "1.7e308", "-1.7e308"),
     "data.features.0.mean": ("[1e308]", "[-1e30]", "[NaN]", "[]", "[0,0]", "[1e38]"),
     "data.features.0.std": ("[1e-6]", "[9e-7]", "[5e-324]", "[1e-38]", "[1e308]", "[0]", "[-1]", "[1e-30]"),
-    "data.features.0.shape": ("[64]", "[4194304]", "[4194305]", "[2048,2049]", "[0]", "[64,1,1,1,1]", "[1e9]", "[]", "[64.0]"),
+    "data.features.0.shape": (
+        *("[64]", "[4194304]", "[4194305]", "[2048,2049]", "[0]", "[64,1,1,1,1]", "[1e9]", "[]", "[64.0]"),
+    ),
     "data.min_samples": ("1", "2147483648", "4294967296", "4294967297", "1" + "0" * 30),
     "training.learning_rate": ("100", "100.0001", "9.094947017729282e-13", "9e-13", "5e-324"),
     "training.momentum": ("0.9999", "0.99991", "0.9999999999999999", "1"),
@@ -160,7 +162,8 @@ TEXTS = (
     '["name"]',
 )
 SCHEMAS: tuple[Edit, ...] = (
-    *product(("name", "description", "data.target.name", "data.features.0.kind", "data.features.0.name", "format"), TEXTS),
+    *product(("name", "description", "data.target.name", "format"), TEXTS),
+    *product(("data.features.0.kind", "data.features.0.name"), TEXTS),
     ("data.features.0.kind", '"image"'),
     ("data.features", "[" + ",".join(f'{{"name":"c{i}","kind":"number"}}' for i in range(64)) + "]"),
     ("data.features", "[" + ",".join(['{"name":"c","kind":"number"}'] * 64) + "]"),

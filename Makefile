@@ -6,7 +6,7 @@ UV := build/uv/bin/uv
 ARGS ?=
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help setup demo page up docs test test-page test-rust test-unit test-contracts test-e2e check bench bench-proofs bench-pay bench-theft bench-rows bench-load
+.PHONY: help setup demo examples page up docs test test-page test-rust test-unit test-contracts test-e2e check bench bench-proofs bench-pay bench-theft bench-rows bench-load
 .PHONY: screenshots test-faults test-hostile test-invariants test-invariants-nightly fuzz fuzz-rust slither sbom advisories format lock artifacts clean
 
 help: ## what there is to make
@@ -92,6 +92,9 @@ slither: setup build/slither/venv/.ready ## Slither's findings against docs/secu
 
 advisories: setup .venv-audit/.ready ## known holes in what is used; ARGS=--require
 	$(BIN)/python -m scripts.advisories $(ARGS)
+
+examples: setup ## every example as a whole job, beside training on all data; ARGS="--only digits --json FILE"
+	$(BIN)/python -m examples.run $(ARGS)
 
 bench: setup ## a round's phases, and the Gram matrix, with time and bytes
 	$(BIN)/python -m benches.round

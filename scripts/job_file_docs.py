@@ -29,7 +29,7 @@ from trainer.config import (
 from trainer.models import architectures
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "job-file.md"
-EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "digits.yaml"
+EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "digits" / "job.yaml"
 SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("", JobFile),
     ("model", ModelConfig),

@@ -309,7 +309,7 @@ def test_no_default_rounds_to_nothing_and_zero_is_said_in_words() -> None:
 
 
 def test_who_aggregates_is_named_or_anyone_is_said(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"digits.yaml: market\.aggregator: is required\.$"):
+    with pytest.raises(InputError, match=r"job.yaml: market\.aggregator: is required\.$"):
         read_job_file(EXAMPLE)
     with pytest.raises(InputError, match=r"market\.aggregator: name the account .* or write `aggregator: anyone`"):
         read_job_file(written(tmp_path, EXAMPLE.read_text() + "  aggregator: null\n"))

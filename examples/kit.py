@@ -1,0 +1,47 @@
+"""What an example is made of, and what its data are made with."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from trainer.data import Dataset, write_npz
+from trainer.data.split import hold_out, iid
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Data sources as the command line takes them. trainers: one each; options: what all of them add to `--data`.
+
+    refused: sources that must not be taken, for what the example shows of messy files.
+    """
+
+    trainers: Sequence[str]
+    validation: str
+    test: str
+    options: Sequence[Sequence[str]] = ()
+    base: Path | None = None
+    refused: Sequence[str] = field(default=())
+
+
+Make = Callable[[Path, int], Parts]
+"""An example's `make`: writes its data below a folder, from a seed."""
+
+
+def split(data: Dataset, folder: Path, seed: int, *, trainers: int = 3, held_out: int = 200, test: int = 300) -> Parts:
+    """Random equal parts of a data set as .npz files."""
+    checked, judged, rest = hold_out(data, [test, held_out], seed)
+    names = [f"trainer-{number}.npz" for number in range(1, trainers + 1)]
+    for name, part in zip(names, iid(rest, trainers, seed), strict=True):
+        write_npz(folder / name, part)
+    write_npz(folder / "validation.npz", judged)
+    write_npz(folder / "test.npz", checked)
+    return Parts([str(folder / n) for n in names], str(folder / "validation.npz"), str(folder / "test.npz"))
+
+
+def together(parts: Sequence[Dataset]) -> Dataset:
+    """All samples of several data sets."""
+    inputs = {name: np.concatenate([part.inputs[name] for part in parts]) for name in parts[0].inputs}
+    targets = [part.y for part in parts if part.y is not None]
+    return Dataset(inputs, np.concatenate(targets) if targets else None)

@@ -508,6 +508,6 @@ class TrainerAgent:
         self._report(Notice(kind, text, round, values))
 
 
-def data_loader(source: str) -> LoadData:
+def data_loader(source: str, options: DataOptions = PLAIN) -> LoadData:
     """How a trainer's data are read once the job's schema is known: checked, then normalised. Raises InputError."""
-    return lambda spec, files: datasets.normalise(read_data(source, spec.data, files), spec.data)
+    return lambda spec, files: datasets.normalise(read_data(source, spec.data, files, options), spec.data)

@@ -24,7 +24,7 @@ from marketplace.spec import MAX_VALIDATION_BYTES, Spec, ValidationConfig
 from marketplace.storage import get_bytes, put_bytes
 from trainer import data as datasets
 from trainer.config import DataSchema
-from trainer.data import Dataset, from_safetensors, normalise, to_safetensors
+from trainer.data import PLAIN, DataOptions, Dataset, from_safetensors, normalise, to_safetensors
 from trainer.models import load_flat
 from trainer.programs import Program
 from trainer.train import Evaluation, evaluate, gradient_noise, loss_gradient
@@ -73,13 +73,13 @@ class Reveal(BaseModel):
     rows: dict[int, str]  # round → CID of the plain rows file
 
 
-def read_data(source: str, schema: DataSchema, files: Files) -> Dataset:
+def read_data(source: str, schema: DataSchema, files: Files, options: DataOptions = PLAIN) -> Dataset:
     """Data as they are in their source, checked against a job's schema. Raises InputError.
 
     files: what the job names, tokenizers among it.
     """
     try:
-        return datasets.read(source, schema)
+        return datasets.read(source, schema, options, files)
     except ValueError as error:
         raise InputError(f"The data do not fit: {error}.") from error
 

@@ -66,7 +66,7 @@ def to_target(y: NDArray[Any], schema: DataSchema, source: object) -> NDArray[An
 
 def write_npz(path: Path, data: Dataset) -> None:
     """Writes a data set that `read` gave, so that it can be read again under the same schema."""
-    np.savez_compressed(path, **_arrays(data))  # type: ignore[arg-type] # names are no options of it
+    np.savez_compressed(path, allow_pickle=False, **_arrays(data))
 
 
 def _arrays(data: Dataset) -> dict[str, NDArray[Any]]:

@@ -32,6 +32,8 @@ MAX_BYTES = 2**33
 BYTE_TOKENS = 257
 """Of the tokenizer `bytes`: the values of a byte, and padding, 256."""
 
+_PIECE = 1024
+
 Array = NDArray[Any]
 
 
@@ -128,8 +130,8 @@ def _shaped(values: Array, name: str, shape: tuple[int, ...], source: object) ->
 
 def _within(values: Array, minimum: float, maximum: float, where: object) -> None:
     lowest, highest = float(values.min()), float(values.max())
-    # Written so that NaN, which compares false, fails.
-    if not (minimum <= lowest and highest <= maximum):
+    # Of a bound like 0.1 the float32 next to it may lie outside. Written so that NaN, which compares false, fails.
+    if not (float(np.float32(minimum)) <= lowest and highest <= float(np.float32(maximum))):
         raise ValueError(f"{where}: values {minimum} … {maximum} are expected, {lowest} … {highest} were found")
 
 
@@ -193,5 +195,17 @@ def _scales(column: NumberFeature | CategoryFeature) -> list[tuple[float, float]
 def _scaled(values: Array, mean: ArrayLike, std: ArrayLike, ndim: int) -> Float32s:
     along = (-1, *[1] * (ndim - 1))
     shift = np.array(mean, dtype=np.float32).reshape(along)
-    scaled: Float32s = (values - shift) / np.array(std, dtype=np.float32).reshape(along)
+    width = np.array(std, dtype=np.float32).reshape(along)
+    if isinstance(values, np.memmap):  # larger than memory
+        return _scaled_in_pieces(values, shift, width)
+    scaled: Float32s = (values - shift) / width
     return scaled
+
+
+def _scaled_in_pieces(values: Array, shift: Float32s, width: Float32s) -> Float32s:
+    from trainer.data.store import Growing  # noqa: PLC0415 - which is made of what is here
+
+    rows = Growing(values.shape[1:], np.float32, "the data set")
+    for start in range(0, len(values), _PIECE):
+        rows.append((values[start : start + _PIECE] - shift) / width)
+    return rows.array()

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.data import Dataset, write_npz
+from trainer.data import DataOptions, Dataset, write_npz
 from trainer.data.split import hold_out, iid
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Data sources as the command line takes them. trainers: one each; options: what all of them add to `--data`.
+    """Data sources as the command line takes them. trainers: one each; options: how each is read, if not plainly.
 
     refused: sources that must not be taken, for what the example shows of messy files.
     """
@@ -20,7 +20,7 @@ class Parts:
     trainers: Sequence[str]
     validation: str
     test: str
-    options: Sequence[Sequence[str]] = ()
+    options: Sequence[DataOptions] = ()
     base: Path | None = None
     refused: Sequence[str] = field(default=())
 

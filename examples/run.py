@@ -22,13 +22,12 @@ from examples.kit import Parts, together
 from marketplace.cli.demo.cast import Cast, Player, player
 from marketplace.cli.demo.outcome import Outcome
 from marketplace.cli.demo.play import Play, Script
-from marketplace.cli.trainer import data_options
 from marketplace.files import write_atomically
 from marketplace.keys.sealing import sealed_size
 from marketplace.services.programs import job_program, read_files
 from marketplace.spec import JobFile, read_job_file
 from marketplace.units import PARTS, format_metric
-from trainer.data import Dataset, load
+from trainer.data import PLAIN, DataOptions, Dataset, load
 from trainer.train import evaluate, train_round
 from zk.encoding import chunks
 from zk.files import max_sum_file_bytes, max_update_file_bytes
@@ -90,11 +89,11 @@ class Measured:
 class Example(Play):
     """One example on a stage of its own."""
 
-    def __init__(self, name: str, seed: int, out: Console, keep: Path | None) -> None:
+    def __init__(self, name: str, seed: int, out: Console, folder: Path) -> None:
         self.name, self._folder = name, HERE / name
         written = yaml.safe_load((self._folder / "job.yaml").read_text("utf-8"))
         rounds = int(written["market"]["rounds"])
-        super().__init__(Script(3, rounds, "reference", "", True, "", "", seed), out, keep)
+        super().__init__(Script(3, rounds, "reference", "", True, "", "", seed), out, folder)
         self._written: dict[str, Any] = written
         self.parts: Parts | None = None
         self.job: JobFile | None = None
@@ -108,8 +107,8 @@ class Example(Play):
         trainers = []
         for number, source in enumerate(parts.trainers, start=1):
             given = player(folder, f"trainer {number}", "honest")
-            options = tuple(parts.options[number - 1]) if parts.options else ()
-            trainers.append(Player(given.name, given.role, given.identity, given.home, Path(source), options))
+            arguments = as_arguments(parts.options[number - 1]) if parts.options else ()
+            trainers.append(Player(given.name, given.role, given.identity, given.home, Path(source), arguments))
         owner, aggregator = player(folder, "owner", "owner"), player(folder, "aggregator", "aggregator")
         for path in self._folder.iterdir():  # what job.yaml names lies beside it
             if path.suffix not in (".py", ".md", ".yaml") and path.is_file():
@@ -128,17 +127,17 @@ class Example(Play):
         seats = {"min_trainers": len(players.trainers), "max_trainers": len(players.trainers)}
         return self._written | {"market": self._written["market"] | seats | {"aggregator": aggregator}}
 
-    def read(self, source: str, options: tuple[str, ...] = ()) -> Dataset:
+    def read(self, source: str, options: DataOptions = PLAIN) -> Dataset:
         """A source as a trainer's node reads it: checked and normalised."""
         assert self.job is not None  # noqa: S101 (the parties have been made)
-        return load(source, self.job.data, data_options(options), self.files)
+        return load(source, self.job.data, options, self.files)
 
     def measured(self, outcome: Outcome, seconds: float) -> Measured:
         """The job's model beside the same training on all data, and on each trainer's alone."""
         assert self.parts is not None  # noqa: S101
         assert self.job is not None  # noqa: S101
-        options = self.parts.options or [()] * len(self.parts.trainers)
-        own = [self.read(source, tuple(o)) for source, o in zip(self.parts.trainers, options, strict=True)]
+        options = self.parts.options or [PLAIN] * len(self.parts.trainers)
+        own = [self.read(source, how) for source, how in zip(self.parts.trainers, options, strict=True)]
         test = self.read(self.parts.test)
         d, last = outcome.parameters, outcome.scores[-1]
         c = chunks(d, self.job.proofs.chunk_for(d))
@@ -169,6 +168,14 @@ class Example(Play):
         return evaluate(program, test, task.metric(self.job.judged.metric) if task else None).value
 
 
+def as_arguments(options: DataOptions) -> tuple[str, ...]:
+    """The same on the command line."""
+    given = options.model_dump(exclude_defaults=True)
+    mapped = [f"--map={name}={column}" for name, column in given.pop("map", {}).items()]
+    flags = ["--skip-bad"] if given.pop("skip_bad", False) else []
+    return (*mapped, *flags, *(f"--{name}={value}" for name, value in given.items()))
+
+
 def _refusal(job: JobFile, source: str) -> str:
     try:
         load(source, job.data)
@@ -180,9 +187,10 @@ def _refusal(job: JobFile, source: str) -> str:
 def play(name: str, seed: int, out: Console) -> Measured:
     """Plays an example and measures it. Raises MeritError where it cannot be played."""
     started = time.perf_counter()
-    example = Example(name, seed, out, None)
-    outcome = example.play()
-    return example.measured(outcome, time.perf_counter() - started)
+    with tempfile.TemporaryDirectory(prefix="merit-example-") as folder:
+        example = Example(name, seed, out, Path(folder))
+        outcome = example.play()
+        return example.measured(outcome, time.perf_counter() - started)
 
 
 def main() -> None:

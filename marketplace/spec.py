@@ -323,11 +323,16 @@ class ProofsConfig(_Strict):
 class JobFile(_Strict):
     """`job.yaml`."""
 
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+
     name: Text = Field(min_length=1, max_length=100, description="Shown in lists.")
     description: Text = Field(default="", max_length=10_000, description="What the model is for and what data fit.")
     model: ModelConfig = Field(description="The architecture and its parameters.")
     data: DataSchema = Field(description="What trainers' data have to look like.")
     task: TaskConfig | None = Field(default=None, description="What is learned; by default what the target is for.")
+    continued: int | None = Field(
+        default=None, ge=1, alias="continue", description="Number of a job whose final model this one starts from."
+    )
     training: TrainingConfig = Field(description="How trainers train in a round.")
     update: UpdateConfig = Field(default=UpdateConfig(), description="How an update becomes integers.")
     server_rate: ServerRate = Field(default=ServerRate(), description="How far the model follows the mean update.")

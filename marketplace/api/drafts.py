@@ -14,7 +14,7 @@ from marketplace.documents import explain, parse_yaml
 from marketplace.domain import ZERO_ADDRESS, Rule
 from marketplace.errors import InputError
 from marketplace.services.node import Node
-from marketplace.services.owner import aggregator_key
+from marketplace.services.owner import aggregator_key, base_weights
 from marketplace.services.programs import Files, job_program, publish_files
 from marketplace.services.proofs import JobSetups
 from marketplace.services.safety import check_new_job, trained_numbers
@@ -23,7 +23,6 @@ from marketplace.spec import Decimals, JobFile, Spec, terms_of
 from marketplace.storage import put_bytes
 from marketplace.units import format_amount
 from trainer.data import normalise
-from trainer.models import flatten
 from zk.files import pack_model
 from zk.statements import circuit_id
 
@@ -55,7 +54,7 @@ def preview(
     check_new_job(job, rule, files)
     aggregator_key(job)
     parameters = trained_numbers(job, files)
-    document = job.model_dump(mode="json", exclude_defaults=True)
+    document = job.model_dump(mode="json", exclude_defaults=True, by_alias=True)
     paid_in = job.market.token or ZERO_ADDRESS
     return JobPreview(
         yaml=yaml.safe_dump(document, sort_keys=False, allow_unicode=True),
@@ -86,7 +85,7 @@ def prepare(
     if rule is Rule.REFERENCE and validation is None:
         raise InputError("Rule 'reference' needs the owner's validation data: name them in `validation`.")
     sealed, program = None, job_program(job, files)
-    weights = flatten(program.module)
+    weights = base_weights(node, job, program)
     if validation is not None:
         key = aggregator_key(job)
         if not key:

@@ -4,6 +4,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from marketplace.cli.reading import (
+    Background,
+    Data,
+    Decimal,
+    Encoding,
+    Map,
+    Missing,
+    Separator,
+    SkipBad,
+    reading_options,
+)
 from marketplace.cli.session import Session, address, amount, session, stop_on_signals
 from marketplace.domain import Credited, Reason
 from marketplace.errors import InputError
@@ -20,7 +31,14 @@ app = typer.Typer(no_args_is_help=True, help="Train for a job with your own data
 def join(
     context: typer.Context,
     job: Annotated[int, typer.Argument(min=1, help="The job's number.")],
-    data: Annotated[str, typer.Option(help="digits, or a .npz, .csv, .parquet file or an image folder.")],
+    data: Data,
+    map: Map = None,
+    missing: Missing = "error",
+    decimal: Decimal = ".",
+    separator: Separator = "",
+    encoding: Encoding = "",
+    skip_bad: SkipBad = False,
+    background: Background = "",
     ticket: Annotated[str, typer.Option(help="Of a job by invitation: what its gate gave you.")] = "",
     payee: Annotated[str, typer.Option(help="Where the money goes; the key's own address by default.")] = "",
     device: Annotated[str, typer.Option(help="cuda, mps or cpu; the best there is by default.")] = "",
@@ -39,6 +57,7 @@ def join(
 
     here = session(context)
     payee = address(payee, "--payee") if payee else ""
+    options = reading_options(map, missing, decimal, separator, encoding, skip_bad, background)
     try:
         chosen = torch.device(device) if device else pick_device()
         torch.empty(1, device=chosen)
@@ -50,7 +69,7 @@ def join(
     with exclusive(node.work(job)), here.narrator() as report:
         _say_the_deal(here, node, job, ticket, report)
         with here.patience("reading the job, its set-up and the data, and measuring a round"):
-            agent = TrainerAgent(node, job, data_loader(data), plan, report)
+            agent = TrainerAgent(node, job, data_loader(data, options), plan, report)
         run(agent, report=report, poll=here.settings.poll, patience=patience, stop=stop)
 
 
@@ -134,21 +153,3 @@ def show_opening_of(
     with here.patience("waiting for the transaction to be mined"):
         receipt = show_opening(node, job, round_)
     here.show({"transaction": receipt.transaction}, f"Showed how the update of round {round_} opens.")
-
-
-@app.command("check")
-def check(
-    context: typer.Context,
-    job: Annotated[int, typer.Argument(min=1, help="The job's number.")],
-    data: Annotated[str, typer.Option(help="digits, or a .npz, .csv, .parquet file or an image folder.")],
-) -> None:
-    """Whether data fit a job's schema; sends nothing."""
-    from marketplace.services.node import JobFeed, fetch_spec
-    from marketplace.services.programs import fetch_files
-    from marketplace.services.trainer import data_loader
-
-    here = session(context)
-    node = here.node(acting=False)
-    spec = fetch_spec(node.storage, JobFeed(node, job).refresh().created)
-    dataset = data_loader(data)(spec, fetch_files(node, spec))
-    here.show({"samples": len(dataset)}, f"{len(dataset)} samples fit job {job}.")

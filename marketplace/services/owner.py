@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from marketplace.chain.market import Receipt
 from marketplace.documents import canonical_json
@@ -37,6 +38,11 @@ from trainer.models import flatten, from_safetensors, load_flat, to_safetensors
 from trainer.train import Evaluation
 from zk.files import pack_model
 from zk.statements import circuit_id
+
+if TYPE_CHECKING:
+    import torch
+
+    from trainer.programs import Program
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +115,7 @@ def create_job(
     check_new_job(job, rule, files)
     key = aggregator_key(job)
     program = job_program(job, files)
-    try:
-        weights = flatten(program.module) if base is None else from_safetensors(program.module, base)
-    except ValueError as error:
-        raise InputError(f"The base model does not fit the job's architecture: {error}.") from error
+    weights = base_weights(node, job, program, base)
     measured = Validation(normalise(validation, job.data), program) if rule is Rule.REFERENCE and validation else None
     check_new_job(job, rule, files, weights.numpy(), measured)
     check_funds(node.market, node.me.address, creation_cost(node, job))
@@ -141,6 +144,23 @@ def create_job(
         node.me.account, terms, node.me.encryption_key, cid, intent=_intent(job, validation, base, files)
     )
     return Created(job_id=job_id, receipt=receipt, spec_cid=cid, escrow=terms.escrow)
+
+
+def base_weights(node: Node, job: JobFile, program: "Program", base: bytes | None = None) -> "torch.Tensor":
+    """float32[d]: round 1's model, from a file, from the job that this one continues, or from the seed.
+
+    The program then has them too. Raises InputError, and as `export_model` does.
+    """
+    if job.continued is not None:
+        if base is not None:
+            raise InputError(f"The job continues job {job.continued}: leave --base out, or `continue`.")
+        base = export_model(node, job.continued).content
+    if base is None:
+        return flatten(program.module)
+    try:
+        return from_safetensors(program.module, base)
+    except ValueError as error:
+        raise InputError(f"The base model does not fit the job's architecture: {error}.") from error
 
 
 def aggregator_key(job: JobFile) -> bytes:

@@ -36,6 +36,7 @@ from marketplace.services.standing import what_it_waits_for
 from marketplace.services.training import LoadData, NothingToSubmit, Plan, Tamper, Training, told
 from marketplace.services.validation import read_data
 from trainer import data as datasets
+from trainer.data import PLAIN, DataOptions
 from trainer.models import load_flat
 from zk.encoding import Float32s, Int16s
 

@@ -8,6 +8,7 @@ import argparse
 import importlib
 import json
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path

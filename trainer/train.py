@@ -203,12 +203,12 @@ def _batches(program: Program, data: Dataset, words: int = 1) -> Iterator[Batch]
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a model is worth on a data set. loss: the mean. name, value: of the metric, None where it is not defined;
+    """What a model is worth on a data set. loss: the mean. name, value: of the metric, NaN where it is not defined;
     "loss" where there is none."""
 
     loss: float
     name: str
-    value: float | None
+    value: float
 
 
 def evaluate(program: Program, data: Dataset, metric: Metric | None = None) -> Evaluation:
@@ -226,7 +226,8 @@ def evaluate(program: Program, data: Dataset, metric: Metric | None = None) -> E
     mean = loss / len(data)
     if metric is None or meter is None or program.task is None:
         return Evaluation(mean, "loss", mean)
-    return Evaluation(mean, metric.name, program.task.value(meter))
+    value = program.task.value(meter)
+    return Evaluation(mean, metric.name, math.nan if value is None else value)
 
 
 def loss_gradient(program: Program, data: Dataset) -> Float32s:

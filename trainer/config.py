@@ -449,6 +449,18 @@ class TrainingConfig(Settings):
             raise ValueError(
                 f"learning_rate {self.learning_rate} × weight_decay {self.weight_decay} is above 1: weights would grow"
             )
+        if self.learning_rate * self.proximal_mu > 1:
+            raise ValueError(
+                f"learning_rate {self.learning_rate} × proximal_mu {self.proximal_mu} is above 1: steps would overshoot"
+            )
+        if self.steps is not None and self.epochs != 1:
+            raise ValueError("steps are in place of epochs: give one of the two")
+        if self.steps is not None and self.stop_after is not None:
+            raise ValueError("stop_after counts epochs, and a round of steps has none: give epochs, or leave it out")
+        if self.steps is not None and self.warmup_steps > self.steps:
+            raise ValueError(f"warmup_steps {self.warmup_steps} is above steps {self.steps}: the rate is never reached")
+        if len(set(self.augment)) != len(self.augment):
+            raise ValueError("an augmentation comes twice")
         return self
 
 

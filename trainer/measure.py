@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from trainer.config import TrainingConfig, UpdateConfig
+from trainer.batches import batches_of
+from trainer.config import DataSchema, TrainingConfig, UpdateConfig
 from trainer.data.dataset import Dataset
 from trainer.models import flatten, load_flat
 from trainer.programs import Program
@@ -33,6 +34,7 @@ def measure_round(
     *,
     seed: int,
     device: torch.device,
+    schema: DataSchema | None = None,
     budget: float = BUDGET,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Measured:
@@ -53,7 +55,15 @@ def measure_round(
     started, problem, complete = clock(), "", True
     try:
         complete = train_round(
-            program, data, training, round=1, seed=seed, device=device, should_stop=over, clock=clock
+            program,
+            data,
+            training,
+            round=1,
+            seed=seed,
+            schema=schema,
+            device=device,
+            should_stop=over,
+            clock=clock,
         ).complete
         after = flatten(program.module)
         delta = after.cpu() - before.cpu()
@@ -68,7 +78,7 @@ def measure_round(
         program.module.zero_grad(set_to_none=True)
     if complete:
         return Measured(clock() - started, problem)
-    batches = training.epochs * -(-len(data) // training.batch_size)
+    batches = batches_of(training, len(data))
     first, rest = moments[1] - moments[0], moments[2:]
     each = (rest[-1] - moments[1]) / len(rest) if rest else first
     return Measured(moments[0] - started + first + each * (batches - 1), problem)

@@ -138,7 +138,7 @@ class Training:
         load_flat(at.program.module, base)
 
         def progress(seen: Progress) -> None:
-            values: dict[str, object] = {"done": seen.epoch / seen.epochs, "loss": seen.loss}
+            values: dict[str, object] = {"done": seen.done / seen.total, "loss": seen.loss}
             self._report(Notice("training", f"Training in round {round}.", round, values))
 
         result = train_round(

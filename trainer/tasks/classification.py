@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from trainer.config import ClassTarget, DataSchema, TaskConfig
-from trainer.tasks.task import Metric, Task, Tensors
+from trainer.tasks.task import Metric, Task, Tensors, class_weights, named
 
 if TYPE_CHECKING:
     import torchmetrics
@@ -16,19 +16,29 @@ if TYPE_CHECKING:
 class Classification(Task):
     """Cross-entropy of logits float[b, classes] against int64[b]."""
 
-    def __init__(self, config: TaskConfig, schema: DataSchema) -> None:
+    def __init__(self, config: TaskConfig, schema: DataSchema, pads: Mapping[str, int]) -> None:
         if not isinstance(schema.target, ClassTarget):
             raise ValueError("classification needs a target of kind category")
         self.classes = schema.target.classes
-        if config.class_weights and len(config.class_weights) != self.classes:
-            raise ValueError(f"class_weights has {len(config.class_weights)} numbers, there are {self.classes} classes")
-        self._weights = torch.tensor(config.class_weights) if config.class_weights else None
-        self.metrics = {"accuracy": Metric("accuracy", True, self._accuracy)}
+        self._weights = class_weights(config, self.classes)
+        self.metrics = named(
+            Metric("accuracy", True, self._accuracy), Metric("f1", True, self._f1), Metric("auroc", True, self._auroc)
+        )
 
     def _accuracy(self) -> "torchmetrics.Metric":
-        from torchmetrics.classification import MulticlassAccuracy  # noqa: PLC0415 (takes a second)
+        from trainer.tasks import meters  # noqa: PLC0415 (takes a second)
 
-        return MulticlassAccuracy(self.classes, average="micro")
+        return meters.Classes(self.classes, meters.accuracy)
+
+    def _f1(self) -> "torchmetrics.Metric":
+        from trainer.tasks import meters  # noqa: PLC0415
+
+        return meters.Classes(self.classes, meters.f1)
+
+    def _auroc(self) -> "torchmetrics.Metric":
+        from trainer.tasks import meters  # noqa: PLC0415
+
+        return meters.Auroc()
 
     def outputs(self, inputs: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
         return (self.classes,)
@@ -43,4 +53,9 @@ class Classification(Task):
     def count(
         self, meter: "torchmetrics.Metric", outputs: torch.Tensor, inputs: Tensors, target: torch.Tensor | None
     ) -> None:
-        meter.update(outputs, target)
+        from trainer.tasks import meters  # noqa: PLC0415
+
+        assert target is not None  # noqa: S101
+        # Scores are made here: torchmetrics would take logits that happen to lie in 0 … 1 for probabilities.
+        given = outputs.float().softmax(1) if isinstance(meter, meters.Auroc) else outputs.argmax(1)
+        meter.update(given.cpu(), target.cpu())

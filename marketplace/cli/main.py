@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
-from marketplace.cli import aggregator, audit, chain, data, demo, doctor, job, key, pay, setup, trainer, up
+from marketplace.cli import aggregator, audit, chain, data, demo, doctor, job, key, pay, program, setup, trainer, up
 from marketplace.cli.session import Session
 from marketplace.documents import explain
 from marketplace.errors import InputError, MeritError
@@ -28,6 +28,7 @@ app.add_typer(job.app, name="job")
 app.add_typer(trainer.app, name="trainer")
 app.add_typer(data.app, name="data")
 app.add_typer(aggregator.app, name="aggregator")
+app.add_typer(program.app, name="program")
 app.add_typer(setup.app, name="setup")
 app.command("deploy")(chain.deploy)
 app.command("chain")(chain.chain)

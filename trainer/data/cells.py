@@ -64,6 +64,13 @@ def separator_of(path: Path, reading: Reading, choose: Choose) -> str:
     return best[0]
 
 
+def _full(rows: Iterator[tuple[int, list[str]]], cells: int, path: Path) -> Iterator[tuple[int, list[str]]]:
+    for number, row in rows:
+        if len(row) != cells:
+            raise ValueError(f"{path}: row {number}: {cells} cells are expected, {len(row)} were found")
+        yield number, row
+
+
 def read_csv(path: Path, reading: Reading, choose: Choose) -> Iterator[Batch]:
     """A text table with a header line; every row must have as many cells as the header."""
     separator = separator_of(path, reading, choose)
@@ -71,10 +78,8 @@ def read_csv(path: Path, reading: Reading, choose: Choose) -> Iterator[Batch]:
     names = [name.strip() for name in next(rows, (1, []))[1]]
     wanted = pick(names, choose, reading)
     places = [names.index(name) for name in wanted]
-    while batch := list(islice(rows, reading.batch)):
-        for number, row in batch:
-            if len(row) != len(names):
-                raise ValueError(f"{path}: row {number}: {len(names)} cells are expected, {len(row)} were found")
+    full = _full(rows, len(names), path)
+    while batch := list(islice(full, reading.batch)):
         columns = {
             name: pa.array([row[place] for _, row in batch], pa.string())
             for name, place in zip(wanted, places, strict=True)

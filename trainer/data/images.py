@@ -74,14 +74,14 @@ def _growing(reading: Reading, feature: ImageFeature) -> Growing:
 
 
 def _with_masks(reading: Reading, name: str, feature: ImageFeature, target: MaskTarget) -> Dataset:
-    """Images in the subfolder named as the feature, or in the folder itself; a mask of the same name (but for its
-    ending) for each in the subfolder named as the target."""
+    """Images in the subfolder named as the feature or `images`, or in the folder itself; a mask of the same name (but
+    for its ending) for each in the subfolder named as the target."""
     options = reading.options
-    masks_folder, images_folder = reading.path / options.column(target.name), reading.path / options.column(name)
+    masks_folder = reading.path / options.column(target.name)
     if not masks_folder.is_dir():
         raise ValueError(f"{reading.path}: a subfolder {masks_folder.name!r} of masks is expected, none was found")
-    if not images_folder.is_dir():
-        images_folder = reading.path
+    places = (reading.path / options.column(name), reading.path / "images")
+    images_folder = next((place for place in places if place.is_dir()), reading.path)
     images = _by_stem([path for path in entries(images_folder, reading) if path != masks_folder], reading)
     masks = _by_stem(list(entries(masks_folder, reading)), reading)
     for stem in sorted(set(masks) - set(images)):

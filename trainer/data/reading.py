@@ -66,7 +66,7 @@ class Reading:
 def entries(folder: Path, reading: Reading) -> Iterator[Path]:
     """Files and folders in a folder by name, without hidden and system ones, which are noted.
 
-    Raises ValueError for a link that leaves the source, and for what is neither a file nor a folder.
+    A link that leaves the source, and what is neither a file nor a folder, are bad files.
     """
     root = reading.path.resolve()
     for path in sorted(folder.iterdir()):
@@ -74,7 +74,10 @@ def entries(folder: Path, reading: Reading) -> Iterator[Path]:
             if len(reading.notes.skipped) < MAX_LISTED:
                 reading.notes.skipped.append(str(path.relative_to(reading.path)))
             continue
-        yield inside(path, root)
+        try:
+            yield inside(path, root)
+        except ValueError as error:
+            reading.bad_file(path, error)
 
 
 def inside(path: Path, root: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What is in a data set, and how it was read: for a look before a trainer joins. Pure data, for a page or a terminal."""
+"""What is in a data set, and how it was read: a look before a trainer joins. Pure data, for a page or a terminal."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

@@ -5,9 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import yaml
 
-from trainer.data import DataOptions, Dataset, write_npz
+from marketplace.services.programs import job_program
+from marketplace.spec import JobFile
+from trainer.data import DataOptions, Dataset, load, normalise, write_npz
 from trainer.data.split import hold_out, iid
+from trainer.models import to_safetensors
+from trainer.train import train_round
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +50,20 @@ def together(parts: Sequence[Dataset]) -> Dataset:
     inputs = {name: np.concatenate([part.inputs[name] for part in parts]) for name in parts[0].inputs}
     targets = [part.y for part in parts if part.y is not None]
     return Dataset(inputs, np.concatenate(targets) if targets else None)
+
+
+def trained_base(job: Path, data: Dataset | str, path: Path, *, rounds: int = 3, seed: int = 7) -> Path:
+    """Trains the example's model on data that its owner has, all of it, as the job's trainers would; writes its file.
+
+    Without adapters: what has them is trained as it is below them.
+    """
+    written = yaml.safe_load(job.read_text("utf-8"))
+    written["market"]["aggregator"] = "anyone"
+    written["model"].pop("lora", None)
+    described = JobFile.model_validate(written)
+    program = job_program(described, {})
+    old = load(data, described.data) if isinstance(data, str) else normalise(data, described.data)
+    for round in range(1, rounds + 1):
+        train_round(program, old, described.training, round=round, seed=seed)
+    path.write_bytes(to_safetensors(program.module))
+    return path

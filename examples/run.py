@@ -25,10 +25,10 @@ from marketplace.cli.demo.outcome import Outcome
 from marketplace.cli.demo.play import Play, Script
 from marketplace.files import write_atomically
 from marketplace.keys.sealing import sealed_size
-from marketplace.services.programs import job_program, read_files
+from marketplace.services.programs import find_files, job_program
 from marketplace.spec import JobFile, read_job_file
 from marketplace.units import PARTS, format_metric
-from trainer.data import PLAIN, DataOptions, Dataset, load
+from trainer.data import PLAIN, DataOptions, Dataset, load, tokenizers
 from trainer.train import evaluate, train_round
 from zk.encoding import chunks
 from zk.files import max_sum_file_bytes, max_update_file_bytes
@@ -118,7 +118,7 @@ class Example(Play):
         write = folder / "example.yaml"
         write.write_text(yaml.safe_dump(self.document(cast), sort_keys=False), "utf-8")
         self.job = job = read_job_file(write)
-        self.files = read_files(job, folder)
+        self.files = find_files(job, folder)
         self.refused = [_refusal(job, source) for source in parts.refused]
         return Cast(owner, aggregator, trainers, self.read(parts.test), Path(parts.validation))
 
@@ -131,7 +131,7 @@ class Example(Play):
     def read(self, source: str, options: DataOptions = PLAIN) -> Dataset:
         """A source as a trainer's node reads it: checked and normalised."""
         assert self.job is not None  # noqa: S101 (the parties have been made)
-        return load(source, self.job.data, options, self.files)
+        return load(source, self.job.data, options, tokenizers(self.files, self.job.data))
 
     def measured(self, outcome: Outcome, seconds: float) -> Measured:
         """The job's model beside the same training on all data, and on each trainer's alone."""

@@ -6,10 +6,8 @@ import numpy as np
 
 from examples.kit import Parts, trained_base
 from examples.text.data import MODULES, paragraphs
-from trainer.data import load
-from marketplace.spec import read_job_file
 
-LENGTH = 64
+HERE = Path(__file__).parent
 
 
 def make(folder: Path, seed: int) -> Parts:
@@ -24,7 +22,9 @@ def make(folder: Path, seed: int) -> Parts:
         _write(list(part), folder / f"trainer-{number}.txt")
         for number, part in enumerate(np.array_split(np.array(new[cuts[1] :], dtype=object), 3), start=1)
     ]
-    base = trained_base(Path(__file__).parent / "job.yaml", str(folder / "old.txt"), folder / "base.safetensors", rounds=2)
+    base = trained_base(
+        Path(__file__).parent / "job.yaml", str(folder / "old.txt"), folder / "base.safetensors", rounds=2
+    )
     return Parts(trainers, str(folder / "validation.txt"), str(folder / "test.txt"), base=base)
 
 

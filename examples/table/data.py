@@ -1,4 +1,4 @@
-"""mlxtend's cars of 1970 to 1982, as three garages would keep them: separators, decimal signs, gaps and names differ."""
+"""mlxtend's cars of 1970 to 1982, as three garages would keep them: separators, decimal signs, gaps, names differ."""
 
 from pathlib import Path
 
@@ -24,7 +24,9 @@ def cars() -> pd.DataFrame:
 
 def make(folder: Path, seed: int) -> Parts:
     frame = cars().sample(frac=1, random_state=seed, ignore_index=True)
-    test, judged, first, second, third = (frame[a:b] for a, b in ((0, 70), (70, 120), (120, 210), (210, 300), (300, 392)))
+    test, judged, first, second, third = (
+        frame[a:b] for a, b in ((0, 70), (70, 120), (120, 210), (210, 300), (300, 392))
+    )
     _write(test, folder / "test.csv")
     _write(judged, folder / "validation.csv")
     rng = np.random.default_rng(seed)
@@ -36,7 +38,9 @@ def make(folder: Path, seed: int) -> Parts:
         _write(third, folder / "garage-3.csv", encoding="utf-16"),
     ]
     options = [DataOptions(map=GERMAN, decimal=","), DataOptions(missing="mean"), DataOptions()]
-    return Parts(trainers, str(folder / "validation.csv"), str(folder / "test.csv"), options, refused=_bad(third, folder))
+    return Parts(
+        trainers, str(folder / "validation.csv"), str(folder / "test.csv"), options, refused=_bad(third, folder)
+    )
 
 
 def _write(frame: pd.DataFrame, path: Path, **how: str) -> str:

@@ -11,7 +11,15 @@ import pandas as pd
 from examples.kit import Parts
 
 MODULES = {
-    "numpy": ("numpy", "numpy.linalg", "numpy.fft", "numpy.ma", "numpy.random", "numpy.char", "numpy.polynomial.chebyshev"),
+    "numpy": (
+        "numpy",
+        "numpy.linalg",
+        "numpy.fft",
+        "numpy.ma",
+        "numpy.random",
+        "numpy.char",
+        "numpy.polynomial.chebyshev",
+    ),
     "scipy": ("scipy.stats", "scipy.signal", "scipy.special", "scipy.optimize", "scipy.ndimage", "scipy.spatial"),
     "torch": ("torch", "torch.nn", "torch.nn.functional", "torch.optim", "torch.distributions", "torch.utils.data"),
 }

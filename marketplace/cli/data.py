@@ -45,7 +45,7 @@ def check(
     """
     from marketplace.services.datacheck import check_data
     from marketplace.services.node import JobFeed, fetch_spec
-    from marketplace.services.programs import fetch_files, job_program, program_of, read_files
+    from marketplace.services.programs import fetch_files, find_files, job_program, program_of
     from marketplace.spec import read_job_file
 
     here = session(context)
@@ -58,7 +58,7 @@ def check(
     else:
         path = existing(Path(job))
         written = read_job_file(path)
-        files = read_files(written, path.parent)
+        files = find_files(written, path.parent)
         report = check_data(written, job_program(written, files), files, data, options)
     said = f"{report.samples} samples fit job {job}, and its model trains on them."
     here.show(report.to_dict(), "\n".join([*report.lines(), said]))

@@ -43,14 +43,14 @@ def create(
     """Create a job and put its money in escrow, after showing what it costs."""
     from marketplace.services.money import check_funds, creation_cost
     from marketplace.services.owner import create_job, created_before, rule_of
-    from marketplace.services.programs import read_files
+    from marketplace.services.programs import find_files
     from marketplace.services.safety import check_new_job
     from marketplace.services.standing import what_it_waits_for
     from marketplace.services.validation import read_data
 
     here = session(context)
     node, job = _read(here, existing(file))
-    files = read_files(job, file.parent)
+    files = find_files(job, file.parent)
     data = read_data(validation, job.data, files) if validation is not None else None
     weights = read_within(base, MAX_VALIDATION_BYTES) if base is not None else None
     check_new_job(job, rule_of(job, data), files)

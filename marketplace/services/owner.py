@@ -82,7 +82,11 @@ def created_before(
 def _intent(job: JobFile, validation: Dataset | None, base: bytes | None, files: Files) -> str:
     """What is asked for, the same each time: terms differ in the moment at which enrolment closes."""
     asked = hashlib.sha256(job.model_dump_json().encode())
-    given = [base or b"", to_data_file(validation) if validation else b"", *(files[name] for name in sorted(files))]
+    given = [
+        base or b"",
+        to_data_file(validation) if validation else b"",
+        *(files[name].read_bytes() for name in sorted(files)),
+    ]
     for part in given:
         asked.update(hashlib.sha256(part).digest())
     return f"createJob {asked.hexdigest()}"

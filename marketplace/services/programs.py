@@ -15,49 +15,49 @@ from marketplace.storage import get_bytes, put_bytes
 if TYPE_CHECKING:
     from trainer.programs import Program
 
-Files = Mapping[str, bytes]
-"""Contents by the name that the job gives them."""
+Files = Mapping[str, Path]
+"""Where the files are, by the name that the job gives them."""
 
 MAX_JOB_FILE_BYTES = 2**31
 """Of one file that a job names: a program with its frozen weights, a tokenizer."""
 
 
-def read_files(job: JobFile, folder: Path) -> dict[str, bytes]:
-    """The files that a job names, from beside its own. Raises InputError."""
-    found = {}
-    for name in job.files:
-        path = folder / name
+def find_files(job: JobFile, folder: Path) -> dict[str, Path]:
+    """The files that a job names, beside its own. Raises InputError."""
+    found = {name: folder / name for name in job.files}
+    for name, path in found.items():
         if not path.is_file():
             raise InputError(f"The job names the file {name}, which is not there: {path}.")
-        found[name] = read_within(path, MAX_JOB_FILE_BYTES)
+        if path.stat().st_size > MAX_JOB_FILE_BYTES:
+            raise InputError(f"The job's file {path} has more than {MAX_JOB_FILE_BYTES} bytes.")
     return found
 
 
 def publish_files(node: Node, files: Files) -> dict[str, PinnedFile]:
     """Stores the files; what the job's spec says of them."""
+    contents = {name: read_within(path, MAX_JOB_FILE_BYTES) for name, path in files.items()}
     return {
         name: PinnedFile(hash="0x" + keccak(content).hex(), cid=put_bytes(node.storage, content))
-        for name, content in files.items()
+        for name, content in contents.items()
     }
 
 
-def fetch_files(node: Node, spec: Spec) -> dict[str, bytes]:
-    """The files that a job names, from this machine or from storage. Raises StorageError, CorruptContent."""
+def fetch_files(node: Node, spec: Spec) -> dict[str, Path]:
+    """The files that a job names, fetched once. Raises StorageError, CorruptContent."""
     return {name: _fetch(node, name, pinned) for name, pinned in spec.files.items()}
 
 
-def _fetch(node: Node, name: str, pinned: PinnedFile) -> bytes:
+def _fetch(node: Node, name: str, pinned: PinnedFile) -> Path:
     path = node.home / "files" / pinned.hash[2:]
     if path.is_file():
-        content = read_within(path, MAX_JOB_FILE_BYTES)
-        if "0x" + keccak(content).hex() == pinned.hash:
-            return content
+        if "0x" + keccak(read_within(path, MAX_JOB_FILE_BYTES)).hex() == pinned.hash:
+            return path
         path.unlink()  # a damaged copy is only a copy
     content = get_bytes(node.storage, pinned.cid, max_bytes=MAX_JOB_FILE_BYTES)
     if "0x" + keccak(content).hex() != pinned.hash:
         raise CorruptContent(f"The job's file {name}, at {pinned.cid}, is not the one that the job names.")
     write_atomically(path, content)
-    return content
+    return path
 
 
 def job_program(job: JobFile, files: Files) -> "Program":

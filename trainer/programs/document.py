@@ -128,17 +128,7 @@ class NoneValue(Part):
 
 
 _Ref = InputRef | TargetRef | TensorRef | NodeRef
-_Single = (
-    _Ref
-    | IntValue
-    | FloatValue
-    | BoolValue
-    | StringValue
-    | DtypeValue
-    | LayoutValue
-    | SizeValue
-    | NoneValue
-)
+_Single = _Ref | IntValue | FloatValue | BoolValue | StringValue | DtypeValue | LayoutValue | SizeValue | NoneValue
 Ref = Annotated[_Ref, Field(discriminator="kind")]
 Single = Annotated[_Single, Field(discriminator="kind")]
 

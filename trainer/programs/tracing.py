@@ -75,7 +75,7 @@ class Tracer:
                 warnings.simplefilter("ignore")
                 shapes = (tuple({0: size} for _ in batch),)
                 program = torch.export.export(whole, tuple(batch), dynamic_shapes=shapes).run_decompositions({})
-        except Exception as error:  # noqa: BLE001 - whatever torch says of the owner's code is for the owner
+        except Exception as error:
             told = " ".join(str(error).split())[:1000]
             raise ValueError(f"torch.export does not take the module: {type(error).__name__}: {told}") from error
         signature = program.graph_signature
@@ -92,7 +92,9 @@ class Tracer:
         }
         for node in program.graph.nodes:
             if node.op == "placeholder" and node.name in held and node.users:
-                writer.known[node] = TensorRef(name=self._enter(_find(whole, constants, held[node.name]), held[node.name]))
+                writer.known[node] = TensorRef(
+                    name=self._enter(_find(whole, constants, held[node.name]), held[node.name])
+                )
             elif node.op == "placeholder" and node.name not in held:
                 writer.known[node] = next(names)
         outputs = writer.write(program.graph_module)
@@ -171,7 +173,9 @@ class _Writer:
         if name not in NAMES:
             where = node.meta.get("stack_trace") or ""
             place = next((line.strip() for line in reversed(where.splitlines()) if line.strip()), "")
-            raise ValueError(f"operator {name} is not one that an exported program may use{': ' + place if place else ''}")
+            raise ValueError(
+                f"operator {name} is not one that an exported program may use{': ' + place if place else ''}"
+            )
         schema = allowed(name)._schema.arguments
         given_by_name = dict(zip([each.name for each in schema], node.args, strict=False)) | node.kwargs
         arguments = {

@@ -41,9 +41,7 @@ from marketplace.chain.market import Receipt
 from marketplace.chain.tokens import TokenFacts
 from marketplace.domain import MAX_TRAINERS, ZERO_ADDRESS
 from marketplace.errors import ChainError, InputError, JobOver
-from marketplace.files import read_within
 from marketplace.services.invitations import VALID_FOR, admission, invite
-from marketplace.services.programs import MAX_JOB_FILE_BYTES
 from marketplace.spec import JobFile
 from trainer.config import ClassTarget, DataSchema, MaskTarget, TagsTarget
 
@@ -244,10 +242,9 @@ def _values(sample: Any) -> list[float]:
     return [float(value) for value in sample.reshape(-1)[:PREVIEW_VALUES]]
 
 
-def _files(services: Services, job: JobFile) -> dict[str, bytes]:
-    """The files that a job names, from the folders that this node may read. Raises InputError."""
-    confined = {name: services.folders.confined(name) for name in job.files}
-    return {name: read_within(FilePath(path), MAX_JOB_FILE_BYTES) for name, path in confined.items()}
+def _files(services: Services, job: JobFile) -> dict[str, FilePath]:
+    """The files that a job names, in the folders that this node may read. Raises InputError."""
+    return {name: FilePath(services.folders.confined(name)) for name in job.files}
 
 
 # ---------------------------------------------------------------- the chain

@@ -120,7 +120,7 @@ class Example(Play):
         self.job = job = read_job_file(write)
         self.files = find_files(job, folder)
         self.refused = [_refusal(job, source) for source in parts.refused]
-        return Cast(owner, aggregator, trainers, self.read(parts.test), Path(parts.validation))
+        return Cast(owner, aggregator, trainers, self.read(parts.test), Path(parts.validation), parts.base)
 
     def document(self, players: Cast) -> dict[str, Any]:
         identity = players.aggregator.identity

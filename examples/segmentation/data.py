@@ -20,5 +20,5 @@ def make(folder: Path, seed: int) -> Parts:
     distance = np.hypot(across - centres[..., :1, None], down - centres[..., 1:, None])
     masks = (distance < radius[..., None, None]).any(1)
     images = 60 * masks + rng.normal(90, 40, masks.shape)
-    data = Dataset({"image": images[:, None].clip(0, 255).astype(np.float32)}, masks.astype(np.int64))
+    data = Dataset({"image": images[:, None].clip(0, 255).astype(np.float32)}, np.asarray(masks, np.int64))
     return split(data, folder, seed)

@@ -39,6 +39,7 @@ class Cast:
     trainers: list[Player]
     test: Dataset
     validation: Path
+    base: Path | None = None
 
     @property
     def all(self) -> list[Player]:

@@ -128,6 +128,7 @@ class Play:
         with self._phase("create", "The owner creates the job"):
             write_job(folder / "job.yaml", self.document(players))
             options = ["--validation", str(players.validation)] if script.rule == "reference" else []
+            options += [] if players.base is None else ["--base", str(players.base)]
             created = self._call(
                 players.owner, environment, "job", "create", "--yes", str(folder / "job.yaml"), *options
             )

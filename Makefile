@@ -6,7 +6,7 @@ UV := build/uv/bin/uv
 ARGS ?=
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help setup demo examples page up docs test test-page test-rust test-unit test-contracts test-e2e check bench bench-proofs bench-pay bench-theft bench-rows bench-load
+.PHONY: help setup demo examples page up docs test test-page test-rust test-unit test-contracts test-e2e check bench bench-proofs bench-pay bench-theft bench-rows bench-load bench-train gpu-check
 .PHONY: screenshots test-faults test-hostile test-invariants test-invariants-nightly fuzz fuzz-rust slither sbom advisories format lock artifacts clean
 
 help: ## what there is to make
@@ -114,6 +114,13 @@ bench-rows: setup ## how far reference rows of other machines are apart; ARGS="-
 
 bench-load: setup ## a node with 500 trainers, an aggregator with 32 of 2^20 parameters, memory; ARGS="node --minutes 60"
 	$(BIN)/python -m benches.load $(ARGS)
+
+bench-train: setup ## samples a second of a round against a plain loop and the best one; ARGS="--cases cnn --json FILE"
+	$(BIN)/python -m benches.train $(ARGS)
+
+gpu-check: setup ## what only a CUDA device shows, in less than 8 minutes; ARGS="--json FILE"
+	timeout 180 $(BIN)/pytest -q tests/gpu
+	timeout 300 $(BIN)/python -m benches.train --full $(ARGS)
 
 format: setup ## rewrite the sources in the house style
 	$(BIN)/ruff check --fix-only .

@@ -6,9 +6,11 @@ A process that dies ends the round with an error, so that it can be trained agai
 
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing.connection import Connection, wait
@@ -103,23 +105,11 @@ def train_on(
             np.save(folder / f"input-{at}.npy", values, allow_pickle=False)
         if data.y is not None:
             np.save(folder / "target.npy", data.y, allow_pickle=False)
-        home = program.device
-        program.module.cpu()
-        try:
-            work = _Work(
-                folder,
-                program,
-                tuple(data.inputs),
-                config,
-                schema,
-                round,
-                seed,
-                tuple(str(device) for device in devices),
-                patience,
-            )
-            loss, complete, notice = _supervise(work, on_progress, should_stop)
-        finally:
-            program.module.to(home)
+        sent = deepcopy(program)
+        sent.module.cpu()
+        names = tuple(str(device) for device in devices)
+        work = _Work(folder, sent, tuple(data.inputs), config, schema, round, seed, names, patience)
+        loss, complete, notice = _supervise(work, on_progress, should_stop)
         if complete:
             load_flat(program.module, np.load(folder / "end.npy", allow_pickle=False))
         return RoundResult(loss, clock() - started, len(data), complete, notice)
@@ -195,7 +185,8 @@ def _death(rank: int, work: _Work, process: BaseProcess) -> str:
 
 def _main(rank: int, work: _Work, pipe: Connection, stop: Event) -> None:
     """A process of a round."""
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo" if os.uname().sysname == "Linux" else "lo0")
+    program = deepcopy(work.program)  # what came is in memory that all processes share
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo" if sys.platform == "linux" else "lo0")
     world, device = len(work.devices), torch.device(work.devices[rank])
     try:
         if device.type == "cuda":
@@ -212,7 +203,7 @@ def _main(rank: int, work: _Work, pipe: Connection, stop: Event) -> None:
         inputs = {name: _array(work.folder / f"input-{at}.npy") for at, name in enumerate(work.inputs)}
         target = work.folder / "target.npy"
         result = train_round(
-            work.program,
+            program,
             Dataset(inputs, _array(target) if target.exists() else None),
             work.config,
             round=work.round,
@@ -224,8 +215,9 @@ def _main(rank: int, work: _Work, pipe: Connection, stop: Event) -> None:
             peers=Group(rank, world, device),
         )
         if rank == 0 and result.complete:
-            np.save(work.folder / "end.npy", flatten(work.program.module).cpu().numpy(), allow_pickle=False)
+            np.save(work.folder / "end.npy", flatten(program.module).cpu().numpy(), allow_pickle=False)
         pipe.send(("done", (result.loss, result.complete, result.notice)))
+        time.sleep(work.patience)  # another may still read this one's part of the last sum: the parent ends both
     except ValueError as error:
         pipe.send(("value", str(error)))
     except Exception as error:  # noqa: BLE001 (told to the one that waits, whatever it is)

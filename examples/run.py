@@ -28,7 +28,7 @@ from marketplace.keys.sealing import sealed_size
 from marketplace.services.programs import find_files, job_program
 from marketplace.spec import JobFile, read_job_file
 from marketplace.units import PARTS, format_metric
-from trainer.data import PLAIN, DataOptions, Dataset, load, tokenizers
+from trainer.data import PLAIN, DataOptions, Dataset, load, tokenizer_files
 from trainer.train import evaluate, train_round
 from zk.encoding import chunks
 from zk.files import max_sum_file_bytes, max_update_file_bytes
@@ -131,7 +131,7 @@ class Example(Play):
     def read(self, source: str, options: DataOptions = PLAIN) -> Dataset:
         """A source as a trainer's node reads it: checked and normalised."""
         assert self.job is not None  # noqa: S101 (the parties have been made)
-        return load(source, self.job.data, options, tokenizers(self.files, self.job.data))
+        return load(source, self.job.data, options, tokenizer_files(self.files, self.job.data))
 
     def measured(self, outcome: Outcome, seconds: float) -> Measured:
         """The job's model beside the same training on all data, and on each trainer's alone."""

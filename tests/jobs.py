@@ -83,7 +83,7 @@ class Play:
     tampers: list[Tamper | None]
 
     def trainer(self, number: int) -> TrainerAgent:
-        plan = Plan(self.trainers[number].me.address, torch.device("cpu"), number, self.tampers[number])
+        plan = Plan(self.trainers[number].me.address, (torch.device("cpu"),), number, self.tampers[number])
         load = data_loader(str(self.data[number]))
         return TrainerAgent(self.trainers[number], self.job_id, load, plan, self.world.report(f"trainer {number}"))
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from marketplace.errors import InputError
 from trainer.config import TrainingConfig
-from trainer.data import DataOptions, Dataset, normalise, tokenizers
+from trainer.data import DataOptions, Dataset, normalise, tokenizer_files
 from trainer.data.report import Report, check
 from trainer.train import evaluate, train_round
 
@@ -21,7 +21,7 @@ def check_data(
 ) -> Report:
     """What is in the data, once they have been read, trained on for a step and predicted. Raises InputError."""
     try:
-        report, data = check(source, described.data, options, tokenizers(files, described.data))
+        report, data = check(source, described.data, options, tokenizer_files(files, described.data))
     except ValueError as error:
         raise InputError(f"The data do not fit: {error}.") from error
     _try(program, normalise(data, described.data), described.training)

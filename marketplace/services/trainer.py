@@ -205,7 +205,7 @@ class TrainerAgent:
             at.setup,
             terms,
             seed=self._plan.seed,
-            device=self._plan.device,
+            device=self._plan.devices[0],
             anyway=self._plan.anyway,
         )
         self._tell_once("measured", f"Measured: {effort}.", **asdict(effort))

@@ -23,9 +23,11 @@ from marketplace.services.proofs import JobSetup, committed, open_setup
 from marketplace.spec import Spec
 from trainer.data import Dataset
 from trainer.models import flatten, load_flat
+from trainer.own import OwnTraining, train_own
+from trainer.parallel import train_on
 from trainer.programs import Program
 from trainer.quantize import to_integers
-from trainer.train import Progress, train_round, warm_up
+from trainer.train import Progress, RoundResult, train_round, warm_up
 from zk.encoding import Float32s, Int16s, submission_hash
 from zk.files import max_update_file_bytes, pack_update, unpack_update
 
@@ -41,14 +43,16 @@ Tamper = Callable[[int, Int16s], Int16s | None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a trainer takes part. anyway: join where a round seems not to be feasible here. ticket: its text, or ""."""
+    """How a trainer takes part. devices: that it trains on, side by side. own: its own training in place of Merit's.
+    anyway: join where a round seems not to be feasible here. ticket: its text, or ""."""
 
     payee: str
-    device: torch.device
+    devices: tuple[torch.device, ...]
     seed: int = 0
     tamper: Tamper | None = None
     anyway: bool = False
     ticket: str = ""
+    own: OwnTraining | None = None
 
 
 class NothingToSubmit(Exception):
@@ -141,16 +145,7 @@ class Training:
             values: dict[str, object] = {"done": seen.done / seen.total, "loss": seen.loss}
             self._report(Notice("training", f"Training in round {round}.", round, values))
 
-        result = train_round(
-            at.program,
-            at.data,
-            at.spec.training,
-            round=round,
-            seed=self._plan.seed,
-            device=self._plan.device,
-            on_progress=progress,
-            should_stop=lambda: monotonic() > end,
-        )
+        result = self._round(at, round, progress, lambda: monotonic() > end)
         if not result.complete:
             raise NothingToSubmit(
                 f"Training takes longer than the {left} s that were left: it was stopped after {result.seconds:.0f} s. "
@@ -162,6 +157,45 @@ class Training:
         values = {"loss": result.loss, "seconds": result.seconds}
         self._report(Notice("trained", text, round, dict(values)))
         return update
+
+    def _round(
+        self, at: Workplace, round: int, progress: Callable[[Progress], None], should_stop: Callable[[], bool]
+    ) -> RoundResult:
+        plan, training = self._plan, at.spec.training
+        first, *others = plan.devices
+        if plan.own is not None:
+            return train_own(
+                plan.own,
+                at.program,
+                at.data,
+                training,
+                round=round,
+                seed=plan.seed,
+                device=first,
+                should_stop=should_stop,
+            )
+        if others:
+            return train_on(
+                plan.devices,
+                at.program,
+                at.data,
+                training,
+                round=round,
+                seed=plan.seed,
+                schema=at.spec.data,
+                on_progress=progress,
+                should_stop=should_stop,
+            )
+        return train_round(
+            at.program,
+            at.data,
+            training,
+            round=round,
+            seed=plan.seed,
+            device=first,
+            on_progress=progress,
+            should_stop=should_stop,
+        )
 
     def commit(self, update: Int16s, round: int, history: JobHistory) -> None:
         """Keeps the update with the commitment to it, and what opens that; those of earlier rounds go."""

@@ -24,7 +24,7 @@ from marketplace.spec import MAX_VALIDATION_BYTES, Spec, ValidationConfig
 from marketplace.storage import get_bytes, put_bytes
 from trainer import data as datasets
 from trainer.config import DataSchema
-from trainer.data import PLAIN, DataOptions, Dataset, from_safetensors, normalise, to_safetensors, tokenizers
+from trainer.data import PLAIN, DataOptions, Dataset, from_safetensors, normalise, to_safetensors, tokenizer_files
 from trainer.models import load_flat
 from trainer.programs import Program
 from trainer.train import Evaluation, evaluate, gradient_noise, loss_gradient
@@ -79,7 +79,7 @@ def read_data(source: str, schema: DataSchema, files: Files, options: DataOption
     files: what the job names, tokenizers among it.
     """
     try:
-        return datasets.read(source, schema, options, tokenizers(files, schema))
+        return datasets.read(source, schema, options, tokenizer_files(files, schema))
     except ValueError as error:
         raise InputError(f"The data do not fit: {error}.") from error
 

@@ -17,7 +17,7 @@ from trainer.data.reading import Notes, Reading
 
 __all__ = [
     "PLAIN", "DataOptions", "Dataset", "Notes", "from_safetensors", "load", "normalise", "read", "to_safetensors",
-    "tokenizers", "write_npz",
+    "tokenizer_files", "write_npz",
 ]  # fmt: skip
 
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".feather")
@@ -32,19 +32,19 @@ def read(
     source: str,
     schema: DataSchema,
     options: DataOptions = PLAIN,
-    known: Mapping[str, bytes] = _NO_FILES,
+    tokenizers: Mapping[str, bytes] = _NO_FILES,
     notes: Notes | None = None,
 ) -> Dataset:
     """The data set behind a source, checked against the schema, values as they are in the source.
 
-    known: the bytes of each tokenizer.json that the schema names. notes: filled with what else was found.
+    tokenizers: the bytes of each tokenizer.json that the schema names. notes: filled with what else was found.
     """
     options.fit(schema)
-    reading = Reading(Path(source), schema, options, known, Notes() if notes is None else notes)
+    reading = Reading(Path(source), schema, options, tokenizers, Notes() if notes is None else notes)
     return check(_found(source, reading), schema, source)
 
 
-def tokenizers(files: Mapping[str, Path], schema: DataSchema) -> dict[str, bytes]:
+def tokenizer_files(files: Mapping[str, Path], schema: DataSchema) -> dict[str, bytes]:
     """The tokenizer files that a schema names, of all that a job names."""
     named = {feature.tokenizer for feature in schema.texts.values()}
     return {name: path.read_bytes() for name, path in files.items() if name in named}
@@ -54,10 +54,10 @@ def load(
     source: str,
     schema: DataSchema,
     options: DataOptions = PLAIN,
-    known: Mapping[str, bytes] = _NO_FILES,
+    tokenizers: Mapping[str, bytes] = _NO_FILES,
 ) -> Dataset:
     """`read`, then (value − mean) / std as the schema says: what a model is trained on."""
-    return normalise(read(source, schema, options, known), schema)
+    return normalise(read(source, schema, options, tokenizers), schema)
 
 
 def _found(source: str, reading: Reading) -> Dataset:

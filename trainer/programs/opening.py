@@ -3,7 +3,7 @@
 import torch
 
 from trainer.config import DataSchema, ModelConfig, TaskConfig
-from trainer.models.effort import MAX_PRODUCTS, MAX_VALUES_A_BATCH, MAX_VALUES_A_SAMPLE
+from trainer.models.effort import MAX_PRODUCTS, MAX_VALUES_A_BATCH, MAX_VALUES_A_SAMPLE, changed_buffers
 from trainer.models.registry import build, count_parameters, outline
 from trainer.programs.program import Described, Program
 from trainer.tasks import task_of
@@ -32,9 +32,14 @@ def check_program(model: ModelConfig, schema: DataSchema, task: TaskConfig, batc
             with torch.no_grad():
                 found = program.predict(inputs).shape
             cost = program.effort(inputs)
-        except (RuntimeError, ValueError, IndexError, TypeError, AttributeError) as error:
+            changed = changed_buffers(program.train().module, inputs)
+        except (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             taken = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
             raise ValueError(f"the {model.architecture} of the job does not take samples of shape {taken}") from error
+    if changed:
+        raise ValueError(
+            f"training changes the buffer {changed[0]} of the {model.architecture}, which no update carries"
+        )
     wanted = judge.outputs(shapes)
     if len(found) != len(wanted) + 1 or any(w not in (-1, f) for f, w in zip(found[1:], wanted, strict=True)):
         raise ValueError(f"the {model.architecture} gives outputs {list(found[1:])}, the task takes {list(wanted)}")

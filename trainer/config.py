@@ -70,6 +70,11 @@ class ModelConfig(Settings):
     """A model: described by data, or a program that its owner has exported."""
 
     architecture: str = Field(description="Name of a registered architecture: linear, mlp, cnn, …; or `program`.")
+    package: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!+_-]+$",
+        description="Where the architecture is another party's: its Python package and version, as `name==1.2.3`.",
+    )
     parameters: dict[str, JsonValue] = Field(
         default_factory=dict, max_length=64, description="The architecture's own parameters."
     )
@@ -82,6 +87,9 @@ class ModelConfig(Settings):
     )
     lora: LoraConfig | None = Field(
         default=None, description="Trains low-rank adapters, and what `trainable` names if given; freezes the rest."
+    )
+    frozen_dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        default="float32", description="What frozen parameters are rounded to and travel as; computed in is float32."
     )
 
 

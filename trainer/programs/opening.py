@@ -8,7 +8,7 @@ import torch
 from trainer.config import PROGRAM, DataSchema, ModelConfig, TaskConfig
 from trainer.data.dataset import target_shape
 from trainer.models import trained
-from trainer.models.effort import MAX_PRODUCTS, MAX_VALUES_A_BATCH, MAX_VALUES_A_SAMPLE
+from trainer.models.effort import MAX_PRODUCTS, MAX_VALUES_A_BATCH, MAX_VALUES_A_SAMPLE, changed_buffers
 from trainer.models.registry import build, count_parameters, outline
 from trainer.programs import exported
 from trainer.programs.program import Described, Program
@@ -88,9 +88,13 @@ def _check_cost(program: Program, schema: DataSchema, judge: Task, what: str, ba
             with torch.no_grad():
                 found = program.predict(inputs).shape
             cost = program.effort(inputs)
-        except (RuntimeError, ValueError, IndexError, TypeError, AttributeError) as error:
+            described = isinstance(program, Described)
+            changed = changed_buffers(program.train().module, inputs) if described else ()
+        except (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             taken = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
             raise ValueError(f"the {what} of the job does not take samples of shape {taken}") from error
+    if changed:
+        raise ValueError(f"training changes the buffer {changed[0]} of the {what}, which no update carries")
     wanted = judge.outputs(shapes)
     if len(found) != len(wanted) + 1 or any(w not in (-1, f) for f, w in zip(found[1:], wanted, strict=True)):
         raise ValueError(f"the {what} gives outputs {list(found[1:])}, the task takes {list(wanted)}")

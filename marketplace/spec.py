@@ -392,6 +392,7 @@ class Spec(_Strict):
     data: DataSchema
     task: TaskConfig
     files: dict[str, PinnedFile] = Field(max_length=16, description="What model and data name, by those names.")
+    frozen: PinnedFile | None = Field(description="Values of the model that no round changes, where it has any.")
     training: TrainingConfig
     clip: float | None = Field(ge=MIN_STEP, le=MAX_CLIP, description="Largest L2 norm of an update.")
     base_cid: str = Field(max_length=100, description="Model file of round 1's base, public.")
@@ -404,6 +405,7 @@ class Spec(_Strict):
         *,
         parameters: int,
         files: dict[str, PinnedFile],
+        frozen: PinnedFile | None = None,
         base_cid: str,
         proofs: ProofsSpec,
         validation: ValidationConfig | None,
@@ -417,6 +419,7 @@ class Spec(_Strict):
             data=job.data,
             task=job.judged,
             files=files,
+            frozen=frozen,
             training=job.training,
             clip=job.update.clip,
             base_cid=base_cid,

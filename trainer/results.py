@@ -1,7 +1,7 @@
 """A trained model as a file that says how to use it, and as a folder that transformers and peft open."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from trainer.config import (
     NumberTarget,
     Settings,
     TaskConfig,
+    named_files,
 )
 from trainer.data.dataset import Array, Dataset
 from trainer.models.effort import batch_within
@@ -29,7 +30,7 @@ from trainer.models.frozen import stored_frozen, wanted_frozen
 from trainer.models.tensors import MAX_HEADER, opened, read_into
 from trainer.models.trainable import ADAPTER, adapter_config
 from trainer.models.vectors import trained
-from trainer.programs import Program, check_program, open_program
+from trainer.programs import Files, Program, check_program, open_program
 
 FORMAT = "merit.model/1"
 _PARTS = ("model", "data", "task", "origin")
@@ -71,10 +72,11 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model from a file, on the CPU."""
+    """A model from a file, on the CPU. files: what its card names."""
 
     card: Card
     program: Program
+    files: Files
 
     @property
     def schema(self) -> DataSchema:
@@ -123,7 +125,7 @@ class Loaded:
         return (outputs.argmax(1) if kind == "segmentation" else outputs).cpu().numpy(), None
 
 
-def write_model(path: Path, program: Program, card: Card) -> None:
+def pack_result(program: Program, card: Card) -> bytes:
     """A safetensors file: what is trained in float32, what is frozen as it travels, and the card as JSON texts.
 
     Raises ValueError for values that are not finite, or a card that no reader would take.
@@ -135,7 +137,7 @@ def write_model(path: Path, program: Program, card: Card) -> None:
     texts = {part: getattr(card, part).model_dump_json() for part in _PARTS}
     if sum(len(text.encode()) for text in texts.values()) > MAX_HEADER // 4:
         raise ValueError(f"what says how to use the model has more than {MAX_HEADER // 4} bytes")
-    safetensors.torch.save_file(tensors | stored_frozen(program.module), path, {"format": FORMAT, **texts})
+    return safetensors.torch.save(tensors | stored_frozen(program.module), {"format": FORMAT, **texts})
 
 
 def read_card(metadata: Mapping[str, str]) -> Card:
@@ -157,22 +159,25 @@ def read_card(metadata: Mapping[str, str]) -> Card:
     return Card.model_validate(found)
 
 
-Opener = Callable[[ModelConfig, DataSchema, TaskConfig], Program]
+def load_model(path: Path, files: Files | None = None) -> Loaded:
+    """A model that `pack_result` made, perhaps a stranger's: nothing is allocated before the file's card is judged.
 
-
-def load_model(path: Path, opener: Opener | None = None) -> Loaded:
-    """A model that `write_model` wrote, perhaps a stranger's: nothing is allocated before the file's card is judged.
-
-    opener: gives the program where the card alone does not. Raises ValueError.
+    files: what the card's model and data name; by default those beside the model's own. Raises ValueError.
     """
     with opened(path) as file:
         card = read_card(file.metadata)
-        if opener is None:
-            check_program(card.model, card.data, card.task, batch_size=1)
-        program = (opener or open_program)(card.model, card.data, card.task)
-        own = {name: (parameter, torch.float32) for name, parameter in trained(program.module).items()}
-        read_into(file, own | wanted_frozen(program.module))
-    return Loaded(card, program)
+        if files is None:
+            files = {name: path.parent / Path(name).name for name in named_files(card.model, card.data)}
+        check_program(card.model, card.data, card.task, 1, files)
+        program = open_program(card.model, card.data, card.task, files)
+        read_into(file, whole(program.module))
+    return Loaded(card, program, files)
+
+
+def whole(module: nn.Module) -> dict[str, tuple[torch.Tensor, torch.dtype]]:
+    """What `read_into` is to fill with the tensors of a file that `pack_result` made."""
+    own = {name: (parameter.detach(), torch.float32) for name, parameter in trained(module).items()}
+    return own | wanted_frozen(module)
 
 
 def write_folder(path: Path, program: Program, model: ModelConfig) -> None:

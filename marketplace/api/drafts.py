@@ -14,16 +14,14 @@ from marketplace.documents import explain, parse_yaml
 from marketplace.domain import ZERO_ADDRESS, Rule
 from marketplace.errors import InputError
 from marketplace.services.node import Node
-from marketplace.services.owner import aggregator_key, base_weights
-from marketplace.services.programs import Files, job_program, publish_files
+from marketplace.services.owner import aggregator_key, base_weights, publish_spec
+from marketplace.services.programs import Files, job_program
 from marketplace.services.proofs import JobSetups
 from marketplace.services.safety import check_new_job, trained_numbers
 from marketplace.services.validation import Validation, publish_validation, read_data
-from marketplace.spec import Decimals, JobFile, Spec, terms_of
-from marketplace.storage import put_bytes
+from marketplace.spec import Decimals, JobFile, terms_of
 from marketplace.units import format_amount
 from trainer.data import normalise
-from zk.files import pack_model
 from zk.statements import circuit_id
 
 UNKNOWN = TokenFacts("the token", None)
@@ -95,16 +93,7 @@ def prepare(
             check_new_job(job, rule, files, weights.numpy(), Validation(normalise(data, job.data), program))
         sealed = publish_validation(node, data, key, owner)
     setups = JobSetups.choose(node, job.proofs, circuit_id(rule, job.market.max_trainers), len(weights))
-    base_cid = put_bytes(node.storage, pack_model(weights.numpy()))
-    spec = Spec.of(
-        job,
-        parameters=len(weights),
-        files=publish_files(node, files),
-        base_cid=base_cid,
-        proofs=setups.publish(node),
-        validation=sealed,
-    )
-    cid = put_bytes(node.storage, spec.to_bytes())
+    cid = publish_spec(node, job, program, weights.numpy(), files, setups.publish(node), sealed)
     terms = terms_of(job, owner=owner, rule=rule, now=node.market.connection.now(), verifiers=setups.contracts(node))
     creation = abi.encode_call("createJob", (terms, encryption_key, cid))
     market, coin = node.market.address, terms.token == ZERO_ADDRESS

@@ -231,7 +231,7 @@ class Describer:
         else:
             found = Description(spec.name, spec.model.architecture, spec.parameters, spec.proofs.development)
             named += [spec.base_cid, spec.proofs.srs.cid, spec.proofs.key.cid]
-            named += [pinned.cid for pinned in spec.files.values()]
+            named += [pinned.cid for pinned in (*spec.files.values(), spec.frozen) if pinned]
             named += [spec.validation.sealed_cid] if spec.validation else []
             describe(created.job_id, found, named)
         return True

@@ -54,7 +54,7 @@ def check(
         node = here.node(acting=False)
         spec = fetch_spec(node.storage, JobFeed(node, int(job)).refresh().created)
         files = fetch_files(node, spec)
-        report = check_data(spec, program_of(spec, files), files, data, options)
+        report = check_data(spec, program_of(node, spec, files), files, data, options)
     else:
         path = existing(Path(job))
         written = read_job_file(path)

@@ -14,9 +14,9 @@ from marketplace.chain.market import Market, Receipt
 from marketplace.cli.session import Session, address, amount, clock_time, existing, session, stop_on_signals
 from marketplace.domain import State
 from marketplace.errors import InputError, Reverted
-from marketplace.files import read_within, write_atomically
+from marketplace.files import write_atomically
 from marketplace.services.standing import clock
-from marketplace.spec import MAX_VALIDATION_BYTES, JobFile, read_job_file
+from marketplace.spec import JobFile, read_job_file
 from marketplace.units import format_ago, format_metric, parse_duration
 
 if TYPE_CHECKING:
@@ -35,14 +35,26 @@ def create(
     file: Annotated[Path, typer.Argument(help="The job's YAML description (docs/job-file.md).")],
     validation: Annotated[str | None, typer.Option(help=f"The owner's held-out data: {DATA}")] = None,
     base: Annotated[
-        Path | None, typer.Option(help="Start from this model (safetensors, as `merit job model` writes).")
+        Path | None,
+        typer.Option(
+            help="Start from this model: what `merit job model` wrote, or a checkpoint's file or folder."
+        ),
+    ] = None,
+    base_name: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A prefix of the checkpoint's names and what stands for it here. Again for each.", metavar="OLD=NEW"
+        ),
+    ] = None,
+    base_fresh: Annotated[
+        list[str] | None, typer.Option(help="Tensors that stay as the seed has them, e.g. 'head.*'. Again for each.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the money is sent.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Create it even where this file's job runs already.")] = False,
 ) -> None:
     """Create a job and put its money in escrow, after showing what it costs."""
     from marketplace.services.money import check_funds, creation_cost
-    from marketplace.services.owner import create_job, created_before, rule_of
+    from marketplace.services.owner import Base, create_job, created_before, rule_of
     from marketplace.services.programs import find_files
     from marketplace.services.safety import check_new_job
     from marketplace.services.standing import what_it_waits_for
@@ -52,7 +64,7 @@ def create(
     node, job = _read(here, existing(file))
     files = find_files(job, file.parent)
     data = read_data(validation, job.data, files) if validation is not None else None
-    weights = read_within(base, MAX_VALIDATION_BYTES) if base is not None else None
+    weights = Base(base, _renamed(base_name or []), tuple(base_fresh or ())) if base is not None else None
     check_new_job(job, rule_of(job, data), files)
     cost, market = creation_cost(node, job), node.market
     with here.patience("looking whether this job was created before"):
@@ -82,6 +94,14 @@ def create(
         f"Job {created.job_id} is {state}, with {amount(market, cost.token, found.escrow)} in escrow.\n{waits_for}\n"
         f"Its description is {created.spec_cid}.",
     )
+
+
+def _renamed(pairs: list[str]) -> dict[str, str]:
+    """Of `--base-name OLD=NEW`; either may be empty. Raises InputError."""
+    for pair in pairs:
+        if "=" not in pair:
+            raise InputError(f"--base-name {pair}: write the checkpoint's prefix, then the model's, as in model.=")
+    return {old: new for old, _, new in (pair.partition("=") for pair in pairs)}
 
 
 def _told_before(market: Market, created: "Created") -> str:
@@ -315,10 +335,14 @@ def model(
     context: typer.Context,
     job: Job,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("model.safetensors"),
+    folder: Annotated[
+        Path | None, typer.Option(help="Write a folder too, which `from_pretrained` opens (transformers, adapters).")
+    ] = None,
     force: Annotated[bool, typer.Option(help="Replace an existing file.")] = False,
 ) -> None:
-    """Write the model after the last settled round as safetensors."""
+    """Write the model after the last settled round as safetensors that say how to use them (`merit predict`)."""
     from marketplace.services.owner import export_model
+    from trainer.results import write_folder
 
     here = session(context)
     if output.exists() and not force:
@@ -326,6 +350,11 @@ def model(
     node = here.node()
     with here.patience("rebuilding the model from the rounds' sums"):
         final = export_model(node, job)
+    if folder is not None:
+        try:
+            write_folder(folder, final.program, final.card.model)
+        except ValueError as error:
+            raise InputError(f"No folder is written: {error}.") from error
     write_atomically(output, final.content, mode=0o644)
     here.show(
         {"file": str(output), "rounds": final.rounds, "parameters": final.parameters},

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
-from marketplace.cli import aggregator, audit, chain, data, demo, doctor, job, key, pay, program, setup, trainer, up
+from marketplace.cli import aggregator, audit, chain, data, demo, doctor, job, key, pay, predict, program, setup, trainer, up
 from marketplace.cli.session import Session
 from marketplace.documents import explain
 from marketplace.errors import InputError, MeritError
@@ -38,6 +38,7 @@ app.command("doctor")(doctor.doctor)
 app.command("fund")(chain.fund)
 app.command("withdraw")(pay.withdraw)
 app.command("audit")(audit.audit)
+app.command("predict")(predict.predict)
 app.command("demo")(demo.demo)
 
 

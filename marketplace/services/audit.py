@@ -173,7 +173,7 @@ def audit_job(
     if data is None and validation is not None:
         files = fetch_files(node, spec)
         read = normalise(read_data(validation, spec.data, files), spec.data)
-        data = Validation(read, program_of(spec, files), spec.task.metric)
+        data = Validation(read, program_of(node, spec, files), spec.task.metric)
     _check_models(report, node, history, spec, srs, job_key, data)
     _check_rows(report, node, history, spec, srs, job_key, opened)
     return report

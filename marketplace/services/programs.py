@@ -11,6 +11,7 @@ from marketplace.files import read_within, write_atomically
 from marketplace.services.node import Node
 from marketplace.spec import JobFile, PinnedFile, Spec
 from marketplace.storage import get_bytes, put_bytes
+from trainer.config import PROGRAM
 
 if TYPE_CHECKING:
     from trainer.programs import Program
@@ -70,19 +71,40 @@ def job_program(job: JobFile, files: Files) -> "Program":
         raise InputError(f"The job's model cannot be built: {error}.") from error
 
 
+def publish_frozen(node: Node, job: JobFile, program: "Program") -> PinnedFile | None:
+    """Stores what of the model no round changes; None where there is nothing, or the program's file has it.
+
+    Published even where a seed makes it: other versions of torch may draw other numbers from the seed.
+    """
+    from trainer.models.frozen import frozen_tensors, pack_frozen  # noqa: PLC0415 (torch takes seconds)
+
+    if job.model.architecture == PROGRAM or not frozen_tensors(program.module):
+        return None
+    content = pack_frozen(program.module)
+    if len(content) > MAX_JOB_FILE_BYTES:
+        raise InputError(
+            f"The model's frozen part has {len(content)} bytes; at most {MAX_JOB_FILE_BYTES} are possible."
+        )
+    return PinnedFile(hash="0x" + keccak(content).hex(), cid=put_bytes(node.storage, content))
+
+
 def fetch_program(node: Node, spec: Spec) -> "Program":
     """A job's program. Raises StorageError, and CorruptContent where it is not what its description says."""
-    return program_of(spec, fetch_files(node, spec))
+    return program_of(node, spec, fetch_files(node, spec))
 
 
-def program_of(spec: Spec, files: Files) -> "Program":
-    """The same from files that are at hand."""
-    from trainer.programs import check_program, open_program  # noqa: PLC0415 (torch takes seconds)
+def program_of(node: Node, spec: Spec, files: Files) -> "Program":
+    """The same with the files that the job names, which are at hand."""
+    from trainer.models.frozen import load_frozen  # noqa: PLC0415 (torch takes seconds)
+    from trainer.programs import check_program, open_program  # noqa: PLC0415
 
     try:
         d = check_program(spec.model, spec.data, spec.task, spec.training.batch_size, files)  # before it costs anything
         if d != spec.parameters:
             raise CorruptContent(f"The job's description says {spec.parameters} parameters, its model has {d}.")
-        return open_program(spec.model, spec.data, spec.task, files)
+        program = open_program(spec.model, spec.data, spec.task, files)
+        if spec.frozen is not None:
+            load_frozen(program.module, _fetch(node, "of frozen values", spec.frozen))
+        return program
     except ValueError as error:
         raise CorruptContent(f"The job's model cannot be built: {error}.") from error

@@ -83,10 +83,8 @@ def read_csv(path: Path, reading: Reading, choose: Choose) -> Iterator[Batch]:
     places = [names.index(name) for name in wanted]
     full = _full(rows, len(names), path)
     while batch := list(islice(full, reading.batch)):
-        columns = {
-            name: pa.array([row[place] for _, row in batch], pa.string())
-            for name, place in zip(wanted, places, strict=True)
-        }
+        across = list(zip(*[row for _, row in batch], strict=True))
+        columns = {name: pa.array(across[place], pa.string()) for name, place in zip(wanted, places, strict=True)}
         numbers = np.array([number for number, _ in batch], dtype=np.int64)
         for name, cells in columns.items():
             late = pc.match_substring_regex(cells, r'^\s+"').to_numpy(zero_copy_only=False)

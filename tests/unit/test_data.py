@@ -251,6 +251,29 @@ def test_a_pickle_in_an_npz_is_never_loaded(tmp_path):
     assert ".npz" in refusal(path)
 
 
+def test_an_archive_within_an_npz_is_not_looked_into(tmp_path):
+    inner = io.BytesIO()
+    np.savez(inner, x=X, y=Y)
+    for name in ("x.npz", "x.npy"):
+        with zipfile.ZipFile(tmp_path / "d.npz", "w") as archive:
+            archive.writestr(name, inner.getvalue())
+            archive.writestr("y.npy", inner.getvalue())
+        assert "d.npz: " in refusal(tmp_path / "d.npz")
+
+
+def test_an_array_that_inflates_to_more_than_it_claims_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "d.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        header = io.BytesIO()
+        npy.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (2, 3)})
+        archive.writestr("x.npy", header.getvalue() + bytes(10_000_000))
+        archive.writestr("y.npy", b"")
+    content = bytearray((tmp_path / "d.npz").read_bytes())
+    claimed, true = (len(header.getvalue()) + 24).to_bytes(4, "little"), (len(header.getvalue()) + 10_000_000)
+    assert content.count(true.to_bytes(4, "little")) == 2
+    (tmp_path / "d.npz").write_bytes(content.replace(true.to_bytes(4, "little"), claimed))
+    assert "d.npz: " in refusal(tmp_path / "d.npz")
+
+
 def test_an_array_that_claims_more_than_its_bytes_is_refused_before_memory_is_taken(tmp_path):
     header = io.BytesIO()
     npy.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (2**40, 3)})

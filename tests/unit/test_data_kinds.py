@@ -216,8 +216,10 @@ def test_an_opaque_alpha_is_dropped(tmp_path: Path, mode: str) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("mode", ["L", "RGB", "I;16"])
-def test_a_picture_is_turned_as_its_exif_data_say(tmp_path: Path, orientation: int, mode: str) -> None:
+@pytest.mark.parametrize(
+    ("mode", "name"), [("L", "a.png"), ("RGB", "a.png"), ("I;16", "a.png"), ("L", "a.tiff"), ("RGB", "a.webp")]
+)
+def test_a_picture_is_turned_as_its_exif_data_say(tmp_path: Path, orientation: int, mode: str, name: str) -> None:
     pixels = np.arange(WIDTH * HEIGHT, dtype=np.uint8).reshape(HEIGHT, WIDTH) * 10
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -228,7 +230,8 @@ def test_a_picture_is_turned_as_its_exif_data_say(tmp_path: Path, orientation: i
     reference.getexif()[0x0112] = orientation
     seen = np.asarray(ImageOps.exif_transpose(reference))
     height, width = seen.shape
-    x = image_values(kept(tmp_path, stored, "a.png", exif=exif), image_schema(width=width, height=height))
+    lossless = {"lossless": True} if name == "a.webp" else {}
+    x = image_values(kept(tmp_path, stored, name, exif=exif, **lossless), image_schema(width=width, height=height))
     assert (x[0, 0] == seen).all()
 
 

@@ -41,7 +41,12 @@ def read(
     """
     options.fit(schema)
     reading = Reading(Path(source), schema, options, tokenizers, Notes() if notes is None else notes)
-    return check(_found(source, reading), schema, source)
+    try:
+        return check(_found(source, reading), schema, source)
+    except ValueError as error:
+        if "\n" in str(error):  # of a library's own words
+            raise ValueError(" ".join(str(error).split())) from error
+        raise
 
 
 def tokenizer_files(files: Mapping[str, Path], schema: DataSchema) -> dict[str, bytes]:
@@ -95,6 +100,8 @@ def _folder(reading: Reading) -> Dataset:
         from trainer.data.tables import read_saved_set  # noqa: PLC0415
 
         return read_saved_set(reading)
+    if (path / "dataset_dict.json").is_file():
+        raise ValueError(f"{path}: one data set is expected, this folder has several: give one of its subfolders")
     if any(isinstance(feature, ImageFeature) for feature in features):
         beside = [path / name for name in _BESIDE if (path / name).is_file()]
         if len(beside) > 1:

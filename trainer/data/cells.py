@@ -12,10 +12,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from trainer.data.header import Batch, Choose, MissingColumn, pick
 from trainer.data.reading import Reading
-from trainer.data.sources import lines
+from trainer.data.sources import MAX_LINE, lines
+
+csv.field_size_limit(MAX_LINE)  # a text may be long; the library's own limit is 128 KiB
 
 SEPARATORS = (",", ";", "\t", "|")
 
@@ -80,11 +83,15 @@ def read_csv(path: Path, reading: Reading, choose: Choose) -> Iterator[Batch]:
     places = [names.index(name) for name in wanted]
     full = _full(rows, len(names), path)
     while batch := list(islice(full, reading.batch)):
-        columns = {
-            name: pa.array([row[place] for _, row in batch], pa.string())
-            for name, place in zip(wanted, places, strict=True)
-        }
-        yield Batch(columns, np.array([number for number, _ in batch], dtype=np.int64))
+        across = list(zip(*[row for _, row in batch], strict=True))
+        columns = {name: pa.array(across[place], pa.string()) for name, place in zip(wanted, places, strict=True)}
+        numbers = np.array([number for number, _ in batch], dtype=np.int64)
+        for name, cells in columns.items():
+            late = pc.match_substring_regex(cells, r'^\s+"').to_numpy(zero_copy_only=False)
+            if late.any():  # the quote would be part of the text
+                where = f"{path}: row {numbers[late.argmax()]}, column {name!r}"
+                raise ValueError(f"{where}: a quote is expected next to the separator, a space was found before it")
+        yield Batch(columns, numbers)
 
 
 # ---------------------------------------------------------------- JSON lines
@@ -132,8 +139,20 @@ def _array(values: list[Any], path: Path, name: str, rows: Sequence[int]) -> Any
         ]
         return pa.array(texts, pa.string())
     except (pa.ArrowException, ValueError, OverflowError, RecursionError) as error:
-        where = f"rows {rows[0]} … {rows[-1]}, column {name!r}"
+        where = f"{_first_wrong(values, rows)}, column {name!r}"
         raise ValueError(f"{path}: {where}: values of one kind are expected: {error}") from error
+
+
+def _first_wrong(values: list[Any], rows: Sequence[int]) -> str:
+    """The row of the first value that no column can hold, or of the first of another kind than the one before it."""
+    kind = None
+    for row, value in zip(rows, values, strict=True):
+        broken = isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value)
+        large = type(value) is int and not -(2**63) <= value < 2**63
+        if broken or large or (kind is not None and value is not None and type(value) is not kind):
+            return f"row {row}"
+        kind = kind if value is None else type(value)
+    return f"rows {rows[0]} … {rows[-1]}"
 
 
 def read_json_lines(path: Path, reading: Reading, choose: Choose) -> Iterator[Batch]:

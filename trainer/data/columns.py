@@ -175,17 +175,28 @@ def lists(column: Column, size: int) -> tuple[Float64s, Flags]:
         column.refuse_kind(f"lists of {size} numbers")
     gaps: Flags = np.asarray(cells.is_null().to_numpy(zero_copy_only=False), dtype=np.bool_)
     result = np.zeros((n, size))
+    if (
+        not gaps.any()
+        and not _is_list(cells.type.value_type)
+        and pc.all(pc.equal(pc.list_value_length(cells), size)).as_py()
+    ):
+        row = cells.flatten()
+        if row.null_count == 0 and _is_number(row.type):
+            return row.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False).reshape(n, size), gaps
     for at in np.flatnonzero(~gaps):
         row = cells[int(at)].values
         while _is_list(row.type):
             if len({len(entry) if entry.is_valid else -1 for entry in row}) > 1:
                 column.refuse(int(at), "a list of lists of one length")
             row = row.flatten()
-        number = pa.types.is_floating(row.type) or pa.types.is_integer(row.type)
-        if len(row) != size or row.null_count or not number:
+        if len(row) != size or row.null_count or not _is_number(row.type):
             column.refuse(int(at), f"a list of {size} numbers")
         result[at] = row.to_numpy(zero_copy_only=False)
     return result, gaps
+
+
+def _is_number(kind: Any) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
 
 
 def _is_list(kind: Any) -> bool:

@@ -11,6 +11,8 @@ from trainer.data.options import FILE_NAME, DataOptions, image_name, target_name
 from trainer.data.reading import MAX_LISTED, Reading
 from zk.encoding import Int64s
 
+_MOST_COLUMNS = 2**17
+
 Choose = Callable[[Sequence[str]], list[str]]
 """From a table's names of columns to those that are wanted. Raises ValueError with the name of a missing one."""
 
@@ -63,7 +65,7 @@ def needs_of(schema: DataSchema, options: DataOptions, *, beside: bool) -> Needs
         if beside and isinstance(feature, ImageFeature) and name == image_name(schema) and name not in options.map:
             column = FILE_NAME
         ways = [[column]]
-        if isinstance(feature, TensorFeature):
+        if isinstance(feature, TensorFeature) and prod(feature.shape) <= _MOST_COLUMNS:
             ways += _spread(column, prod(feature.shape))
         needs.append((name, ways))
     return needs + [(name, [[options.column(name)]]) for name in target_names(schema)]

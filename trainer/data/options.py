@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from trainer.config import ClassTarget, DataSchema, ImageFeature, LabelsTarget, MaskTarget, NumberTarget, Settings
+from trainer.config import DataSchema, ImageFeature, LabelsTarget, NumberTarget, Settings
 
 Encoding = Literal[
     "utf-8", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp1252", "cp1250", "cp1251", "iso-8859-2", "iso-8859-15",
@@ -79,8 +79,3 @@ def image_name(schema: DataSchema) -> str | None:
     """The feature that is an image, where exactly one is."""
     images = [name for name, feature in schema.features.items() if isinstance(feature, ImageFeature)]
     return images[0] if len(images) == 1 else None
-
-
-def by_folder(schema: DataSchema) -> bool:
-    """Whether folders alone say the target: a class's folder, or one of masks."""
-    return schema.target is None or isinstance(schema.target, ClassTarget | MaskTarget)

@@ -4,6 +4,7 @@ import io
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,12 +59,18 @@ def _opened(image: Image.Image, height: int, width: int) -> None:
         raise ValueError(f"one image is expected, {getattr(image, 'n_frames', 1)} frames were found")
 
 
+def _stream(content: Path | bytes) -> IO[bytes]:
+    """Never a path: of one, Pillow maps raw TIFF files, and mixes up the pixels of turned ones."""
+    if isinstance(content, bytes):
+        return io.BytesIO(content)
+    check_size(content)
+    return content.open("rb")
+
+
 def image_pixels(content: Path | bytes, where: object, feature: ImageFeature, options: DataOptions) -> Pixels:
     """uint8[channels, height, width] of a file or its bytes. Raises ValueError."""
     try:
-        if isinstance(content, Path):
-            check_size(content)
-        with Image.open(content if isinstance(content, Path) else io.BytesIO(content), formats=_FORMATS) as image:
+        with _stream(content) as file, Image.open(file, formats=_FORMATS) as image:
             _opened(image, feature.height, feature.width)
             pixels = _turned(_eight_bits(image, feature.channels, options), image, feature.height, feature.width)
     except _COMPLAINTS as error:
@@ -115,7 +122,8 @@ def _opaque(image: Image.Image, options: DataOptions) -> Image.Image:
 
 
 def _turned(pixels: NDArray, image: Image.Image, height: int, width: int) -> NDArray:  # type: ignore[type-arg]
-    orientation = image.getexif().get(_ORIENTATION, 1)
+    # Pillow itself turns a TIFF file's pixels as it loads them.
+    orientation = 1 if image.format == "TIFF" else image.getexif().get(_ORIENTATION, 1)
     turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
     pixels = pixels if turn is None else turn(pixels)
     if pixels.shape[:2] != (height, width):
@@ -131,8 +139,7 @@ def mask_pixels(path: Path, target: MaskTarget, shape: tuple[int, int], options:
     """
     height, width = shape
     try:
-        check_size(path)
-        with Image.open(path, formats=_MASK_FORMATS) as image:
+        with _stream(path) as file, Image.open(file, formats=_MASK_FORMATS) as image:
             _opened(image, height, width)
             classes: Int64s = np.ascontiguousarray(_turned(_values(image), image, height, width))
     except _COMPLAINTS as error:

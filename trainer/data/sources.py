@@ -95,7 +95,7 @@ def open_bytes(path: Path) -> io.BufferedReader:
     kind = compression(path)
     file: Any
     if kind == "zip":
-        raise ValueError(f"{path}: one file is expected, this is an archive: unpack it first")
+        raise ValueError(f"{path}: one file is expected, this is an archive, or a workbook: unpack or export it first")
     if kind == "gzip":
         file = gzip.open(path)  # noqa: SIM115 - closed with what is returned
     elif kind == "bz2":

@@ -74,7 +74,9 @@ class _Encoder:
             elif isinstance(feature, CategoryFeature):
                 places, missing = codes(columns[0], feature.values)
                 self._gaps(columns[0], missing, gaps)
-                table.append(np.eye(len(feature.values), dtype=np.float32)[places])
+                ones = np.zeros((n, len(feature.values)), dtype=np.float32)
+                ones[np.arange(n), places] = 1
+                table.append(ones)
             elif isinstance(feature, TensorFeature):
                 inputs[name] = self._tensor(columns, feature, gaps)
             elif isinstance(feature, TextFeature):

@@ -135,7 +135,8 @@ class Packed:
         found = np.frombuffer(text.encode(), np.uint8) if self._bytes else np.array(self._tokens.encode(text, False)[0])
         ids = np.concatenate([self._rest, found.astype(np.int64), [self._tokens.end]])
         full = len(ids) // self._length * self._length
-        self._rows.append(ids[:full].reshape(-1, self._length))
+        if full:
+            self._rows.append(ids[:full].reshape(-1, self._length))
         self._rest = ids[full:]
 
     def dataset(self) -> Dataset:

@@ -75,7 +75,9 @@ class Steps:
         inputs, y = batch
         with torch.autocast("cuda", dtype=self._half) if self._mixed else nullcontext():
             losses = self._program.losses(inputs, y, smoothing=self.config.label_smoothing)
-            loss = losses.sum() / samples if losses.ndim else losses * (size(batch) / samples)
+            loss = losses.mean() if losses.ndim else losses
+            if size(batch) != samples:
+                loss = loss * (size(batch) / samples)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         return loss.detach().float()
 

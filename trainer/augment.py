@@ -31,7 +31,8 @@ def augmentation(config: TrainingConfig, schema: DataSchema | None) -> Callable[
     if not images:
         raise ValueError("training.augment is for images, and the job has no feature that is one: leave it out")
     try:
-        from torchvision import tv_tensors  # noqa: PLC0415 (takes a second, and need not be there)
+        # It takes a second, and need not be there.
+        from torchvision import tv_tensors  # type: ignore[import-untyped] # noqa: PLC0415
     except ImportError as error:
         raise ValueError("training.augment needs torchvision: install merit[vision]") from error
     made = {name: _transforms(config, feature) for name, feature in images.items()}
@@ -70,7 +71,7 @@ def _range(feature: ImageFeature, like: torch.Tensor) -> tuple[torch.Tensor, tor
 def _transforms(config: TrainingConfig, feature: ImageFeature) -> list[tuple[bool, Callable[..., Any]]]:
     """In the job's order: whether a mask goes with the image, and the transform."""
     from torchvision import tv_tensors  # noqa: PLC0415
-    from torchvision.transforms import InterpolationMode, v2  # noqa: PLC0415
+    from torchvision.transforms import InterpolationMode, v2  # type: ignore[import-untyped] # noqa: PLC0415
 
     fill: dict[Any, float] = {tv_tensors.Image: 0.0, tv_tensors.Mask: IGNORED}
     size = (feature.height, feature.width)

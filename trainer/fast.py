@@ -50,11 +50,11 @@ class Graphed:
     def _aside(self, batch: Batch) -> torch.Tensor:
         """A plain step on a stream of its own, as a capture wants it."""
         self._seen += 1
-        here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
-        aside.wait_stream(here)  # type: ignore[no-untyped-call]
+        here, aside = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        aside.wait_stream(here)
         with torch.cuda.stream(aside):
             loss = self._steps.whole(batch)
-        here.wait_stream(aside)  # type: ignore[no-untyped-call]
+        here.wait_stream(aside)
         loss.record_stream(here)
         return loss
 
@@ -68,6 +68,7 @@ class Graphed:
         except Exception as error:  # noqa: BLE001 (whatever a program does that a graph cannot hold)
             torch.cuda.synchronize()
             self._steps.forget()
+            self._static = {}, None
             self.problem = f"steps run one kernel at a time, since they fit no CUDA graph: {str(error).splitlines()[0]}"
             return False
         self._graph = graph
@@ -77,15 +78,16 @@ class Graphed:
 def arrange(module: nn.Module, mixed: bool) -> None:
     """Channels last, for wide convolutions in half precision: the only ones that are faster for it."""
     convolutions = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d)]
-    if mixed and any(min(layer.in_channels, layer.out_channels) >= _WIDE for layer in convolutions):
-        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    flat = all(parameter.ndim < 5 for parameter in module.parameters())  # volumes have an order of their own
+    if mixed and flat and any(min(layer.in_channels, layer.out_channels) >= _WIDE for layer in convolutions):
+        module.to(memory_format=torch.channels_last)
 
 
 def give_back(module: nn.Module, device: torch.device) -> None:
     """After a round: gradients go, the order of memory is as it was, and what is cached is the system's again."""
     module.zero_grad(set_to_none=True)
     if device.type == "cuda":
-        module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        module.to(memory_format=torch.contiguous_format)
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()

@@ -14,7 +14,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -22,7 +22,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch.multiprocessing import get_context  # type: ignore[attr-defined]
+from torch.multiprocessing import get_context
 
 from trainer.config import DataSchema, TrainingConfig
 from trainer.data.dataset import Array, Dataset
@@ -123,13 +123,15 @@ def _supervise(
     """Loss, completeness and notice of the first process. All have ended when this returns or raises."""
     context = get_context("spawn")
     stop, ends = context.Event(), [context.Pipe(duplex=False) for _ in work.devices]
-    processes: list[BaseProcess] = []
+    processes: list[SpawnProcess] = []
     try:
         for rank, (_, sender) in enumerate(ends):
             process = context.Process(target=_main, args=(rank, work, sender, stop), daemon=True)
             try:
                 process.start()
-            except (AttributeError, TypeError, RuntimeError) as error:  # what pickle says of what it cannot hold
+            except OSError:  # no memory, no more processes: nothing that the program could help
+                raise
+            except Exception as error:
                 raise ValueError(f"this program cannot be sent to another process: {error}") from error
             processes.append(process)
             sender.close()
@@ -146,25 +148,25 @@ def _supervise(
 def _follow(
     work: _Work,
     pipes: list[Connection],
-    processes: list[BaseProcess],
+    processes: list[SpawnProcess],
     stop: Event,
     on_progress: Callable[[Progress], None],
     should_stop: Callable[[], bool],
 ) -> tuple[float, bool, str]:
     done: dict[int, tuple[float, bool, str]] = {}
-    open_pipes, give_up = {pipe: rank for rank, pipe in enumerate(pipes)}, float("inf")
+    open_pipes, give_up = dict(zip(pipes, range(len(pipes)), strict=True)), float("inf")
     while len(done) < len(pipes):
         if not stop.is_set() and should_stop():
             stop.set()
             give_up = time.monotonic() + work.patience
         if time.monotonic() > give_up:
             raise RuntimeError(f"processes on {', '.join(work.devices)} did not stop within {work.patience:.0f} s")
-        for pipe in wait(list(open_pipes), _LOOK):
-            rank = open_pipes[pipe]  # type: ignore[index]
+        ready = wait(list(open_pipes), _LOOK)
+        for pipe, rank in [(pipe, rank) for pipe, rank in open_pipes.items() if pipe in ready]:
             try:
-                kind, told = pipe.recv()  # type: ignore[union-attr]
+                kind, told = pipe.recv()
             except EOFError:
-                del open_pipes[pipe]  # type: ignore[arg-type]
+                del open_pipes[pipe]
                 if rank not in done:
                     raise RuntimeError(_death(rank, work, processes[rank])) from None
                 continue
@@ -177,9 +179,10 @@ def _follow(
     return done[0]
 
 
-def _death(rank: int, work: _Work, process: BaseProcess) -> str:
+def _death(rank: int, work: _Work, process: SpawnProcess) -> str:
     process.join(work.patience)
-    how = f"signal {-process.exitcode}" if (process.exitcode or 0) < 0 else f"code {process.exitcode}"
+    code = process.exitcode or 0
+    how = f"signal {-code}" if code < 0 else f"code {code}"
     return f"the process on {work.devices[rank]}, {rank + 1} of {len(work.devices)}, ended with {how} while it trained"
 
 
@@ -229,4 +232,5 @@ def _main(rank: int, work: _Work, pipe: Connection, stop: Event) -> None:
 
 
 def _array(path: Path) -> Array:
-    return np.load(path, mmap_mode="c", allow_pickle=False)
+    values: Array = np.load(path, mmap_mode="c", allow_pickle=False)
+    return values

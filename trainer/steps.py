@@ -75,7 +75,9 @@ class Steps:
         inputs, y = batch
         with torch.autocast("cuda", dtype=self._half) if self._mixed else nullcontext():
             losses = self._program.losses(inputs, y, smoothing=self.config.label_smoothing)
-            loss = losses.sum() / samples if losses.ndim else losses * (size(batch) / samples)
+            loss = losses.mean() if losses.ndim else losses
+            if size(batch) != samples:
+                loss = loss * (size(batch) / samples)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         return loss.detach().float()
 
@@ -111,6 +113,9 @@ class Steps:
     def _pull(self) -> None:
         """FedProx (Li et al. 2020, arXiv:1812.06127): the gradient of mu / 2 · ‖w − base‖². What a batch does not reach
         has not moved."""
-        live = [(p, b) for p, b in zip(self._parameters, self._base, strict=True) if p.grad is not None]
-        away = torch._foreach_sub([p.detach() for p, _ in live], [b for _, b in live])
-        torch._foreach_add_([p.grad for p, _ in live], away, alpha=self.config.proximal_mu)
+        live = [
+            (p.grad, p.detach(), b) for p, b in zip(self._parameters, self._base, strict=True) if p.grad is not None
+        ]
+        if live:
+            gradients, here, base = (list(column) for column in zip(*live, strict=True))
+            torch._foreach_add_(gradients, torch._foreach_sub(here, base), alpha=self.config.proximal_mu)

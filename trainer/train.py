@@ -173,24 +173,24 @@ class _Round:
 
     def _take(self, index: torch.Tensor, should_stop: Callable[[], bool]) -> torch.Tensor | None:
         """One step of the samples at these positions: its mean loss, None if it was stopped before its end."""
-        whole = self._config.accumulate == 1 and self._peers is None
+        if self._config.accumulate == 1 and self._peers is None:
+            return None if should_stop() else self.graphed.step(self._batch(index))
         loss, stop = torch.zeros((), device=self._device), False
         for part in torch.split(index, self._config.batch_size):
             stop = should_stop()
             if stop:
                 break
             mine = part[self._peers.rank :: self._peers.world] if self._peers else part
-            if not len(mine):
-                continue
-            batch = at(chosen(self._samples, mine), self._device)
-            batch = self._augment(batch) if self._augment else batch
-            if whole:
-                return self.graphed.step(batch)
-            loss = loss + self._steps.add(batch, len(index))
+            if len(mine):
+                loss = loss + self._steps.add(self._batch(mine), len(index))
         if stop and self._peers is None:
             return None
         loss, stop = self._steps.finish(loss, self._peers, stop)
         return None if stop else loss
+
+    def _batch(self, index: torch.Tensor) -> Batch:
+        batch = at(chosen(self._samples, index), self._device)
+        return self._augment(batch) if self._augment else batch
 
 
 def _batches(program: Program, data: Dataset, words: int = 1) -> Iterator[Batch]:

@@ -224,7 +224,7 @@ def test_the_flower_example_trains_with_flowers_interface(monkeypatch: pytest.Mo
     from types import ModuleType
 
     package, client = ModuleType("flwr"), ModuleType("flwr.client")
-    client.NumPyClient = type("NumPyClient", (), {})
+    vars(client)["NumPyClient"] = type("NumPyClient", (), {})
     monkeypatch.setitem(sys.modules, "flwr", package)
     monkeypatch.setitem(sys.modules, "flwr.client", client)
     monkeypatch.delitem(sys.modules, "with_flower", raising=False)

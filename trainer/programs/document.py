@@ -1,7 +1,7 @@
 """The format "merit/program/v1": what an exported program's file holds.
 
-One safetensors file. Its tensors are the weights; its metadata have one entry, under the format's name: the
-JSON of a `Document`. There is no archive to unpack, no pickle, no expression, and nothing that names code but operators from
+One safetensors file. Its tensors are the weights; its metadata have one entry, under the format's name: the JSON of a
+`Document`. There is no archive to unpack, no pickle, no expression, and nothing that names code but operators from
 trainer/programs/operators.py. Whoever reads checks all of it; see trainer/programs/exported.py.
 """
 
@@ -128,17 +128,7 @@ class NoneValue(Part):
 
 
 _Ref = InputRef | TargetRef | TensorRef | NodeRef
-_Single = (
-    _Ref
-    | IntValue
-    | FloatValue
-    | BoolValue
-    | StringValue
-    | DtypeValue
-    | LayoutValue
-    | SizeValue
-    | NoneValue
-)
+_Single = _Ref | IntValue | FloatValue | BoolValue | StringValue | DtypeValue | LayoutValue | SizeValue | NoneValue
 Ref = Annotated[_Ref, Field(discriminator="kind")]
 Single = Annotated[_Single, Field(discriminator="kind")]
 

@@ -147,9 +147,7 @@ def _written(
     return safetensors.torch.save(tensors, metadata={FORMAT: document.model_dump_json()})
 
 
-def _compare(
-    content: bytes, source: Source, inputs: Mapping[str, torch.Tensor], target: torch.Tensor | None
-) -> None:
+def _compare(content: bytes, source: Source, inputs: Mapping[str, torch.Tensor], target: torch.Tensor | None) -> None:
     """Raises ValueError unless the reader takes the file, and gives what the module gives, for one sample too."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "program"

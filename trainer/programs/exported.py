@@ -7,6 +7,7 @@ memory, before a weight is loaded; docs/programs.md says what is checked.
 from collections import Counter
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import torch
@@ -189,10 +190,10 @@ def _batch(document: Document, inputs: Tensors, target: torch.Tensor | None, nam
         wanted, found = ", ".join(each.name for each in document.inputs), ", ".join(inputs)
         raise ValueError(f"the program takes the inputs {wanted}; {found} were given")
     batch = len(next(iter(inputs.values())))
-    pairs = [(each.name, each, inputs[each.name]) for each in document.inputs]
+    pairs: list[tuple[str, Samples, torch.Tensor]] = [(each.name, each, inputs[each.name]) for each in document.inputs]
     wanted_target = document.target if name != "prediction" else None
     if wanted_target and target is not None:
-        pairs.append(("target", Samples(dtype=wanted_target.dtype, shape=wanted_target.shape), target))
+        pairs.append(("target", wanted_target, target))
     elif wanted_target:
         raise ValueError("the program takes a target, and none was given")
     for what, samples, given in pairs:
@@ -276,7 +277,7 @@ def open_exported(path: Path, task: Task | None = None) -> Exported:
     return program
 
 
-def _opened(path: Path) -> "safetensors.safe_open":
+def _opened(path: Path) -> Any:
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise ValueError(f"it has {size} bytes, at most {MAX_BYTES} are read")
@@ -290,7 +291,7 @@ def _opened(path: Path) -> "safetensors.safe_open":
         raise ValueError(f"it is no safetensors file: {str(error)[:200]}") from error
 
 
-def _outline(file: "safetensors.safe_open", task: Task | None) -> Exported:
+def _outline(file: Any, task: Task | None) -> Exported:
     metadata = file.metadata() or {}
     if set(metadata) != {FORMAT}:
         raise ValueError(f"its metadata are not those of the format {FORMAT}")

@@ -1,4 +1,4 @@
-"""A document's graph as steps that can be run: each name looked up, each argument held against its operator's schema."""
+"""A document's graph as steps to run: each name looked up, each argument held against its operator's schema."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -165,7 +165,7 @@ def compile_graph(graph: Graph, names: Mapping[str, frozenset[str]], has_target:
     calls = []
     for at, node in enumerate(graph.nodes):
         try:
-            calls.append(_call(node, lambda ref, at=at: look_up(ref, at)))  # type: ignore[misc]
+            calls.append(_call(node, lambda ref, at=at: look_up(ref, at)))
         except ValueError as error:
             raise ValueError(f"node {at} ({node.op[:100]}): {error}") from error
     output = look_up(graph.output, len(graph.nodes))

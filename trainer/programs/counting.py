@@ -87,6 +87,6 @@ def _products(func: Any, args: Any, given: Any) -> int:
         return int(prod(each.shape) * prod(args[1].shape[1:]))
     if name in _WINDOWS:
         first = given[0] if isinstance(given, tuple) else given
-        window = args[1] if len(args[1]) > 1 else args[1] * 3
+        window = args[1] if len(args[1]) > 1 else args[1] * (3 if "3d" in name else 2)
         return int(prod(first.shape) * prod(window))
     return 0

@@ -13,7 +13,8 @@ from torch import nn
 
 from trainer.programs.document import FORMAT
 from trainer.programs.export import Source, export
-from trainer.programs.exported import Exported, open_exported
+from trainer.programs.exported import Exported
+from trainer.programs.reading import open_exported
 
 
 def opened(content: bytes) -> Exported:

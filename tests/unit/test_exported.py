@@ -79,7 +79,7 @@ def test_training_is_the_modules_own_training(which: str, request: pytest.Fixtur
             optimizer.step()
             curve.append(step.item())
         curves.append(curve)
-    assert curves[0][-1] < 0.9 * curves[0][0]
+    assert curves[0][-1] < 0.95 * curves[0][0]
     np.testing.assert_allclose(curves[1], curves[0], rtol=1e-4)
 
 
@@ -119,7 +119,7 @@ def test_losses_of_a_copy_in_float64_are_of_that_precision(mixed: tuple[Source, 
     losses = wide.train(False).losses(doubled, target)
     assert losses.dtype == torch.float64
     single = program.train(False).losses(inputs, target)
-    difference = float((losses - single).abs().max())
+    difference = float((losses - single).detach().abs().max())
     assert 0 < difference < 1e-5, "equal bits would say that somewhere float32 was kept"
     assert next(iter(trained(program.module).values())).dtype == torch.float32
 

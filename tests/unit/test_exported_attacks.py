@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.fuzz.target import mutations
 from tests.programs import opened, small, taken_apart, written
 from trainer.programs.document import FORMAT
-from trainer.programs.exported import outline
+from trainer.programs.reading import outline
 
 Change = Callable[[dict[str, Any], dict[str, torch.Tensor]], object]
 
@@ -39,6 +39,7 @@ def _size(*coefficients: int) -> dict[str, Any]:
 X = {"kind": "input", "name": "x"}
 BIAS = {"kind": "tensor", "name": "last.bias"}
 FLOAT32 = {"kind": "dtype", "value": "float32"}
+HALF = {"kind": "float", "value": 0.5}
 LAST = {"kind": "none"}
 
 
@@ -57,6 +58,18 @@ def _before_the_loss(*nodes: dict[str, Any], graph: str = "training") -> Change:
         document[graph]["output"]["index"] = len(found) - 1
 
     return change
+
+
+def _beside(*nodes: dict[str, Any]) -> Change:
+    """Nodes that begin with one that takes nothing; their sum is added to the logits, which are node 3."""
+    logits = {"kind": "node", "index": 3}
+    return _before_the_loss(
+        *nodes, _node("aten.sum.default", self=LAST), _node("aten.add.Tensor", self=logits, other=LAST)
+    )
+
+
+def _full(*size: dict[str, Any]) -> dict[str, Any]:
+    return _node("aten.full.default", size={"kind": "list", "values": list(size)}, fill_value=_int(0), dtype=FLOAT32)
 
 
 def _set(path: str, value: Any) -> Change:
@@ -106,11 +119,11 @@ ATTACKS: dict[str, tuple[Change, str]] = {
         _before_the_loss(
             _node("aten.zeros_like.default", self=LAST, device={"kind": "string", "value": "cuda"}),
         ),
-        "device is a string",
+        "device, which is not",
     ),
     "pinned memory": (
         _before_the_loss(_node("aten.zeros_like.default", self=LAST, pin_memory={"kind": "bool", "value": True})),
-        "pin_memory|pinned|CPU",
+        "pin_memory, which is not",
     ),
     "statistics that change": (
         _before_the_loss(
@@ -141,7 +154,12 @@ ATTACKS: dict[str, tuple[Change, str]] = {
     ),
     "dropout in evaluation": (
         _before_the_loss(
-            _node("aten.dropout.default", input=LAST, p=_int(1), train={"kind": "bool", "value": True}),
+            _node(
+                "aten.dropout.default",
+                input=LAST,
+                p={"kind": "float", "value": 0.5},
+                train={"kind": "bool", "value": True},
+            ),
             graph="evaluation",
         ),
         "random numbers",
@@ -165,50 +183,25 @@ ATTACKS: dict[str, tuple[Change, str]] = {
         "wrong at",
     ),
     # ------------------------------------------------ sizes
-    "a tensor of terabytes": (
-        _before_the_loss(
-            _node("aten.mul.Tensor", self=LAST, other=_int(1)),
-            _node("aten.full.default", size=_ints(2**20, 2**20), fill_value=_int(0), dtype=FLOAT32),
-            _node("aten.sum.default", self=LAST),
-            _node("aten.add.Tensor", self=LAST, other={"kind": "node", "index": 5}),
-        ),
-        "too large",
-    ),
-    "more values than 64 bits count": (
-        _before_the_loss(_node("aten.full.default", size=_ints(HUGE, HUGE), fill_value=_int(0), dtype=FLOAT32)),
-        "node",
-    ),
+    "a tensor of terabytes": (_beside(_full(_int(2**20), _int(2**20))), "node 4 .*too large"),
+    "more values than 64 bits count": (_beside(_full(_int(HUGE), _int(HUGE))), "node 4"),
     "a view of terabytes": (
-        _before_the_loss(_node("aten.repeat.default", self=LAST, repeats=_ints(2**12, 2**12))),
-        "too large",
+        _beside(_full(_int(1)), _node("aten.expand.default", self=LAST, size=_ints(2**30, 1))),
+        "node 5 .*too large",
     ),
-    "a size below nothing": (
-        _before_the_loss(_node("aten.full.default", size=_ints(-5), fill_value=_int(0), dtype=FLOAT32)),
-        "node",
+    "many tensors that are not too large": (
+        _beside(_full(_int(2**25)), *[_node("aten.add.Tensor", self=LAST, other=_int(1))] * 3),
+        "values",
     ),
-    "a size of the batch's fourth power": (
-        _before_the_loss(
-            _node(
-                "aten.full.default",
-                size={"kind": "list", "values": [_size(0, 0, 0, 0, 2**30)]},
-                fill_value=_int(0),
-                dtype=FLOAT32,
-            )
-        ),
-        "too large",
-    ),
-    "a million pieces": (
-        _before_the_loss(
-            _node("aten.full.default", size=_ints(2**20), fill_value=_int(0), dtype=FLOAT32),
-            _node("aten.unbind.int", self=LAST),
-        ),
+    "a size below nothing": (_beside(_full(_int(-5))), "node 4"),
+    "a size of the batch's fourth power": (_beside(_full(_size(0, 0, 0, 0, 2**30))), "too large"),
+    "a million pieces": (_beside(_full(_int(2**20)), _node("aten.unbind.int", self=LAST)), "pieces"),
+    "a million pieces by halves": (
+        _beside(_full(_int(2**20)), _node("aten.split.Tensor", self=LAST, split_size=_int(2))),
         "pieces",
     ),
     "work without end": (
-        _before_the_loss(
-            _node("aten.full.default", size=_ints(8000, 8000), fill_value=_int(0), dtype=FLOAT32),
-            _node("aten.mm.default", self=LAST, mat2=LAST),
-        ),
+        _beside(_full(_int(8000), _int(8000)), _node("aten.mm.default", self=LAST, mat2=LAST)),
         "multiplications",
     ),
     "a number of more than 64 bits": (
@@ -231,7 +224,8 @@ ATTACKS: dict[str, tuple[Change, str]] = {
     "a cycle": (_set("training/nodes/1/arguments/self", {"kind": "node", "index": 1}), "does not come before"),
     "a reference forward": (_set("training/nodes/1/arguments/self", {"kind": "node", "index": 3}), "does not come"),
     "an output of no node": (_set("training/output/index", 99), "does not come before"),
-    "an item of what gives one": (_set("evaluation/output/item", 1000), "evaluation"),
+    "an item of what gives one": (_set("evaluation/output/item", 0), "gives one tensor"),
+    "an item beyond the last": (_set("training/nodes/3/arguments/input/item", 99), "node 3 "),
     "an unknown tensor": (_set("training/nodes/0/arguments/weight/name", "other"), "no tensor 'other'"),
     "an unknown input": (_set("training/nodes/0/arguments/input/name", "y"), "no input 'y'"),
     "a target where none is": (_set("prediction/output", {"kind": "target"}), "takes a target"),

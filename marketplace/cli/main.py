@@ -12,7 +12,22 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
-from marketplace.cli import aggregator, audit, chain, data, demo, doctor, job, key, pay, predict, program, setup, trainer, up
+from marketplace.cli import (
+    aggregator,
+    audit,
+    chain,
+    data,
+    demo,
+    doctor,
+    job,
+    key,
+    pay,
+    predict,
+    program,
+    setup,
+    trainer,
+    up,
+)
 from marketplace.cli.session import Session
 from marketplace.documents import explain
 from marketplace.errors import InputError, MeritError

@@ -41,7 +41,8 @@ def show(
     file: Annotated[Path, typer.Argument(help="An exported program.")],
 ) -> None:
     """What a program takes, trains and costs, and the operators that it uses. Checked as before every training."""
-    from trainer.programs.exported import described, outline
+    from trainer.programs.exported import described
+    from trainer.programs.reading import outline
 
     here = session(context)
     try:

@@ -1,5 +1,6 @@
 """What a graph costs, counted on torch's "meta" device, where tensors have shapes and no memory."""
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -19,7 +20,7 @@ MAX_PIECES = 2**12
 
 _UNBIND = torch.ops.aten.unbind.int
 _SPLITS = {torch.ops.aten.split.Tensor, torch.ops.aten.unsafe_split.Tensor}
-_PRODUCTS = {
+_PRODUCTS: dict[str, Callable[..., int]] = {
     "mm": lambda a, b: prod(a) * b[-1],
     "bmm": lambda a, b: prod(a) * b[-1],
     "addmm": lambda _, a, b: prod(a) * b[-1],
@@ -31,7 +32,7 @@ _PRODUCTS = {
 _WINDOWS = {"avg_pool2d", "avg_pool3d", "max_pool2d_with_indices", "max_pool3d_with_indices"}
 
 
-class Count(TorchDispatchMode):
+class Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Within it, each call that torch makes is counted before its results are used.
 
     values: that the calls give, without views; products: multiplications of matrix products, convolutions, and of what
@@ -39,7 +40,7 @@ class Count(TorchDispatchMode):
     """
 
     def __init__(self, most: Effort, *, random: bool) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.most, self.random = most, random
         self.values = self.products = self.calls = 0
 
@@ -79,13 +80,13 @@ def _check_pieces(func: Any, args: Any, named: Any) -> None:
 def _products(func: Any, args: Any, given: Any) -> int:
     name = func.overloadpacket.__name__
     if name in _PRODUCTS:
-        return int(_PRODUCTS[name](*[each.shape for each in args if isinstance(each, torch.Tensor)]))
+        return _PRODUCTS[name](*[each.shape for each in args if isinstance(each, torch.Tensor)])
     if name == "convolution":
         # Forward, each output comes of a weight's channels and window; transposed, each input goes to one.
         each = args[0] if args[6] else given
-        return prod(each.shape) * prod(args[1].shape[1:])
+        return int(prod(each.shape) * prod(args[1].shape[1:]))
     if name in _WINDOWS:
         first = given[0] if isinstance(given, tuple) else given
-        window = args[1] if len(args[1]) > 1 else args[1] * 3
-        return prod(first.shape) * prod(window)
+        window = args[1] if len(args[1]) > 1 else args[1] * (3 if "3d" in name else 2)
+        return int(prod(first.shape) * prod(window))
     return 0

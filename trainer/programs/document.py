@@ -1,15 +1,18 @@
 """The format "merit/program/v1": what an exported program's file holds.
 
-One safetensors file. Its tensors are the weights; its metadata have one entry, under the format's name: the
-JSON of a `Document`. There is no archive to unpack, no pickle, no expression, and nothing that names code but operators from
-trainer/programs/operators.py. Whoever reads checks all of it; see trainer/programs/exported.py.
+One safetensors file. Its tensors are the weights; its metadata have one entry, under the format's name: the JSON of a
+`Document`. There is no archive to unpack, no pickle, no expression, and nothing that names code but operators from
+trainer/programs/operators.py. Whoever reads checks all of it; see trainer/programs/reading.py.
 """
 
 import json
+from math import prod
 from typing import Annotated, Any, Literal, Self
 
 import torch
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from trainer.config import MAX_VALUES
 
 FORMAT = "merit/program/v1"
 MAX_GRAPH = 2**24
@@ -157,7 +160,13 @@ class Samples(Part):
     """An input, or the target: shape of one sample. Batches of it are [batch, *shape]."""
 
     dtype: DtypeName
-    shape: list[Annotated[int, Field(ge=1, le=2**22)]] = Field(max_length=8)
+    shape: list[Annotated[int, Field(ge=1, le=MAX_VALUES)]] = Field(max_length=8)
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if prod(self.shape) > MAX_VALUES:
+            raise ValueError(f"a sample has more than {MAX_VALUES} values")
+        return self
 
 
 class NamedSamples(Samples):

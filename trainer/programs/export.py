@@ -26,7 +26,7 @@ from trainer.programs.document import (
     Samples,
     TensorEntry,
 )
-from trainer.programs.exported import open_exported
+from trainer.programs.reading import open_exported
 from trainer.programs.tracing import Tracer
 
 Array = torch.Tensor | NDArray[Any]

@@ -1,4 +1,4 @@
-"""A document's graph as steps that can be run: each name looked up, each argument held against its operator's schema."""
+"""A document's graph as steps to run: each name looked up, each argument held against its operator's schema."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,7 +42,10 @@ _TAKEN: dict[str, tuple[type, ...]] = {
     "ScalarType": (DtypeValue,),
     "MemoryFormat": (LayoutValue,),
 }
-"""By the types of torch's schemas. Devices, layouts, pinned memory and generators are not the file's to choose."""
+"""By the types of torch's schemas."""
+
+_NOT_ITS = {"device", "layout", "pin_memory", "non_blocking", "generator", "out"}
+"""Arguments that whoever runs a program decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,8 @@ class Steps:
         def resolve(value: Any) -> Any:
             if isinstance(value, _Node):
                 found = values[value.index]
+                if value.item is not None and isinstance(found, torch.Tensor):
+                    raise ValueError(f"an item is taken of node {value.index}, which gives one tensor")
                 return found if value.item is None else found[value.item]
             if isinstance(value, _Named):
                 return target if value.kind == "target" else (state if value.kind == "tensor" else inputs)[value.name]
@@ -108,17 +113,20 @@ class Steps:
             return [resolve(each) for each in value] if isinstance(value, list) else value
 
         for number, step in enumerate(self.steps):
-            named = {name: resolve(value) for name, value in step.named}
-            if step.makes:
-                named["device"] = device
             try:
+                named = {name: resolve(value) for name, value in step.named}
+                if step.makes:
+                    named["device"] = device
                 given = step.func(*[resolve(value) for value in step.positional], **named)
             except _TORCH as error:
                 raise ValueError(f"node {number} ({step.name}): {_line(error)}") from error
             values.append(_widened(given) if wide else given)
             for index in step.ends:
                 values[index] = None
-        output = resolve(self.output)
+        try:
+            output = resolve(self.output)
+        except IndexError as error:
+            raise ValueError("the output is an item of a node that gives fewer") from error
         if not isinstance(output, torch.Tensor):
             raise ValueError("the output is not one tensor")
         return output
@@ -165,7 +173,7 @@ def compile_graph(graph: Graph, names: Mapping[str, frozenset[str]], has_target:
     calls = []
     for at, node in enumerate(graph.nodes):
         try:
-            calls.append(_call(node, lambda ref, at=at: look_up(ref, at)))  # type: ignore[misc]
+            calls.append(_call(node, lambda ref, at=at: look_up(ref, at)))
         except ValueError as error:
             raise ValueError(f"node {at} ({node.op[:100]}): {error}") from error
     output = look_up(graph.output, len(graph.nodes))
@@ -182,6 +190,8 @@ def compile_graph(graph: Graph, names: Mapping[str, frozenset[str]], has_target:
 def _call(node: Node, look_up: Any) -> tuple[str, torch._ops.OpOverload, tuple[Any, ...], tuple[Any, ...], bool]:
     func = operator(node.op)
     schema = {argument.name: argument for argument in func._schema.arguments}
+    if chosen := sorted(node.arguments.keys() & _NOT_ITS):
+        raise ValueError(f"it has the argument {chosen[0]}, which is not the file's to choose")
     if unknown := sorted(node.arguments.keys() - schema.keys()):
         raise ValueError(f"it has no argument {unknown[0][:64]!r}")
     positional: list[Any] = []

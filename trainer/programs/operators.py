@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 _POINTWISE = """
-abs.default acos.default acosh.default add.Scalar add.Tensor addcdiv.default addcmul.default asin.default asinh.default
-atan.default atan2.default atanh.default bitwise_and.Scalar bitwise_and.Tensor bitwise_not.default bitwise_or.Scalar
-bitwise_or.Tensor bitwise_xor.Scalar bitwise_xor.Tensor ceil.default celu.default clamp.default clamp.Tensor
-clamp_max.default clamp_max.Tensor clamp_min.default clamp_min.Tensor cos.default cosh.default div.Scalar
+abs.default acos.default acosh.default add.Scalar add.Tensor addcdiv.default addcmul.default asin.default
+asinh.default atan.default atan2.default atanh.default bitwise_and.Scalar bitwise_and.Tensor bitwise_not.default
+bitwise_or.Scalar bitwise_or.Tensor bitwise_xor.Scalar bitwise_xor.Tensor ceil.default celu.default clamp.default
+clamp.Tensor clamp_max.default clamp_max.Tensor clamp_min.default clamp_min.Tensor cos.default cosh.default div.Scalar
 div.Scalar_mode div.Tensor div.Tensor_mode elu.default eq.Scalar eq.Tensor erf.default erfc.default erfinv.default
 exp.default exp2.default expm1.default floor.default floor_divide.default fmod.Scalar fmod.Tensor frac.default
 ge.Scalar ge.Tensor gelu.default glu.default gt.Scalar gt.Tensor hardshrink.default hardsigmoid.default
@@ -40,32 +40,31 @@ var_mean.correction
 
 _SHAPING = """
 alias.default cat.default chunk.default clone.default constant_pad_nd.default contiguous.default detach.default
-diagonal.default diff.default expand.default expand_as.default flatten.using_ints flip.default gather.default index.Tensor index_add.default index_put.default index_select.default meshgrid.indexing
-movedim.intlist narrow.default one_hot.default pad.default permute.default pixel_shuffle.default pixel_unshuffle.default
-reflection_pad1d.default reflection_pad2d.default repeat.default repeat_interleave.self_int replication_pad1d.default
-replication_pad2d.default reshape.default roll.default scatter.src scatter.value scatter_add.default select.int
-slice.Tensor split.Tensor split_with_sizes.default squeeze.default squeeze.dim squeeze.dims stack.default t.default
-to.dtype _to_copy.default transpose.int tril.default triu.default type_as.default unbind.int unflatten.int
-unsqueeze.default view_as.default
+diagonal.default diff.default expand.default expand_as.default flatten.using_ints flip.default gather.default
+index.Tensor index_add.default index_put.default index_select.default meshgrid.indexing movedim.intlist narrow.default
+one_hot.default pad.default permute.default pixel_shuffle.default pixel_unshuffle.default reflection_pad1d.default
+reflection_pad2d.default repeat.default repeat_interleave.self_int replication_pad1d.default replication_pad2d.default
+reshape.default roll.default scatter.src scatter.value scatter_add.default select.int slice.Tensor split.Tensor
+split_with_sizes.default squeeze.default squeeze.dim squeeze.dims stack.default t.default to.dtype _to_copy.default
+transpose.int tril.default triu.default type_as.default unbind.int unflatten.int unsqueeze.default view_as.default
 """
 
 _MAKING = """
 arange.default arange.start arange.start_step eye.default eye.m full.default full_like.default linspace.default
-new_full.default new_ones.default new_zeros.default ones.default ones_like.default scalar_tensor.default
-zeros.default zeros_like.default
+new_full.default new_ones.default new_zeros.default ones.default ones_like.default scalar_tensor.default zeros.default
+zeros_like.default
 """
 
 _LAYERS = """
 adaptive_avg_pool1d.default adaptive_avg_pool2d.default _adaptive_avg_pool2d.default addbmm.default addmm.default
 addmv.default avg_pool1d.default avg_pool2d.default avg_pool3d.default baddbmm.default batch_norm.default
-bilinear.default bmm.default conv1d.default conv1d.padding conv2d.default conv2d.padding conv3d.default
-conv3d.padding conv_transpose1d.default conv_transpose2d.input convolution.default cosine_similarity.default
-dot.default einsum.default embedding.default group_norm.default gru.input instance_norm.default layer_norm.default
-linear.default lstm.input matmul.default max_pool1d.default max_pool2d.default max_pool2d_with_indices.default
-max_pool3d.default mm.default mv.default _native_batch_norm_legit_no_training.default native_group_norm.default
-native_layer_norm.default outer.default rms_norm.default rnn_relu.input rnn_tanh.input
-scaled_dot_product_attention.default upsample_bicubic2d.vec upsample_bilinear2d.vec upsample_nearest1d.vec
-upsample_nearest2d.vec
+bilinear.default bmm.default conv1d.default conv1d.padding conv2d.default conv2d.padding conv3d.default conv3d.padding
+conv_transpose1d.default conv_transpose2d.input convolution.default cosine_similarity.default dot.default
+einsum.default embedding.default group_norm.default gru.input instance_norm.default layer_norm.default linear.default
+lstm.input matmul.default max_pool1d.default max_pool2d.default max_pool2d_with_indices.default max_pool3d.default
+mm.default mv.default _native_batch_norm_legit_no_training.default native_group_norm.default native_layer_norm.default
+outer.default rms_norm.default rnn_relu.input rnn_tanh.input scaled_dot_product_attention.default
+upsample_bicubic2d.vec upsample_bilinear2d.vec upsample_nearest1d.vec upsample_nearest2d.vec
 """
 
 _LOSSES = """
@@ -111,9 +110,9 @@ def check_call(name: str, given: dict[str, Any]) -> None:
     given: the arguments by name; those that are left out have their defaults.
     """
     normalises = name in ("aten.batch_norm.default", "aten.instance_norm.default")
-    if normalises and given.get("running_mean", given.get("running_var")) is not None:
-        if given.get("training") or given.get("use_input_stats"):
-            raise ValueError(f"{name} would change its running statistics: normalisations keep to the base's")
+    kept = given.get("running_mean") is not None or given.get("running_var") is not None
+    if normalises and kept and (given.get("training") or given.get("use_input_stats")):
+        raise ValueError(f"{name} would change its running statistics: normalisations keep to the base's")
     if name == "aten.one_hot.default" and given.get("num_classes", -1) < 1:
         raise ValueError(f"{name} has no num_classes: a shape cannot depend on values")
     for argument in ("sparse", "scale_grad_by_freq"):

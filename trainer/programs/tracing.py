@@ -4,7 +4,7 @@ import math
 import operator
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import nn
@@ -75,7 +75,7 @@ class Tracer:
                 warnings.simplefilter("ignore")
                 shapes = (tuple({0: size} for _ in batch),)
                 program = torch.export.export(whole, tuple(batch), dynamic_shapes=shapes).run_decompositions({})
-        except Exception as error:
+        except Exception as error:  # whatever torch says of the owner's code is for the owner
             told = " ".join(str(error).split())[:1000]
             raise ValueError(f"torch.export does not take the module: {type(error).__name__}: {told}") from error
         signature = program.graph_signature
@@ -164,8 +164,8 @@ class _Writer:
 
     def _call(self, module: torch.fx.GraphModule, node: torch.fx.Node) -> Any:
         if node.target is operator.getitem:
-            of, item = self.known[node.args[0]], node.args[1]  # type: ignore[index]
-            return of[item] if isinstance(of, list) else NodeRef(index=of.index, item=item)  # type: ignore[call-overload]
+            of, item = self.known[cast(torch.fx.Node, node.args[0])], cast(int, node.args[1])
+            return of[item] if isinstance(of, list) else NodeRef(index=of.index, item=item)
         if str(node.target) == "wrap_with_set_grad_enabled":
             enabled, inner, *given = node.args
             return self._inline(getattr(module, str(inner.target)), given, bool(enabled))  # type: ignore[union-attr]
@@ -184,9 +184,8 @@ class _Writer:
             if each.name in given_by_name and each.name not in _LEFT_OUT
         }
         names = {each.name for each in schema}
-        if "device" in names and isinstance(value := node.meta.get("val"), torch.Tensor):
-            if not isinstance(arguments.get("dtype"), DtypeValue) and "dtype" in names:
-                arguments["dtype"] = _plain(value.dtype)
+        if {"device", "dtype"} <= names and isinstance(value := node.meta.get("val"), torch.Tensor):
+            arguments["dtype"] = _plain(value.dtype)
         for optional in ("memory_format", "dtype"):
             if isinstance(arguments.get(optional), NoneValue):
                 del arguments[optional]
@@ -243,7 +242,7 @@ def _plain(value: Any) -> Argument:
 
 def _size(value: Any) -> Argument:
     """A size as a polynomial of the batch."""
-    import sympy  # noqa: PLC0415 (only here, on the owner's own sizes)
+    import sympy  # type: ignore[import-untyped]  # noqa: PLC0415 (only here, on the owner's own sizes)
 
     if isinstance(value, int):
         return IntValue(value=value)

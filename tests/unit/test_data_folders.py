@@ -147,7 +147,7 @@ def test_files_beside_the_classes_and_empty_folders_are_refused(folder: Path, tm
 
 def test_a_class_without_a_file_is_said(folder: Path) -> None:
     (folder / "dog" / "a.png").unlink()
-    report = check(str(folder), SCHEMA)
+    report, _ = check(str(folder), SCHEMA)
     assert report.classes == {"cat": 2, "dog": 0}
     assert "class 'dog' has no file" in report.remarks
 
@@ -203,7 +203,7 @@ def test_masks_may_have_a_value_that_nothing_is_asked_for(tmp_path: Path) -> Non
     y = read(str(folder), MASKS, DataOptions(void=255)).y
     assert y is not None
     assert y.tolist() == [[[0, 1, -100], [-100, 1, 0]]]
-    assert check(str(folder), MASKS, DataOptions(void=255)).classes == {"0": 2, "1": 2, "2": 0, "": 2}
+    assert check(str(folder), MASKS, DataOptions(void=255))[0].classes == {"0": 2, "1": 2, "2": 0, "": 2}
 
 
 def test_images_and_masks_belong_together_by_name(tmp_path: Path) -> None:
@@ -312,7 +312,9 @@ def test_documents_are_joined_with_an_end_and_cut_and_what_is_left_is_left_out(t
     data = read(str(tmp_path / "set"), schema)
     assert data.inputs["text"].tolist() == [[97, 98, 99, 100], [101, 256, 102, 103]]
     assert data.y is None
-    assert check(str(tmp_path / "set"), schema).remarks == {"tokens left out at the end, which do not fill a sample": 2}
+    assert check(str(tmp_path / "set"), schema)[0].remarks == {
+        "tokens left out at the end, which do not fill a sample": 2
+    }
     (tmp_path / "d.csv").write_text("text\nabcde\nfg\n")
     assert read(str(tmp_path / "d.csv"), schema).inputs["text"].tolist() == data.inputs["text"].tolist()
     (tmp_path / "short.txt").write_text("ab")
@@ -372,7 +374,7 @@ def test_a_report_counts_what_is_there_and_goes_through_json(tmp_path: Path) -> 
         age={"kind": "number", "minimum": 0, "maximum": 99, "mean": 1000, "std": 2},
         city={"kind": "category", "values": ["Oslo", "Rome"]},
     )
-    report = check(str(tmp_path / "d.csv"), schema, DataOptions(missing="drop"))
+    report, _ = check(str(tmp_path / "d.csv"), schema, DataOptions(missing="drop"))
     assert (report.samples, report.dropped, report.missing) == (2, 1, {"age": 1})
     assert (report.classes, report.categories) == ({"cat": 1, "dog": 1}, {"city": {"Oslo": 1, "Rome": 1}})
     assert (report.ranges["age"].lowest, report.ranges["age"].highest, report.ranges["age"].unusual) == (30, 50, True)
@@ -392,6 +394,6 @@ def test_a_report_counts_what_is_there_and_goes_through_json(tmp_path: Path) -> 
 
 
 def test_a_report_shows_images_by_size_and_texts_by_their_first_characters(folder: Path, tmp_path: Path) -> None:
-    assert check(str(folder), SCHEMA).shown[1] == {"image": "1 × 2 × 3, values 1 … 1", "label": "cat"}
+    assert check(str(folder), SCHEMA)[0].shown[1] == {"image": "1 × 2 × 3, values 1 … 1", "label": "cat"}
     (tmp_path / "d.csv").write_text("text,label\nhello,cat\n")
-    assert check(str(tmp_path / "d.csv"), schema_of(CATS, text=TEXT)).shown == [{"text": "'hello'", "label": "cat"}]
+    assert check(str(tmp_path / "d.csv"), schema_of(CATS, text=TEXT))[0].shown == [{"text": "'hello'", "label": "cat"}]

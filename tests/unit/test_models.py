@@ -63,7 +63,7 @@ def tensors(*shape: int, classes: int = 10) -> DataSchema:
 
 
 def fits(config: ModelConfig, schema: DataSchema, batch_size: int = 2) -> None:
-    check_program(config, schema, CLASSIFICATION, batch_size)
+    check_program(config, schema, CLASSIFICATION, batch_size, {})
 
 
 def test_every_file_of_the_package_is_in_the_registry() -> None:
@@ -254,7 +254,7 @@ def test_constant_buffers_and_batch_norms_are_taken_and_stay_as_they_are_in_trai
 
     config, schema = ModelConfig(architecture="normed"), tensors(64)
     fits(config, schema)
-    program = open_program(config, schema, CLASSIFICATION)
+    program = open_program(config, schema, CLASSIFICATION, {})
     before = {name: buffer.clone() for name, buffer in program.module.named_buffers()}
     data = Dataset({"x": np.random.default_rng(0).random((8, 64), np.float32)}, np.arange(8, dtype=np.int64))
     train_round(program, data, TrainingConfig(learning_rate=0.1), round=1, seed=1)
@@ -351,7 +351,7 @@ def test_a_forward_pass_without_writing_changes_no_buffers() -> None:
 def test_a_timm_model_learns_images_through_a_program_of_a_task() -> None:
     schema = images(1, 32, 32)
     fits(VIT, schema)
-    program = open_program(VIT, schema, CLASSIFICATION)
+    program = open_program(VIT, schema, CLASSIFICATION, {})
     rng = np.random.default_rng(0)
     data = Dataset({"image": rng.random((8, 1, 32, 32), np.float32)}, np.arange(8, dtype=np.int64))
     before = evaluate(program, data).loss

@@ -100,11 +100,11 @@ def check(
     schema: DataSchema,
     options: DataOptions = _DEFAULTS,
     tokenizers: Mapping[str, bytes] | None = None,
-) -> Report:
-    """Reads a source as a trainer would, and says what was found. Raises ValueError for what `read` refuses."""
+) -> tuple[Report, Dataset]:
+    """Reads a source as a trainer would, and says what was found; the data too. ValueError for what `read` refuses."""
     notes = Notes()
     data = read(source, schema, options, tokenizers or {}, notes)
-    return Report(
+    report = Report(
         source=source,
         samples=len(data),
         classes=_classes(data, schema),
@@ -118,6 +118,7 @@ def check(
         remarks=notes.remarks,
         shown=[_sample(data, schema, at, tokenizers or {}) for at in range(min(SHOWN, len(data)))],
     )
+    return report, data
 
 
 def _classes(data: Dataset, schema: DataSchema) -> dict[str, int]:

@@ -10,7 +10,8 @@ from trainer.data.dataset import target_shape
 from trainer.models import trained
 from trainer.models.effort import MAX_PRODUCTS, MAX_VALUES_A_BATCH, MAX_VALUES_A_SAMPLE, changed_buffers
 from trainer.models.registry import build, count_parameters, outline
-from trainer.programs import exported
+from trainer.programs import reading
+from trainer.programs.exported import Exported
 from trainer.programs.program import Described, Program
 from trainer.tasks import Task, task_of
 
@@ -22,7 +23,7 @@ def open_program(model: ModelConfig, schema: DataSchema, task: TaskConfig, files
     """The program on the CPU in float32: a file's, or initialised from its seed alone. Raises ValueError."""
     judge = task_of(task, schema)
     if model.architecture == PROGRAM:
-        return exported.open_exported(_file(model, files), judge)
+        return reading.open_exported(_file(model, files), judge)
     return Described(build(model), judge)
 
 
@@ -34,8 +35,9 @@ def check_program(model: ModelConfig, schema: DataSchema, task: TaskConfig, batc
     """
     judge = task_of(task, schema)
     if model.architecture == PROGRAM:
-        program: Program = exported.outline(_file(model, files), judge)
-        _check_samples(program, schema)
+        own = reading.outline(_file(model, files), judge)
+        _check_samples(own, schema)
+        program: Program = own
         d = sum(parameter.numel() for parameter in trained(program.module).values())
     else:
         d = count_parameters(model)
@@ -54,7 +56,7 @@ def _file(model: ModelConfig, files: Files) -> Path:
     return files[name]
 
 
-def _check_samples(program: "exported.Exported", schema: DataSchema) -> None:
+def _check_samples(program: Exported, schema: DataSchema) -> None:
     """Raises ValueError unless a program's file takes the schema's inputs and target."""
     wanted = {name: ("int64" if name in schema.texts else "float32", shape) for name, shape in schema.inputs.items()}
     found = {each.name: (each.dtype, tuple(each.shape)) for each in program.document.inputs}

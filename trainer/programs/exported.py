@@ -72,7 +72,7 @@ class Exported(Program):
         if (name, batch) not in self._admitted:
             # Sizes may be any polynomial of the batch, so that no other batch says what this one takes.
             with Count(Effort(MAX_VALUES_A_BATCH, MAX_PRODUCTS * batch), random=name == "training"):
-                self._meta(name, batch)
+                self._meta(name, batch, wide=_wide(self.module))
             self._admitted.add((name, batch))
         return self._graphs[name].run(
             _state(self.module),

@@ -114,7 +114,7 @@ ATTACKS: dict[str, tuple[Change, str]] = {
     "a custom operator": (_before_the_loss(_node("evil.system.default", self=LAST)), "not one that"),
     "a way to Python's own": (_before_the_loss(_node("aten.__class__.__init__", self=LAST)), "not one that"),
     "an operator without an overload": (_before_the_loss(_node("aten.relu", self=LAST)), "not one that"),
-    "an argument that there is none of": (_before_the_loss(_node("aten.relu.default", self=LAST, out=LAST)), "'out'"),
+    "an argument that there is none of": (_before_the_loss(_node("aten.relu.default", self=LAST, more=LAST)), "'more'"),
     "a device": (
         _before_the_loss(
             _node("aten.zeros_like.default", self=LAST, device={"kind": "string", "value": "cuda"}),

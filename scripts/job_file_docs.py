@@ -58,7 +58,9 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
 def table(model: type[BaseModel]) -> list[str]:
     lines = ["| field | default | meaning |", "|---|---|---|"]
     for name, field in model.model_fields.items():
-        lines.append(f"| `{name}` | {default(field.default, field.default_factory)} | {field.description or ''} |")
+        lines.append(
+            f"| `{field.alias or name}` | {default(field.default, field.default_factory)} | {field.description or ''} |"
+        )
     return lines
 
 

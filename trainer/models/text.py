@@ -69,7 +69,7 @@ class Transformers(Architecture):
 
     kind: Class = Field(
         alias="class",
-        description="`class`: a class of transformers, one of those in docs/models.md.",
+        description="A class of transformers; docs/models.md lists those that can be had.",
     )
     config: dict[str, Scalar | dict[str, Scalar]] = Field(
         default_factory=dict,

@@ -64,6 +64,6 @@ def trained_base(job: Path, data: Dataset | str, path: Path, *, rounds: int = 3,
     program = job_program(described, {})
     old = load(data, described.data) if isinstance(data, str) else normalise(data, described.data)
     for round in range(1, rounds + 1):
-        train_round(program, old, described.training, round=round, seed=seed)
+        train_round(program, old, described.training, round=round, seed=seed, schema=described.data)
     path.write_bytes(to_safetensors(program.module))
     return path

@@ -164,7 +164,7 @@ class Example(Play):
         assert self.job is not None  # noqa: S101
         program = job_program(self.job, self.files)
         for round in range(1, self._script.rounds + 1):
-            train_round(program, data, self.job.training, round=round, seed=self._script.seed)
+            train_round(program, data, self.job.training, round=round, seed=self._script.seed, schema=self.job.data)
         task = program.task
         return evaluate(program, test, task.metric(self.job.judged.metric) if task else None).value
 

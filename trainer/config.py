@@ -147,6 +147,10 @@ class TextFeature(Settings):
         description="`bytes` (256 values, and 256 for padding), or the path of a tokenizer.json beside the job file.",
     )
     length: int = Field(ge=2, le=2**16, description="Tokens of a sample.")
+    packed: bool = Field(
+        default=False,
+        description="For language models: texts are joined, and cut into samples of the length; else each text is one.",
+    )
 
 
 Feature = Annotated[
@@ -300,6 +304,8 @@ class DataSchema(Settings):
             raise ValueError(f"a sample has more than {MAX_VALUES} values")
         if isinstance(self.target, NumberTarget) and self.target.minimum >= self.target.maximum:
             raise ValueError(f"target: minimum {self.target.minimum} is not below maximum {self.target.maximum}")
+        if any(text.packed for text in self.texts.values()) and (len(self.features) > 1 or self.target):
+            raise ValueError("a packed text is the only feature, and its own target")
         if isinstance(self.target, TagsTarget) and len(self.texts) != 1:
             raise ValueError(f"tags need one feature that is a text, {len(self.texts)} are")
         if isinstance(self.target, MaskTarget):

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from marketplace.errors import InputError
-from trainer.config import TrainingConfig
 from trainer.data import DataOptions, Dataset, normalise, tokenizer_files
 from trainer.data.report import Report, check
 from trainer.train import evaluate, train_round
@@ -24,16 +23,16 @@ def check_data(
         report, data = check(source, described.data, options, tokenizer_files(files, described.data))
     except ValueError as error:
         raise InputError(f"The data do not fit: {error}.") from error
-    _try(program, normalise(data, described.data), described.training)
+    _try(program, normalise(data, described.data), described)
     return report
 
 
-def _try(program: "Program", data: Dataset, training: TrainingConfig) -> None:
+def _try(program: "Program", data: Dataset, described: "JobFile | Spec") -> None:
     """A step of a whole batch, one of a single sample, and a prediction. The program is changed by them."""
-    step = training.model_copy(update=STEPS)
+    step = described.training.model_copy(update=STEPS)
     try:
-        for part in (data[: training.batch_size], data[:1]):
-            train_round(program, part, step, round=1, seed=0)
+        for part in (data[: step.batch_size], data[:1]):
+            train_round(program, part, step, round=1, seed=0, schema=described.data)
             evaluate(program, part)
     except (ValueError, RuntimeError) as error:
         raise InputError(f"The data can be read, but the job's model does not train on them: {error}.") from error

@@ -89,7 +89,7 @@ def measure_effort(
     Raises InputError, unless `anyway`, where a round cannot be submitted in time, or has nothing that could be.
     """
     update = UpdateConfig(scale=terms.scale, clip=spec.clip)
-    measured = measure_round(program, data, spec.training, update, seed=seed, device=device)
+    measured = measure_round(program, data, spec.training, update, seed=seed, device=device, schema=spec.data)
     d = spec.parameters
     probe = np.full(min(d, COMMITTED), LIMIT, np.int16)
     started = perf_counter()

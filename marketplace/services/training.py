@@ -193,6 +193,7 @@ class Training:
             round=round,
             seed=plan.seed,
             device=first,
+            schema=at.spec.data,
             on_progress=progress,
             should_stop=should_stop,
         )

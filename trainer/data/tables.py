@@ -216,7 +216,7 @@ def read_table(reading: Reading, read: Callable[..., Iterator[Batch]], *, beside
         raise ValueError(f"{reading.path}: a table has no masks: give a folder of images and masks")
     encoder = _Encoder(reading, needs_of(schema, reading.options, beside=beside))
     batches = read(reading.path, reading, encoder.choose)
-    if schema.target is None and list(schema.features) == list(schema.texts) and len(schema.texts) == 1:
+    if any(feature.packed for feature in schema.texts.values()):
         return _documents(reading, batches)
     cache = reading.options.cache
     inputs = {

@@ -179,7 +179,7 @@ def read_texts(reading: Reading) -> Dataset:
         raise ValueError(f"{reading.path}: the job has other features than one text: give a table")
     ((name, feature),) = schema.texts.items()
     target = schema.target
-    if target is None:
+    if feature.packed:
         packed = Packed(name, feature, reading)
         for path in entries(reading.path, reading) if folder else [reading.path]:
             try:
@@ -187,18 +187,19 @@ def read_texts(reading: Reading) -> Dataset:
             except ValueError as error:
                 _or_listed(reading, path, error)
         return packed.dataset()
-    if not isinstance(target, ClassTarget) or not folder:
+    if target is not None and not (isinstance(target, ClassTarget) and folder):
         raise ValueError(f"{reading.path}: texts alone have no target of the kind {target.kind}: give a table")
     tokens = tokens_of(feature, reading)
     rows = Growing((feature.length,), np.int64, reading.path, reading.options.cache)
     labels = []
-    for path, label in _labelled(reading, target):
+    files = entries(reading.path, reading) if folder else [reading.path]
+    for path, label in _labelled(reading, target) if target else ((path, 0) for path in files):
         try:
             rows.append(fitted([document(path, reading)], feature, tokens, reading))
             labels.append(label)
         except ValueError as error:
             _or_listed(reading, path, error)
-    return Dataset({name: rows.array()}, np.array(labels, dtype=np.int64))
+    return Dataset({name: rows.array()}, np.array(labels, dtype=np.int64) if target else None)
 
 
 def _or_listed(reading: Reading, path: Path, error: ValueError) -> None:

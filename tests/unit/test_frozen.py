@@ -116,7 +116,9 @@ def checkpoint(path: Path, tensors: dict[str, torch.Tensor]) -> Path:
 def test_a_folder_that_transformers_wrote_is_a_base_for_adapters(tmp_path: Path) -> None:
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    hub = GPT2LMHeadModel(GPT2Config(**ADAPTED.parameters["config"], bos_token_id=None, eos_token_id=None)).eval()
+    fields: Any = ADAPTED.parameters["config"]
+    hub: Any = GPT2LMHeadModel(GPT2Config(**fields, bos_token_id=None, eos_token_id=None))
+    hub.eval()
     for shard in ("5GB", "4KB"):
         hub.save_pretrained(tmp_path / shard, max_shard_size=shard)
         module = build(ADAPTED).eval()
@@ -147,8 +149,8 @@ def test_prefixes_are_mapped_the_longest_first_and_what_is_unused_is_listed(tmp_
 
 
 def test_a_missing_tensor_is_named_and_stays_the_seeds_only_where_it_is_said_to(tmp_path: Path) -> None:
-    source = build(other(MLP))
-    path = checkpoint(tmp_path / "a.safetensors", {"1.weight": source[1].weight, "1.bias": source[1].bias})
+    source = dict(build(other(MLP)).named_parameters())
+    path = checkpoint(tmp_path / "a.safetensors", {name: source[name] for name in ("1.weight", "1.bias")})
     with pytest.raises(ValueError, match=r"the checkpoint lacks 3.bias, 3.weight"):
         load_base(build(MLP), path, {})
     module = build(MLP)

@@ -222,7 +222,8 @@ def test_from_pretrained_opens_the_folder_and_gives_the_same(model: ModelConfig,
 
     program = language(model)
     write_folder(tmp_path / "out", program, model)
-    opened = AutoModelForCausalLM.from_pretrained(tmp_path / "out", local_files_only=True).eval()
+    opened: Any = AutoModelForCausalLM.from_pretrained(tmp_path / "out", local_files_only=True)
+    opened.eval()
     assert type(opened).__name__ == model.parameters["class"]
     assert torch.allclose(opened(input_ids=TOKENS).logits, program.module(TOKENS), atol=1e-5)
 

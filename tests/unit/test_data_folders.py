@@ -305,7 +305,7 @@ def test_a_tokenizer_of_the_job_is_used_as_its_own_file_says(tmp_path: Path) -> 
 
 
 def test_documents_are_joined_with_an_end_and_cut_and_what_is_left_is_left_out(tmp_path: Path) -> None:
-    schema = schema_of(None, text={**TEXT, "length": 4})
+    schema = schema_of(None, text={**TEXT, "length": 4, "packed": True})
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "a.txt").write_text("abcde")
     (tmp_path / "set" / "b.txt").write_text("fg\n")

@@ -15,7 +15,7 @@ from trainer.config import DataSchema, LoraConfig, ModelConfig, TaskConfig
 from trainer.data.dataset import Dataset
 from trainer.models.vectors import flatten, load_flat
 from trainer.programs import Described, open_program
-from trainer.results import Card, Loaded, Origin, load_model, write_folder, write_model
+from trainer.results import Card, Loaded, Origin, load_model, pack_result, write_folder
 from trainer.tasks import Task
 
 NAMES = ("none", "01", "Ä")
@@ -35,12 +35,12 @@ DATA = Dataset({"x": np.random.default_rng(0).standard_normal((7, 4)).astype(np.
 
 
 def written(path: Path, card: Card = CARD) -> Described:
-    program = open_program(card.model, card.data, card.task)
+    program = open_program(card.model, card.data, card.task, {})
     assert isinstance(program, Described)
     with torch.no_grad():
         for parameter in program.module.parameters():
             parameter.mul_(1.5)  # no longer what the seed gives, frozen parts neither
-    write_model(path, program, card)
+    path.write_bytes(pack_result(program, card))
     return program
 
 
@@ -94,7 +94,7 @@ def answers(target: dict[str, Any] | None, kind: str, outputs: torch.Tensor) -> 
     feature = feature or {"kind": "image", "channels": 1, "height": 2, "width": 2}
     data = DataSchema(features={"x": feature}, target=target)
     card = Card(model=CARD.model, data=data, task=TaskConfig(kind=kind))
-    return Loaded(card, Described(Constant(), Same())).predict(Dataset({"x": np.zeros((2, 1), np.float32)}, None))
+    return Loaded(card, Described(Constant(), Same()), {}).predict(Dataset({"x": np.zeros((2, 1), np.float32)}, None))
 
 
 def test_numbers_are_given_in_the_datas_own_units() -> None:
@@ -169,7 +169,7 @@ def test_a_file_with_values_that_are_not_finite_is_neither_written_nor_read(tmp_
         with torch.no_grad():
             program.module.get_parameter(name).fill_(torch.inf)
         with pytest.raises(ValueError, match="is not finite"):
-            write_model(path, program, CARD)
+            pack_result(program, CARD)
 
 
 def test_a_pickle_is_not_a_model(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch.func import functional_call
+from torch.nn import functional
 
 from aggregator import rules
 from aggregator.points import RATE_BITS, divide, gains
@@ -16,6 +18,7 @@ from marketplace.services.validation import Validation
 from trainer.config import ModelConfig, TrainingConfig, UpdateConfig
 from trainer.data import Dataset
 from trainer.models import build, flatten, load_flat
+from trainer.models.effort import effort
 from trainer.quantize import to_integers
 from trainer.train import evaluate, train_round
 from zk.encoding import Float32s, Int16s, Int64s
@@ -23,6 +26,8 @@ from zk.encoding import Float32s, Int16s, Int64s
 UPDATE = UpdateConfig()
 RATE = 1.0
 POT = 10**18
+AT_ONCE = {"cpu": 2**18, "cuda": 2**28}
+"""So many values of layers, of all models together, `Learner.losses` has at once: on a CPU, what its cache holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,25 @@ class Learner:
 
     def loss(self, parameters: Float32s) -> float:
         return self.validation.evaluate(parameters)[0]
+
+    def losses(self, models: Float32s) -> list[float]:
+        """The `loss` of each of float32[k, d]: many at once, on a GPU where there is one."""
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        x, y = (torch.tensor(values, device=device) for values in (self.task.validation.x, self.task.validation.y))
+        count = AT_ONCE[device] // (len(y) * effort(self.module, torch.tensor(self.task.validation.x[:2])).values)
+        if count < 2 and device == "cpu":
+            return [self.loss(parameters) for parameters in models]
+        shapes = [(name, p.shape) for name, p in self.module.named_parameters()]
+
+        def loss(vector: torch.Tensor) -> torch.Tensor:
+            parts = torch.split(vector, [shape.numel() for _, shape in shapes])
+            parameters = {name: part.view(shape) for (name, shape), part in zip(shapes, parts, strict=True)}
+            return functional.cross_entropy(functional_call(self.module, parameters, (x,)), y)
+
+        self.module.eval()
+        with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            found = [torch.vmap(loss)(part.to(device)) for part in torch.split(torch.tensor(models), max(1, count))]
+        return [float(value) for part in found for value in part.cpu()]
 
     def accuracy(self, parameters: Float32s) -> float:
         load_flat(self.module, parameters)

@@ -37,7 +37,7 @@ def shards(split: str, data: Dataset, seed: int) -> list[Dataset]:
     for number, part in enumerate(iid(data, TRAINERS, seed)):
         wrong = rng.random(len(part)) < NOISE * number
         labels = np.where(wrong, rng.integers(0, classes, len(part)), part.y)
-        noisy.append(Dataset(part.x, labels.astype(np.int64)))
+        noisy.append(Dataset(part.inputs, labels.astype(np.int64)))
     return noisy
 
 

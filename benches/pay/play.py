@@ -15,10 +15,10 @@ from aggregator.sums import next_model
 from marketplace.domain import Rule
 from marketplace.services import judgement
 from marketplace.services.validation import Validation
-from trainer.config import ModelConfig, TrainingConfig, UpdateConfig
+from trainer.config import DataSchema, ModelConfig, TrainingConfig, UpdateConfig, task_for
 from trainer.data import Dataset
 from trainer.models import build, flatten, load_flat
-from trainer.models.effort import effort
+from trainer.programs import Program, open_program
 from trainer.quantize import to_integers
 from trainer.train import evaluate, train_round
 from zk.encoding import Float32s, Int16s, Int64s
@@ -70,13 +70,25 @@ class Played:
         return [part / POT for part in divide(POT, self.balances, self.opened)]
 
 
+def program_of(model: ModelConfig, data: Dataset) -> Program:
+    """A model that tells classes apart, for data with one input, `x`."""
+    schema = DataSchema.model_validate(
+        {
+            "features": {"x": {"kind": "tensor", "shape": data.inputs["x"].shape[1:]}},
+            "target": {"kind": "category", "classes": model.parameters["classes"]},
+        }
+    )
+    return open_program(model, schema, task_for(schema), {})
+
+
 class Learner:
-    """Local training and validation of one task, on one module."""
+    """Local training and validation of one task, on one program."""
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        self.module = build(task.model)
-        self.validation = Validation(task.validation, self.module)
+        self.program = program_of(task.model, task.validation)
+        self.module = self.program.module
+        self.validation = Validation(task.validation, self.program)
 
     def base(self) -> Float32s:
         parameters: Float32s = flatten(build(self.task.model)).numpy()
@@ -85,17 +97,19 @@ class Learner:
     def train(self, base: Float32s, data: Dataset, round: int, seed: int) -> Int16s:
         """The update int16[d] of an honest trainer with these data."""
         load_flat(self.module, base)
-        train_round(self.module, data, self.task.training, round=round, seed=seed)
+        train_round(self.program, data, self.task.training, round=round, seed=seed)
         return to_integers(flatten(self.module) - torch.from_numpy(base), UPDATE.scale)
 
     def loss(self, parameters: Float32s) -> float:
-        return self.validation.evaluate(parameters)[0]
+        return self.validation.evaluate(parameters).loss
 
     def losses(self, models: Float32s) -> list[float]:
         """The `loss` of each of float32[k, d]: many at once, on a GPU where there is one."""
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        x, y = (torch.tensor(values, device=device) for values in (self.task.validation.x, self.task.validation.y))
-        count = AT_ONCE[device] // (len(y) * effort(self.module, torch.tensor(self.task.validation.x[:2])).values)
+        validation = self.task.validation
+        x, y = (torch.tensor(values, device=device) for values in (validation.inputs["x"], validation.y))
+        few = {"x": torch.tensor(validation.inputs["x"][:2])}
+        count = AT_ONCE[device] // (len(y) * self.program.effort(few).values)
         if count < 2 and device == "cpu":
             return [self.loss(parameters) for parameters in models]
         shapes = [(name, p.shape) for name, p in self.module.named_parameters()]
@@ -112,7 +126,8 @@ class Learner:
 
     def accuracy(self, parameters: Float32s) -> float:
         load_flat(self.module, parameters)
-        return evaluate(self.module, self.task.test)[1]
+        task = self.program.task
+        return evaluate(self.program, self.task.test, task.metric(None) if task else None).value
 
 
 Updates = Callable[[int, Float32s], Sequence[Int16s | None]]

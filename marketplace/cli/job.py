@@ -36,9 +36,7 @@ def create(
     validation: Annotated[str | None, typer.Option(help=f"The owner's held-out data: {DATA}")] = None,
     base: Annotated[
         Path | None,
-        typer.Option(
-            help="Start from this model: what `merit job model` wrote, or a checkpoint's file or folder."
-        ),
+        typer.Option(help="Start from this model: what `merit job model` wrote, or a checkpoint's file or folder."),
     ] = None,
     base_name: Annotated[
         list[str] | None,

@@ -52,6 +52,7 @@ class Measured:
     pooled: float
     alone: list[float]
     higher: bool
+    parameters: int
     rounds: int
     seconds: float
     bytes_up: int
@@ -76,6 +77,7 @@ class Measured:
             "pooled": self.pooled,
             "alone": self.alone,
             "alone_mean": mean(self.alone),
+            "parameters": self.parameters,
             "rounds": self.rounds,
             "seconds": round(self.seconds, 1),
             "bytes_up": self.bytes_up,
@@ -150,6 +152,7 @@ class Example(Play):
             self.trained(together(own), test),
             [self.trained(part, test) for part in own],
             last.name == "loss" or program.task is None or program.task.metric(self.job.judged.metric).higher,
+            d,
             len(outcome.history.settled),
             seconds,
             sealed_size(max_update_file_bytes(d, c)),

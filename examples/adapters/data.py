@@ -13,8 +13,8 @@ HERE = Path(__file__).parent
 def make(folder: Path, seed: int) -> Parts:
     old = [text for module in (*MODULES["numpy"], *MODULES["scipy"]) for text in paragraphs(module)]
     new = list(dict.fromkeys(text for module in MODULES["torch"] for text in paragraphs(module)))
-    new = [new[at] for at in np.random.default_rng(seed).permutation(len(new))]
-    _write(old[:1500], folder / "old.txt")
+    new = [new[at] for at in np.random.default_rng(seed).permutation(len(new))[:550]]
+    _write(old[:300], folder / "old.txt")
     cuts = np.cumsum([150, 100])
     for name, part in zip(("test", "validation"), (new[: cuts[0]], new[cuts[0] : cuts[1]]), strict=True):
         _write(part, folder / f"{name}.txt")

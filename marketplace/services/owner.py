@@ -259,11 +259,9 @@ def export_model(node: Node, job_id: int, key: bytes | None = None) -> FinalMode
     vector = models.after(last, history, key or job_key(node, history)) if last else models.base()
     program = fetch_program(node, spec)
     load_flat(program.module, vector)
-    metric, value = spec.task.metric or "", None
-    if holds_validation(node, spec):
-        judged = unpack_validation(kept_validation(node, spec), spec, program).evaluate(vector)
-        metric, value = judged.name, judged.value
-    origin = Origin(job=f"{node.market.address}/{job_id}", round=last, metric=metric, value=value)
+    # Without the metric's value, which not everybody can know: who has the job key gets the same file.
+    metric = program.task.metric(spec.task.metric).name if program.task and program.task.metrics else ""
+    origin = Origin(job=f"{node.market.address}/{job_id}", round=last, metric=metric)
     card = Card(model=spec.model, data=spec.data, task=spec.task, origin=origin)
     return FinalModel(program, card, len(history.settled), models.parameters)
 

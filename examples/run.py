@@ -25,6 +25,7 @@ from marketplace.cli.demo.outcome import Outcome
 from marketplace.cli.demo.play import Play, Script
 from marketplace.files import write_atomically
 from marketplace.keys.sealing import sealed_size
+from marketplace.services.owner import Base, take_base
 from marketplace.services.programs import find_files, job_program
 from marketplace.spec import JobFile, read_job_file
 from marketplace.units import PARTS, format_metric
@@ -166,6 +167,8 @@ class Example(Play):
         """The metric on `test` of the job's program after as many rounds of training on `data`."""
         assert self.job is not None  # noqa: S101
         program = job_program(self.job, self.files)
+        if self.parts and self.parts.base:
+            take_base(Base(self.parts.base), program.module)
         for round in range(1, self._script.rounds + 1):
             train_round(program, data, self.job.training, round=round, seed=self._script.seed, schema=self.job.data)
         task = program.task

@@ -33,7 +33,6 @@ from trainer.models.vectors import trained
 from trainer.programs import Files, Program, check_program, open_program
 
 FORMAT = "merit.model/1"
-_PARTS = ("model", "data", "task", "origin")
 _BATCH = 1024
 
 
@@ -126,7 +125,7 @@ class Loaded:
 
 
 def pack_result(program: Program, card: Card) -> bytes:
-    """A safetensors file: what is trained in float32, what is frozen as it travels, and the card as JSON texts.
+    """A safetensors file: what is trained in float32, what is frozen as it travels, and the card as JSON.
 
     Raises ValueError for values that are not finite, or a card that no reader would take.
     """
@@ -134,29 +133,23 @@ def pack_result(program: Program, card: Card) -> bytes:
     for name, tensor in tensors.items():
         if not bool(tensor.isfinite().all()):
             raise ValueError(f"the model's {name} is not finite")
-    texts = {part: getattr(card, part).model_dump_json() for part in _PARTS}
-    if sum(len(text.encode()) for text in texts.values()) > MAX_HEADER // 4:
+    text = card.model_dump_json()
+    if len(text.encode()) > MAX_HEADER // 4:
         raise ValueError(f"what says how to use the model has more than {MAX_HEADER // 4} bytes")
-    return safetensors.torch.save(tensors | stored_frozen(program.module), {"format": FORMAT, **texts})
+    # One entry: of several the library writes the order as it comes.
+    return safetensors.torch.save(tensors | stored_frozen(program.module), {FORMAT: text})
 
 
 def read_card(metadata: Mapping[str, str]) -> Card:
     """The card of a file's metadata. Raises ValueError."""
-    if metadata.get("format") != FORMAT:
-        raise ValueError(f"the file is not a model that Merit wrote: its metadata have no format {FORMAT}")
-    if metadata.keys() != {"format", *_PARTS}:
-        raise ValueError(f"the file's metadata are {', '.join(sorted(metadata)[:10])}, not format, {', '.join(_PARTS)}")
-    kinds = {part: Card.model_fields[part].annotation for part in _PARTS}
-    found = {}
-    for part, kind in kinds.items():
-        assert isinstance(kind, type) and issubclass(kind, Settings)  # noqa: S101, PT018 (for the type checker)
-        try:
-            found[part] = kind.model_validate_json(metadata[part])
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join([part, *(str(step) for step in first["loc"])])
-            raise ValueError(f"the file's metadata: {where}: {first['msg']}") from error
-    return Card.model_validate(found)
+    if metadata.keys() != {FORMAT}:
+        raise ValueError(f"the file is not a model that Merit wrote: its metadata are not {FORMAT} alone")
+    try:
+        return Card.model_validate_json(metadata[FORMAT])
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(step) for step in first["loc"]) or "card"
+        raise ValueError(f"the file's metadata: {where}: {first['msg']}") from error
 
 
 def load_model(path: Path, files: Files | None = None) -> Loaded:

@@ -196,13 +196,13 @@ def base_weights(node: Node, job: JobFile, program: "Program", base: Base | None
             with opened(export_model(node, job.continued).content) as file:
                 read_into(file, whole(program.module))
         elif base is not None:
-            _take(base, program.module)
+            take_base(base, program.module)
     except ValueError as error:
         raise InputError(f"The base model does not fit the job's architecture: {error}.") from error
     return flatten(program.module)
 
 
-def _take(base: Base, module: "nn.Module") -> None:
+def take_base(base: Base, module: "nn.Module") -> None:
     """From a file of exactly the model's own tensors, as `merit job model` writes, or else from a checkpoint."""
     if base.path.is_file():
         with opened(base.path) as file:

@@ -62,8 +62,9 @@ def test_the_metadata_say_in_json_what_the_model_is(tmp_path: Path) -> None:
     written(tmp_path / "model.safetensors")
     with safetensors.safe_open(tmp_path / "model.safetensors", "np") as file:
         metadata = file.metadata()
-    assert json.loads(metadata["data"])["target"]["names"] == list(NAMES)
-    assert json.loads(metadata["origin"]) == {"job": "7", "round": 3, "metric": "accuracy", "value": 0.5}
+    card = json.loads(metadata["merit.model/1"])
+    assert card["data"]["target"]["names"] == list(NAMES)
+    assert card["origin"] == {"job": "7", "round": 3, "metric": "accuracy", "value": 0.5}
 
 
 class Same(Task):
@@ -119,25 +120,29 @@ def test_labels_tags_masks_and_tokens_are_given_as_their_tasks_have_them() -> No
 # ---------------------------------------------------------------- files of strangers
 
 
-def rewritten(path: Path, **metadata: str) -> Path:
+def rewritten(path: Path, **parts: str) -> Path:
+    """A model's file with parts of its card put in the place of its own, to the letter; "" for none."""
     written(path)
     with safetensors.safe_open(path, "pt") as file:
-        own = {**file.metadata(), **metadata}
+        ((form, text),) = file.metadata().items()
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    safetensors.torch.save_file(tensors, path, {name: text for name, text in own.items() if text})
+    form = parts.pop("format", form)
+    own = {name: json.dumps(part) for name, part in json.loads(text).items()} | parts
+    card = "{" + ",".join(f"{json.dumps(name)}:{part}" for name, part in own.items() if part) + "}"
+    safetensors.torch.save_file(tensors, path, {form: card} if form else {})
     return path
 
 
 HUGE = {"architecture": "mlp", "parameters": {"inputs": 4, "hidden": [2**20] * 64, "classes": 3}}
 ATTACKS = {
-    "no format": ({"format": ""}, "have no format"),
-    "a format of later": ({"format": "merit.model/2"}, "have no format"),
-    "a part less": ({"task": ""}, "the file's metadata are"),
-    "a part more": ({"code": "import os"}, "the file's metadata are"),
-    "no JSON": ({"data": "{"}, "metadata: data: Invalid JSON"),
-    "nested without end": ({"data": "[" * 10**5}, "metadata: data: Invalid JSON"),
+    "no format": ({"format": ""}, "is not a model that Merit wrote"),
+    "a format of later": ({"format": "merit.model/2"}, "is not a model that Merit wrote"),
+    "a part less": ({"task": ""}, "metadata: task: Field required"),
+    "a part more": ({"code": '"import os"'}, "metadata: code: Extra inputs"),
+    "no JSON": ({"data": "{"}, "metadata: card: Invalid JSON"),
+    "nested without end": ({"data": "[" * 10**5}, "metadata: card: Invalid JSON"),
     "a field more": ({"origin": '{"code": 1}'}, "metadata: origin.code: Extra inputs"),
-    "a number without end": ({"origin": '{"value": Infinity}'}, "metadata: origin"),
+    "a number without end": ({"origin": '{"value": Infinity}'}, "metadata: "),
     "terabytes": ({"model": json.dumps(HUGE)}, "parameters to train"),
     "another architecture": ({"model": json.dumps({**HUGE, "architecture": "os.system"})}, "no architecture"),
     "other data": ({"data": '{"features": {"x": {"kind": "tensor", "shape": [9]}}}'}, "classification needs a target"),

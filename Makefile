@@ -6,7 +6,7 @@ UV := build/uv/bin/uv
 ARGS ?=
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help setup demo page up docs test test-page test-rust test-unit test-contracts test-e2e check bench bench-proofs bench-pay bench-theft bench-rows bench-load
+.PHONY: help setup demo examples page up docs test test-page test-rust test-unit test-contracts test-e2e check bench bench-proofs bench-pay bench-theft bench-rows bench-load bench-train gpu-check
 .PHONY: screenshots test-faults test-hostile test-invariants test-invariants-nightly fuzz fuzz-rust slither sbom advisories format lock artifacts clean
 
 help: ## what there is to make
@@ -93,6 +93,9 @@ slither: setup build/slither/venv/.ready ## Slither's findings against docs/secu
 advisories: setup .venv-audit/.ready ## known holes in what is used; ARGS=--require
 	$(BIN)/python -m scripts.advisories $(ARGS)
 
+examples: setup ## every example as a whole job, beside training on all data; ARGS="--only digits --json FILE"
+	$(BIN)/python -m examples.run $(ARGS)
+
 bench: setup ## a round's phases, and the Gram matrix, with time and bytes
 	$(BIN)/python -m benches.round
 	$(BIN)/python -m benches.gram
@@ -112,6 +115,13 @@ bench-rows: setup ## how far reference rows of other machines are apart; ARGS="-
 bench-load: setup ## a node with 500 trainers, an aggregator with 32 of 2^20 parameters, memory; ARGS="node --minutes 60"
 	$(BIN)/python -m benches.load $(ARGS)
 
+bench-train: setup ## samples a second of a round against a plain loop and the best one; ARGS="--cases cnn --json FILE"
+	$(BIN)/python -m benches.train $(ARGS)
+
+gpu-check: setup ## what only a CUDA device shows, in less than 8 minutes; ARGS="--json FILE"
+	timeout 180 $(BIN)/pytest -q tests/gpu
+	timeout 300 $(BIN)/python -m benches.train --full $(ARGS)
+
 format: setup ## rewrite the sources in the house style
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
@@ -130,7 +140,7 @@ artifacts: setup ## compile the contracts
 	$(BIN)/python -m marketplace.chain.compile
 
 lock: $(UV) ## resolve the dependencies again
-	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group dev pyproject.toml -o requirements.lock
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group dev --extra text --extra vision pyproject.toml -o requirements.lock
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group brownie -o requirements-brownie.lock
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group audit -o requirements-audit.lock
 	echo slither-analyzer==0.11.6 | $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url - -o requirements-slither.lock

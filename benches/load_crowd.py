@@ -19,7 +19,6 @@ import numpy as np
 from marketplace.chain.connection import Connection
 from marketplace.chain.events import EventReader
 from marketplace.chain.market import Market
-from marketplace.cli.demo.cast import data_schema
 from marketplace.domain import Event, State
 from marketplace.errors import MeritError, Reverted
 from marketplace.keys.identity import Identity
@@ -213,7 +212,8 @@ class Crowd:
     # ---------------------------------------------------------------- their jobs
 
     def _schema(self) -> DataSchema:
-        return data_schema("mlp").model_copy(update={"shape": (self._size.inputs,)})
+        pixels = {"kind": "tensor", "shape": [self._size.inputs], "minimum": 0, "maximum": 16, "std": [16.0]}
+        return DataSchema.model_validate({"features": {"image": pixels}, "target": {"kind": "category", "classes": 10}})
 
     def _document(self, rule: str) -> dict[str, Any]:
         size = self._size
@@ -254,4 +254,6 @@ def _validation(schema: DataSchema, inputs: int) -> Dataset:
     if inputs == 64:
         return hold_out(read("digits", schema), [80], 1)[0]
     rng = np.random.default_rng(2)
-    return Dataset(rng.uniform(0, 16, (80, inputs)).astype(np.float32), rng.integers(0, 10, 80))
+    return Dataset(
+        {next(iter(schema.inputs)): rng.uniform(0, 16, (80, inputs)).astype(np.float32)}, rng.integers(0, 10, 80)
+    )

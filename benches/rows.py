@@ -140,16 +140,16 @@ def apart(wanted: list[Case], results: Results) -> list[dict[str, Any]]:
 
 def kinks(learner: Learner, job: Played, points: int) -> dict[str, Any]:
     """Many more models between base and end: how far a gradient in float32 is off, by kinks that fall otherwise."""
-    data, rng, module, far = learner.task.validation, np.random.default_rng(3), learner.module, []
+    data, rng, program, far = learner.task.validation, np.random.default_rng(3), learner.program, []
     seconds = np.zeros(2)
     for _ in range(points):
         entry = job.rounds[int(rng.integers(len(job.rounds)))]
         part = np.float32(rng.random())
-        load_flat(module, ((1 - part) * entry.base + part * entry.end).astype(np.float32))
+        load_flat(program.module, ((1 - part) * entry.base + part * entry.end).astype(np.float32))
         started = perf_counter()
-        narrow = single(module, data)
+        narrow = single(program, data)
         between = perf_counter()
-        far.append(_off(narrow, loss_gradient(module, data)))
+        far.append(_off(narrow, loss_gradient(program, data)))
         seconds += between - started, perf_counter() - between
     figures = {"points": points, "median": float(np.median(far)), "worst": max(far)}
     return figures | {"float64_takes": float(seconds[1] / seconds[0])}
@@ -160,7 +160,7 @@ def switches(learner: Learner, job: Played) -> dict[str, Any]:
 
     In lengths of the gradient, over all rounds, units and samples: a unit within rounding of its kink can be either.
     """
-    x, y = torch.tensor(learner.task.validation.x), torch.tensor(learner.task.validation.y)
+    x, y = torch.tensor(learner.task.validation.inputs["x"]), torch.tensor(learner.task.validation.y)
     found = []
     for entry in job.rounds:
         length = float(np.linalg.norm(learner.validation.gradient(entry.base)))  # and loads the base

@@ -19,13 +19,15 @@ from torch.nn import functional
 
 import trainer.train
 from aggregator.reference import first_vector, second_vector
+from benches.pay.play import program_of
 from trainer.config import ModelConfig
 from trainer.data import Dataset
-from trainer.models import build, load_flat
+from trainer.models import load_flat
+from trainer.programs import Program
 from trainer.train import gradient_noise, loss_gradient
 from zk.encoding import Float32s
 
-Work = Callable[[torch.nn.Module, Dataset], Float32s]
+Work = Callable[[Program, Dataset], Float32s]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,8 @@ class Case:
 def save(path: Path, cases: list[Case]) -> None:
     arrays = {"count": np.array(len(cases))}
     for at, case in enumerate(cases):
-        parts = {"model": np.array(case.model), "base": case.base, "end": case.end, "x": case.data.x, "y": case.data.y}
+        parts = {"model": np.array(case.model), "base": case.base, "end": case.end, "x": case.data.inputs["x"]}
+        parts["y"] = np.array(case.data.y)
         arrays |= {f"{name}{at}": value for name, value in parts.items()}
     with path.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
@@ -54,20 +57,22 @@ def load(path: Path) -> list[Case]:
                 str(file[f"model{at}"]),
                 file[f"base{at}"],
                 file[f"end{at}"],
-                Dataset(file[f"x{at}"], file[f"y{at}"]),
+                Dataset({"x": file[f"x{at}"]}, file[f"y{at}"]),
             )
             for at in range(int(file["count"]))
         ]
 
 
-def module_of(case: Case) -> torch.nn.Module:
-    return build(ModelConfig.model_validate_json(case.model))
+def opened(case: Case, device: str) -> Program:
+    program = program_of(ModelConfig.model_validate_json(case.model), case.data)
+    program.module.to(device)
+    return program
 
 
-def single(module: torch.nn.Module, data: Dataset) -> Float32s:
+def single(program: Program, data: Dataset) -> Float32s:
     """The gradient in float32, which rows are not made of."""
-    device = next(module.parameters()).device
-    x, y = torch.tensor(data.x, device=device), torch.tensor(data.y, device=device)
+    module, device = program.module, program.device
+    x, y = torch.tensor(data.inputs["x"], device=device), torch.tensor(data.y, device=device)
     size = trainer.train._EVALUATION_BATCH
     module.zero_grad()
     for at in range(0, len(y), size):
@@ -78,9 +83,9 @@ def single(module: torch.nn.Module, data: Dataset) -> Float32s:
     return vector
 
 
-def gradient_at(work: Work, module: torch.nn.Module, data: Dataset, parameters: Float32s) -> Float32s:
-    load_flat(module, parameters)
-    return work(module, data)
+def gradient_at(work: Work, program: Program, data: Dataset, parameters: Float32s) -> Float32s:
+    load_flat(program.module, parameters)
+    return work(program, data)
 
 
 def main() -> None:
@@ -94,13 +99,13 @@ def main() -> None:
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = settings.get("tf32", False)
     arrays = {"torch": np.array(torch.__version__), "cpu": np.array(torch.backends.cpu.get_cpu_capability())}
     for at, case in enumerate(load(source)):
-        module = module_of(case).to(settings.get("device", "cpu"))
+        program = opened(case, settings.get("device", "cpu"))
         for kind, work in (("", loss_gradient), ("single", single)):
-            gradient = partial(gradient_at, work, module, case.data)
+            gradient = partial(gradient_at, work, program, case.data)
             arrays[f"{kind}first{at}"] = first_vector(gradient, case.base)
             arrays[f"{kind}second{at}"] = second_vector(gradient, case.base, case.end)
-        load_flat(module, case.base)
-        arrays[f"noise{at}"] = np.array(gradient_noise(module, case.data, np.random.default_rng(at)))
+        load_flat(program.module, case.base)
+        arrays[f"noise{at}"] = np.array(gradient_noise(program, case.data, np.random.default_rng(at)))
     with target.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 

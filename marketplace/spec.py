@@ -30,7 +30,18 @@ from marketplace.domain import MAX_TRAINERS, ZERO_ADDRESS, Rule, Terms
 from marketplace.errors import CorruptContent, InputError
 from marketplace.files import read_within
 from marketplace.units import parse_amount, parse_duration, parse_token_amount, parse_wait
-from trainer.config import MAX_CLIP, MIN_STEP, DataSchema, ModelConfig, TrainingConfig, UpdateConfig
+from trainer.config import (
+    MAX_CLIP,
+    MIN_STEP,
+    DataSchema,
+    ModelConfig,
+    TaskConfig,
+    TrainingConfig,
+    UpdateConfig,
+    named_files,
+    task_for,
+)
+from zk.encoding import MAX_ENTRIES
 
 MAX_VALIDATION_BYTES = 1 << 30
 MAX_SERVER_RATE = 100.0
@@ -312,15 +323,31 @@ class ProofsConfig(_Strict):
 class JobFile(_Strict):
     """`job.yaml`."""
 
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+
     name: Text = Field(min_length=1, max_length=100, description="Shown in lists.")
     description: Text = Field(default="", max_length=10_000, description="What the model is for and what data fit.")
     model: ModelConfig = Field(description="The architecture and its parameters.")
     data: DataSchema = Field(description="What trainers' data have to look like.")
+    task: TaskConfig | None = Field(default=None, description="What is learned; by default what the target is for.")
+    continued: int | None = Field(
+        default=None, ge=1, alias="continue", description="Number of a job whose final model this one starts from."
+    )
     training: TrainingConfig = Field(description="How trainers train in a round.")
     update: UpdateConfig = Field(default=UpdateConfig(), description="How an update becomes integers.")
     server_rate: ServerRate = Field(default=ServerRate(), description="How far the model follows the mean update.")
     market: MarketConfig = Field(description="Money, deadlines, pay rule.")
     proofs: ProofsConfig = Field(default=ProofsConfig(), description="The set-up of its proofs.")
+
+    @property
+    def judged(self) -> TaskConfig:
+        """The task, named or not."""
+        return self.task or task_for(self.data)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of the files that it needs beside itself."""
+        return named_files(self.model, self.data)
 
     def rule(self, *, validated: bool) -> Rule:
         """By what it pays. validated: whether its owner has validation data."""
@@ -357,11 +384,15 @@ class ProofsSpec(_Strict):
 class Spec(_Strict):
     """What is published of a job beside its terms, which have the server's rate and the scale of updates too."""
 
-    format: Literal["merit/job/v2"] = "merit/job/v2"
+    format: Literal["merit/job/v3"] = "merit/job/v3"
     name: Text = Field(min_length=1, max_length=100)
     description: Text = Field(max_length=10_000)
     model: ModelConfig
+    parameters: int = Field(ge=1, le=MAX_ENTRIES, description="d, how many numbers are trained.")
     data: DataSchema
+    task: TaskConfig
+    files: dict[str, PinnedFile] = Field(max_length=16, description="What model and data name, by those names.")
+    frozen: PinnedFile | None = Field(description="Values of the model that no round changes, where it has any.")
     training: TrainingConfig
     clip: float | None = Field(ge=MIN_STEP, le=MAX_CLIP, description="Largest L2 norm of an update.")
     base_cid: str = Field(max_length=100, description="Model file of round 1's base, public.")
@@ -369,19 +400,38 @@ class Spec(_Strict):
     validation: ValidationConfig | None
 
     @staticmethod
-    def of(job: JobFile, *, base_cid: str, proofs: ProofsSpec, validation: ValidationConfig | None) -> "Spec":
+    def of(
+        job: JobFile,
+        *,
+        parameters: int,
+        files: dict[str, PinnedFile],
+        frozen: PinnedFile | None = None,
+        base_cid: str,
+        proofs: ProofsSpec,
+        validation: ValidationConfig | None,
+    ) -> "Spec":
         """What a job file publishes."""
         return Spec(
             name=job.name,
             description=job.description,
             model=job.model,
+            parameters=parameters,
             data=job.data,
+            task=job.judged,
+            files=files,
+            frozen=frozen,
             training=job.training,
             clip=job.update.clip,
             base_cid=base_cid,
             proofs=proofs,
             validation=validation,
         )
+
+    @model_validator(mode="after")
+    def _named(self) -> "Spec":
+        if set(self.files) != set(named_files(self.model, self.data)):
+            raise ValueError(f"files {sorted(self.files)} are not those that model and data name")
+        return self
 
     def to_bytes(self) -> bytes:
         """Canonical JSON."""

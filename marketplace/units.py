@@ -100,3 +100,11 @@ def _split(text: str, default_unit: str, example: str) -> tuple[str, str]:
     if match is None:
         raise ValueError(f"{text!r} is not understood; write it like {example!r}")
     return match[1], match[2] or default_unit
+
+
+PARTS = frozenset({"accuracy", "f1", "auroc", "exact match", "iou"})  # of one, which people read in percent
+
+
+def format_metric(name: str, value: float) -> str:
+    """A metric as people read it: 93.4% of what is a part of one, else four digits."""
+    return f"{value:.1%}" if name in PARTS else f"{value:.4g}"

@@ -8,15 +8,44 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from marketplace.spec import AggregatorConfig, JobFile, MarketConfig, ProofsConfig, ServerRate
-from trainer.config import DataSchema, ModelConfig, TrainingConfig, UpdateConfig
+from trainer.config import (
+    CategoryFeature,
+    ClassTarget,
+    DataSchema,
+    ImageFeature,
+    LabelsTarget,
+    LoraConfig,
+    MaskTarget,
+    ModelConfig,
+    NumberFeature,
+    NumberTarget,
+    TagsTarget,
+    TaskConfig,
+    TensorFeature,
+    TextFeature,
+    TrainingConfig,
+    UpdateConfig,
+)
 from trainer.models import architectures
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "job-file.md"
-EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "digits.yaml"
+EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "digits" / "job.yaml"
 SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("", JobFile),
     ("model", ModelConfig),
+    ("model.lora", LoraConfig),
     ("data", DataSchema),
+    ("data.features: number", NumberFeature),
+    ("data.features: category", CategoryFeature),
+    ("data.features: image", ImageFeature),
+    ("data.features: tensor", TensorFeature),
+    ("data.features: text", TextFeature),
+    ("data.target: category", ClassTarget),
+    ("data.target: number", NumberTarget),
+    ("data.target: labels", LabelsTarget),
+    ("data.target: tags", TagsTarget),
+    ("data.target: mask", MaskTarget),
+    ("task", TaskConfig),
     ("training", TrainingConfig),
     ("update", UpdateConfig),
     ("server_rate", ServerRate),
@@ -29,7 +58,9 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
 def table(model: type[BaseModel]) -> list[str]:
     lines = ["| field | default | meaning |", "|---|---|---|"]
     for name, field in model.model_fields.items():
-        lines.append(f"| `{name}` | {default(field.default, field.default_factory)} | {field.description or ''} |")
+        lines.append(
+            f"| `{field.alias or name}` | {default(field.default, field.default_factory)} | {field.description or ''} |"
+        )
     return lines
 
 

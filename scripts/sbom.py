@@ -44,6 +44,7 @@ KNOWN = {
 
 _SPELLINGS = {
     "Apache 2.0": "Apache-2.0",
+    "Apache 2.0 License": "Apache-2.0",
     "Apache License 2.0": "Apache-2.0",
     "Apache Software License": "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception": "Apache-2.0",  # more permissive than without

@@ -94,7 +94,7 @@ def other_jobs(market: Up) -> None:
     """Jobs that wait for trainers, so that the market is not empty."""
     facts = market.ask("/api/node")
     for name, description, classes in OTHERS:
-        document = yaml.safe_load((ROOT / "examples" / "digits.yaml").read_text())
+        document = yaml.safe_load((ROOT / "examples" / "digits" / "job.yaml").read_text())
         document |= {"name": name, "description": description}
         document["model"]["parameters"]["classes"] = document["data"]["classes"] = classes
         document["market"]["aggregator"] = facts["aggregator"]

@@ -6,7 +6,7 @@ import yaml
 
 from marketplace.spec import JobFile
 
-PATH = Path(__file__).parents[1] / "examples" / "digits.yaml"
+PATH = Path(__file__).parents[1] / "examples" / "digits" / "job.yaml"
 TEXT = PATH.read_text("utf-8") + "  aggregator: anyone\n"
 
 

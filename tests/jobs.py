@@ -7,10 +7,11 @@ import atexit
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from marketplace.services.aggregator import AggregatorAgent
 from marketplace.services.dispatcher import Dispatcher
 from marketplace.services.node import JobFeed, Node
 from marketplace.services.owner import create_job
+from marketplace.services.programs import Files
 from marketplace.services.trainer import Plan, Tamper, TrainerAgent, data_loader
 from marketplace.spec import JobFile
 from marketplace.storage import Storage, open_storage
@@ -81,7 +83,7 @@ class Play:
     tampers: list[Tamper | None]
 
     def trainer(self, number: int) -> TrainerAgent:
-        plan = Plan(self.trainers[number].me.address, torch.device("cpu"), number, self.tampers[number])
+        plan = Plan(self.trainers[number].me.address, (torch.device("cpu"),), number, self.tampers[number])
         load = data_loader(str(self.data[number]))
         return TrainerAgent(self.trainers[number], self.job_id, load, plan, self.world.report(f"trainer {number}"))
 
@@ -156,15 +158,18 @@ def blobs(count: int, seed: int) -> Dataset:
     rng = np.random.default_rng(seed)
     y = rng.integers(0, 2, count)
     x = rng.normal(0, 1, (count, 2)) + np.where(y[:, None] == 1, 2.0, -2.0)
-    return Dataset(x.astype(np.float32), y.astype(np.int64))
+    return Dataset({"x": x.astype(np.float32)}, y.astype(np.int64))
 
 
-def job_file(aggregator: Node, **market: Any) -> JobFile:
-    """A job of two rounds for three trainers."""
+def job_file(aggregator: Node, *, parts: Mapping[str, Any] = MappingProxyType({}), **market: Any) -> JobFile:
+    """A job of two rounds for three trainers. parts: of its document, in place of these."""
     document: dict[str, Any] = {
         "name": "Two clouds",
         "model": {"architecture": "mlp", "parameters": {"inputs": 2, "hidden": [4], "classes": 2}, "seed": 1},
-        "data": {"kind": "tabular", "shape": [2], "classes": 2},
+        "data": {
+            "features": {"x": {"kind": "tensor", "shape": [2]}},
+            "target": {"kind": "category", "classes": 2},
+        },
         "training": {"learning_rate": 0.1, "epochs": 5, "batch_size": 16},
         "update": {"clip": 8.0},
         "market": {
@@ -184,7 +189,7 @@ def job_file(aggregator: Node, **market: Any) -> JobFile:
             **market,
         },
     }
-    return JobFile.model_validate(yaml.safe_load(yaml.safe_dump(document)))
+    return JobFile.model_validate(yaml.safe_load(yaml.safe_dump(document | dict(parts))))
 
 
 @pytest.fixture
@@ -192,16 +197,24 @@ def world(chain: Chain, tmp_path: Path) -> World:
     return World(chain, tmp_path, open_storage(f"folder:{tmp_path / 'storage'}", timeout=5))
 
 
-def new_play(world: World, *, validation: bool = True, tampers: dict[int, Tamper] | None = None, **market: Any) -> Play:
+def new_play(
+    world: World,
+    *,
+    validation: bool = True,
+    tampers: dict[int, Tamper] | None = None,
+    parts: Mapping[str, Any] = MappingProxyType({}),
+    files: Files = MappingProxyType({}),
+    **market: Any,
+) -> Play:
     """Creates the job and its parties; nobody has joined."""
     owner, aggregator = world.node("owner"), world.node("aggregator")
-    job = job_file(aggregator, **market)
+    job = job_file(aggregator, parts=parts, **market)
     trainers, data = [], []
     for number in range(job.market.max_trainers):
         trainers.append(world.node(f"trainer-{number}"))
         data.append(world.folder / f"data-{number}.npz")
         write_npz(data[-1], blobs(60, 10 + number))
-    created = create_job(owner, job, blobs(80, 1) if validation else None)
+    created = create_job(owner, job, blobs(80, 1) if validation else None, files=files)
     chosen = [(tampers or {}).get(number) for number in range(len(trainers))]
     return Play(world, owner, aggregator, trainers, created.job_id, data, chosen)
 

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
-from trainer.config import TrainingConfig, UpdateConfig
+from trainer.batches import batches_of
+from trainer.config import DataSchema, TrainingConfig, UpdateConfig
 from trainer.data.dataset import Dataset
 from trainer.models import flatten, load_flat
+from trainer.programs import Program
 from trainer.quantize import to_integers
 from trainer.train import train_round
 
@@ -26,22 +27,23 @@ class Measured:
 
 
 def measure_round(
-    module: nn.Module,
+    program: Program,
     data: Dataset,
     training: TrainingConfig,
     update: UpdateConfig,
     *,
     seed: int,
     device: torch.device,
+    schema: DataSchema | None = None,
     budget: float = BUDGET,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Measured:
-    """Trains round 1 from the module's parameters for about `budget` seconds, one batch at least, and restores them.
+    """Trains round 1 from the program's parameters for about `budget` seconds, one batch at least, and restores them.
 
     What a later round draws at random is as if nothing had been measured. Raises what training raises, but for a loss
     that is not finite.
     """
-    before = flatten(module)
+    before = flatten(program.module)
     moments: list[float] = []
 
     def over() -> bool:
@@ -53,9 +55,17 @@ def measure_round(
     started, problem, complete = clock(), "", True
     try:
         complete = train_round(
-            module, data, training, round=1, seed=seed, device=device, should_stop=over, clock=clock
+            program,
+            data,
+            training,
+            round=1,
+            seed=seed,
+            schema=schema,
+            device=device,
+            should_stop=over,
+            clock=clock,
         ).complete
-        after = flatten(module)
+        after = flatten(program.module)
         delta = after.cpu() - before.cpu()
         if not bool(torch.isfinite(after).all()):
             problem = "training gives parameters that are not finite numbers"
@@ -64,11 +74,11 @@ def measure_round(
     except ValueError as error:
         problem = str(error)
     finally:
-        load_flat(module, before)
-        module.zero_grad(set_to_none=True)
+        load_flat(program.module, before)
+        program.module.zero_grad(set_to_none=True)
     if complete:
         return Measured(clock() - started, problem)
-    batches = training.epochs * -(-len(data) // training.batch_size)
+    batches = batches_of(training, len(data))
     first, rest = moments[1] - moments[0], moments[2:]
     each = (rest[-1] - moments[1]) / len(rest) if rest else first
     return Measured(moments[0] - started + first + each * (batches - 1), problem)

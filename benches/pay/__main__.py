@@ -1,4 +1,5 @@
-"""How fairly, and how safely, a job pays: `python -m benches.pay [--seeds 5] [--models mlp cnn] [--json FILE]`.
+"""How fairly, and how safely, a job pays: `python -m benches.pay [--seeds 5] [--models mlp cnn] [--json FILE]
+[--finished FILE]`.
 
 (a) fidelity: pay against exact Shapley values along the trajectory, 8 trainers, 20 rounds. (b) robustness: attacks by 4
 of 16 trainers on the digits, 30 rounds. (c) honest: who would be slashed without any attack. Real training and the
@@ -10,6 +11,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -25,17 +27,43 @@ from benches.pay.play import one_thread
 Rows = list[dict[str, Any]]
 
 
-def run(title: str, work: Callable[..., dict[str, Any]], cases: Sequence[tuple[Any, ...]], workers: int) -> Rows:
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Cases that are done, a JSON line each in a file, so that a run goes on where another was cut off."""
+
+    path: Path | None
+
+    def rows(self, part: str) -> dict[str, dict[str, Any]]:
+        """By the `key` of the case."""
+        lines = self.path.read_text().splitlines() if self.path and self.path.is_file() else []
+        done = [json.loads(line) for line in lines]
+        return {self.key(each["arguments"]): each["row"] for each in done if each["part"] == part}
+
+    def add(self, part: str, arguments: tuple[Any, ...], row: dict[str, Any]) -> None:
+        if self.path:
+            with self.path.open("a") as file:
+                file.write(json.dumps({"part": part, "arguments": arguments, "row": row}) + "\n")
+
+    @staticmethod
+    def key(arguments: Sequence[Any]) -> str:
+        return json.dumps(arguments)
+
+
+def run(
+    part: str, work: Callable[..., dict[str, Any]], cases: Sequence[tuple[Any, ...]], workers: int, finished: Finished
+) -> Rows:
     """The rows of all cases, in their order, worked on by so many processes."""
-    rows: list[dict[str, Any] | None] = [None] * len(cases)
+    done = finished.rows(part)
     bars = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with ProcessPoolExecutor(workers, initializer=one_thread) as pool, Progress(*bars, transient=True) as progress:
-        bar = progress.add_task(title, total=len(cases))
-        waiting = {pool.submit(work, *arguments): at for at, arguments in enumerate(cases)}
-        for done in as_completed(waiting):
-            rows[waiting[done]] = done.result()
+        left = [arguments for arguments in cases if Finished.key(arguments) not in done]
+        waiting = {pool.submit(work, *arguments): arguments for arguments in left}
+        bar = progress.add_task(part, total=len(waiting))
+        for each in as_completed(waiting):
+            done[Finished.key(waiting[each])] = each.result()
+            finished.add(part, waiting[each], each.result())
             progress.advance(bar)
-    return [row for row in rows if row is not None]
+    return [done[Finished.key(arguments)] for arguments in cases]
 
 
 def averaged(rows: Rows, by: Sequence[str]) -> Rows:
@@ -66,6 +94,7 @@ def main() -> None:
     parser.add_argument("--attacks", nargs="*", choices=list(ATTACKS), default=list(ATTACKS))
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--finished", type=Path, help="a line for each finished case; those that are there are not run")
     chosen = parser.parse_args()
     seeds, console = range(1, chosen.seeds + 1), Console()
 
@@ -77,7 +106,7 @@ def main() -> None:
     document: dict[str, Rows] = {}
     for name, (work, cases, by) in parts.items():
         if cases:
-            document[name] = averaged(run(name, work, cases, chosen.workers), by)
+            document[name] = averaged(run(name, work, cases, chosen.workers, Finished(chosen.finished)), by)
             console.print(table(f"{name}, {chosen.seeds} seeds", document[name]))
     if chosen.json:
         chosen.json.write_text(json.dumps(document, indent=2) + "\n")

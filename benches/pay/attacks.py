@@ -116,7 +116,7 @@ def _noise(of_norm_one: bool) -> Attack:
 
 def _label_flip(scene: Scene) -> list[Int16s]:
     most = int(scene.learner.task.validation.y.max())
-    return [scene.own(slot, Dataset(data.x, most - data.y)) for slot, data in enumerate(scene.shards)]
+    return [scene.own(slot, Dataset(data.inputs, most - data.y)) for slot, data in enumerate(scene.shards)]
 
 
 def _mimic(scene: Scene) -> list[Int16s]:

@@ -37,7 +37,7 @@ def shards(split: str, data: Dataset, seed: int) -> list[Dataset]:
     for number, part in enumerate(iid(data, TRAINERS, seed)):
         wrong = rng.random(len(part)) < NOISE * number
         labels = np.where(wrong, rng.integers(0, classes, len(part)), part.y)
-        noisy.append(Dataset(part.x, labels.astype(np.int64)))
+        noisy.append(Dataset(part.inputs, labels.astype(np.int64)))
     return noisy
 
 
@@ -56,24 +56,16 @@ def shapley(worth: Sequence[float], players: int) -> np.ndarray:
 def worths(learner: Learner, rule: Rule, entry: Round) -> list[float]:
     """v(S) by mask."""
     chosen = [slot for slot, inside in enumerate(entry.decision.selected) if inside]
-    n, before = len(entry.updates), learner.loss(entry.base)
-    if not chosen:
-        return [0.0] * (1 << n)
-    factor = RATE * UPDATE.scale / (UNIT[rule] * len(chosen))
-    steps = {
-        slot: np.asarray(entry.updates[slot], np.float64) * entry.decision.coefficients[slot] * factor
-        for slot in chosen
-    }
-    known: dict[int, float] = {0: 0.0}
-    found = []
-    inside = sum(1 << slot for slot in chosen)
-    for mask in range(1 << n):
-        played = mask & inside
-        if played not in known:
-            step = sum((steps[slot] for slot in chosen if played >> slot & 1), np.zeros(len(entry.base)))
-            known[played] = before - learner.loss((entry.base + step).astype(np.float32))
-        found.append(known[played])
-    return found
+    factor = RATE * UPDATE.scale / (UNIT[rule] * max(1, len(chosen)))
+    steps = [np.zeros(len(entry.base))]  # by the mask of those of the selected that are in the coalition
+    for slot in chosen:
+        own = np.asarray(entry.updates[slot], np.float64) * entry.decision.coefficients[slot] * factor
+        steps += [step + own for step in steps]
+    losses = learner.losses(np.array([entry.base + step for step in steps], np.float32))
+    return [
+        losses[0] - losses[sum((mask >> slot & 1) << at for at, slot in enumerate(chosen))]
+        for mask in range(1 << len(entry.updates))
+    ]
 
 
 def misallocated(paid: Sequence[float], brought: Sequence[float]) -> float:
@@ -111,11 +103,11 @@ def case(model: str, split: str, optimizer: str, epochs: int, rule: Rule, seed: 
 
 
 def cases(models: Sequence[str], seeds: Sequence[int]) -> Iterator[tuple[Any, ...]]:
-    """The arguments of `case`."""
-    for model in models:
-        for split in SPLITS:
-            for optimizer in ("sgd", "adam"):
-                for epochs in (1, 5):
-                    for rule in Rule:
-                        for seed in seeds:
+    """The arguments of `case`, seed by seed."""
+    for seed in seeds:
+        for model in models:
+            for split in SPLITS:
+                for optimizer in ("sgd", "adam"):
+                    for epochs in (1, 5):
+                        for rule in Rule:
                             yield model, split, optimizer, epochs, rule, seed

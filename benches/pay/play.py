@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch.func import functional_call
+from torch.nn import functional
 
 from aggregator import rules
 from aggregator.points import RATE_BITS, divide, gains
@@ -13,9 +15,10 @@ from aggregator.sums import next_model
 from marketplace.domain import Rule
 from marketplace.services import judgement
 from marketplace.services.validation import Validation
-from trainer.config import ModelConfig, TrainingConfig, UpdateConfig
+from trainer.config import DataSchema, ModelConfig, TrainingConfig, UpdateConfig, task_for
 from trainer.data import Dataset
 from trainer.models import build, flatten, load_flat
+from trainer.programs import Program, open_program
 from trainer.quantize import to_integers
 from trainer.train import evaluate, train_round
 from zk.encoding import Float32s, Int16s, Int64s
@@ -23,6 +26,8 @@ from zk.encoding import Float32s, Int16s, Int64s
 UPDATE = UpdateConfig()
 RATE = 1.0
 POT = 10**18
+AT_ONCE = {"cpu": 2**18, "cuda": 2**28}
+"""So many values of layers, of all models together, `Learner.losses` has at once: on a CPU, what its cache holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +70,25 @@ class Played:
         return [part / POT for part in divide(POT, self.balances, self.opened)]
 
 
+def program_of(model: ModelConfig, data: Dataset) -> Program:
+    """A model that tells classes apart, for data with one input, `x`."""
+    schema = DataSchema.model_validate(
+        {
+            "features": {"x": {"kind": "tensor", "shape": data.inputs["x"].shape[1:]}},
+            "target": {"kind": "category", "classes": model.parameters["classes"]},
+        }
+    )
+    return open_program(model, schema, task_for(schema), {})
+
+
 class Learner:
-    """Local training and validation of one task, on one module."""
+    """Local training and validation of one task, on one program."""
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        self.module = build(task.model)
-        self.validation = Validation(task.validation, self.module)
+        self.program = program_of(task.model, task.validation)
+        self.module = self.program.module
+        self.validation = Validation(task.validation, self.program)
 
     def base(self) -> Float32s:
         parameters: Float32s = flatten(build(self.task.model)).numpy()
@@ -80,15 +97,37 @@ class Learner:
     def train(self, base: Float32s, data: Dataset, round: int, seed: int) -> Int16s:
         """The update int16[d] of an honest trainer with these data."""
         load_flat(self.module, base)
-        train_round(self.module, data, self.task.training, round=round, seed=seed)
+        train_round(self.program, data, self.task.training, round=round, seed=seed)
         return to_integers(flatten(self.module) - torch.from_numpy(base), UPDATE.scale)
 
     def loss(self, parameters: Float32s) -> float:
-        return self.validation.evaluate(parameters)[0]
+        return self.validation.evaluate(parameters).loss
+
+    def losses(self, models: Float32s) -> list[float]:
+        """The `loss` of each of float32[k, d]: many at once, on a GPU where there is one."""
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        validation = self.task.validation
+        x, y = (torch.tensor(values, device=device) for values in (validation.inputs["x"], validation.y))
+        few = {"x": torch.tensor(validation.inputs["x"][:2])}
+        count = AT_ONCE[device] // (len(y) * self.program.effort(few).values)
+        if count < 2 and device == "cpu":
+            return [self.loss(parameters) for parameters in models]
+        shapes = [(name, p.shape) for name, p in self.module.named_parameters()]
+
+        def loss(vector: torch.Tensor) -> torch.Tensor:
+            parts = torch.split(vector, [shape.numel() for _, shape in shapes])
+            parameters = {name: part.view(shape) for (name, shape), part in zip(shapes, parts, strict=True)}
+            return functional.cross_entropy(functional_call(self.module, parameters, (x,)), y)
+
+        self.module.eval()
+        with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            found = [torch.vmap(loss)(part.to(device)) for part in torch.split(torch.tensor(models), max(1, count))]
+        return [float(value) for part in found for value in part.cpu()]
 
     def accuracy(self, parameters: Float32s) -> float:
         load_flat(self.module, parameters)
-        return evaluate(self.module, self.task.test)[1]
+        task = self.program.task
+        return evaluate(self.program, self.task.test, task.metric(None) if task else None).value
 
 
 Updates = Callable[[int, Float32s], Sequence[Int16s | None]]

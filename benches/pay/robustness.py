@@ -81,18 +81,18 @@ def honest_case(name: str, split: str, optimizer: str, seed: int) -> dict[str, A
 
 
 def cases(attacks: Sequence[str], seeds: Sequence[int]) -> Iterator[tuple[Any, ...]]:
-    """The arguments of `case`."""
-    for rule in Rule:
-        for split in SPLITS:
-            for attack in attacks:
-                for seed in seeds:
+    """The arguments of `case`, seed by seed."""
+    for seed in seeds:
+        for rule in Rule:
+            for split in SPLITS:
+                for attack in attacks:
                     yield split, attack, rule, seed
 
 
 def honest_cases(seeds: Sequence[int]) -> Iterator[tuple[Any, ...]]:
-    """The arguments of `honest_case`."""
-    for name in ("breast cancer", "wine", "digits"):
-        for split in SPLITS:
-            for optimizer in ("sgd", "adam"):
-                for seed in seeds:
+    """The arguments of `honest_case`, seed by seed."""
+    for seed in seeds:
+        for name in ("breast cancer", "wine", "digits"):
+            for split in SPLITS:
+                for optimizer in ("sgd", "adam"):
                     yield name, split, optimizer, seed

@@ -21,7 +21,7 @@ def training(optimizer: str, epochs: int) -> TrainingConfig:
 
 
 def _dataset(x: object, y: object) -> Dataset:
-    return Dataset(np.asarray(x, np.float32), np.asarray(y, np.int64))
+    return Dataset({"x": np.asarray(x, np.float32)}, np.asarray(y, np.int64))
 
 
 @cache
@@ -62,7 +62,7 @@ def task(name: str, optimizer: str = "sgd", epochs: int = 1) -> tuple[Dataset, T
         }
     else:
         data, validation, test = digits() if name == "mlp" else table(name)
-        features, classes = data.x.shape[1], int(data.y.max()) + 1
+        features, classes = data.inputs["x"].shape[1], int(np.max(data.y)) + 1
         model = {
             "architecture": "mlp",
             "parameters": {"inputs": features, "hidden": [32], "classes": classes},

@@ -9,6 +9,7 @@ from aggregator.points import divide
 from benches.pay.attacks import ATTACKS, Attack, Scene, integers, unit
 from benches.pay.play import POT, UPDATE, Learner, Played, judge, play
 from benches.pay.tasks import task
+from examples.kit import together
 from marketplace.domain import Rule
 from trainer.data import Dataset
 from trainer.data.split import iid
@@ -109,9 +110,7 @@ def best(stage: Stage, members: int, tries: int) -> tuple[Best, Best]:
 
 def pooled(scene: Scene) -> list[Int16s]:
     """All of them send what one trainer with all their data would."""
-    whole = Dataset(
-        np.concatenate([part.x for part in scene.shards]), np.concatenate([part.y for part in scene.shards])
-    )
+    whole = together(scene.shards)
     return [scene.own(0, whole)] * len(scene.shards)
 
 

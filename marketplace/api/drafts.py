@@ -14,16 +14,14 @@ from marketplace.documents import explain, parse_yaml
 from marketplace.domain import ZERO_ADDRESS, Rule
 from marketplace.errors import InputError
 from marketplace.services.node import Node
-from marketplace.services.owner import aggregator_key
+from marketplace.services.owner import aggregator_key, base_weights, publish_spec
+from marketplace.services.programs import Files, job_program
 from marketplace.services.proofs import JobSetups
-from marketplace.services.safety import check_new_job
+from marketplace.services.safety import check_new_job, trained_numbers
 from marketplace.services.validation import Validation, publish_validation, read_data
-from marketplace.spec import Decimals, JobFile, Spec, terms_of
-from marketplace.storage import put_bytes
+from marketplace.spec import Decimals, JobFile, terms_of
 from marketplace.units import format_amount
 from trainer.data import normalise
-from trainer.models import build, count_parameters, flatten
-from zk.files import pack_model
 from zk.statements import circuit_id
 
 UNKNOWN = TokenFacts("the token", None)
@@ -43,16 +41,18 @@ def read_job(document: dict[str, Any] | None, text: str | None, decimals: Decima
         raise InputError(f"The job is not complete: {explain(error)}.") from error
 
 
-def preview(job: JobFile, *, with_validation: bool = False, token: TokenFacts | None = None) -> JobPreview:
+def preview(
+    job: JobFile, files: Files, *, with_validation: bool = False, token: TokenFacts | None = None
+) -> JobPreview:
     """What the job costs, and the same as a file. Raises InputError where model and data do not fit each other.
 
     token: what it pays in; a token that is not given is shown in its smallest units.
     """
     rule = job.rule(validated=with_validation)
-    check_new_job(job, rule)
+    check_new_job(job, rule, files)
     aggregator_key(job)
-    parameters = count_parameters(job.model)
-    document = job.model_dump(mode="json", exclude_defaults=True)
+    parameters = trained_numbers(job, files)
+    document = job.model_dump(mode="json", exclude_defaults=True, by_alias=True)
     paid_in = job.market.token or ZERO_ADDRESS
     return JobPreview(
         yaml=yaml.safe_dump(document, sort_keys=False, allow_unicode=True),
@@ -70,30 +70,30 @@ class Prepared:
     calls: list[UnsignedCall]
 
 
-def prepare(node: Node, job: JobFile, *, owner: str, encryption_key: bytes, validation: str | None) -> Prepared:
+def prepare(
+    node: Node, job: JobFile, files: Files, *, owner: str, encryption_key: bytes, validation: str | None
+) -> Prepared:
     """Publishes a job's description and the contracts that check its proofs; the calls for its owner's wallet.
 
     owner: the wallet, whose address the validation data's seal names. validation: a confined data source.
     Raises as services.owner.create_job does, but for the owner's balance, which is its wallet's to look at.
     """
-    preview(job, with_validation=validation is not None)  # what it refuses costs nothing yet
+    preview(job, files, with_validation=validation is not None)  # what it refuses costs nothing yet
     rule = job.rule(validated=validation is not None)
     if rule is Rule.REFERENCE and validation is None:
         raise InputError("Rule 'reference' needs the owner's validation data: name them in `validation`.")
-    sealed, module = None, build(job.model)
-    weights = flatten(module)
+    sealed, program = None, job_program(job, files)
+    weights = base_weights(node, job, program)
     if validation is not None:
         key = aggregator_key(job)
         if not key:
             raise InputError("Validation data are sealed to the aggregator: name it in market.aggregator.")
-        data = read_data(validation, job.data)
+        data = read_data(validation, job.data, files)
         if rule is Rule.REFERENCE:
-            check_new_job(job, rule, weights.numpy(), Validation(normalise(data, job.data), module))
+            check_new_job(job, rule, files, weights.numpy(), Validation(normalise(data, job.data), program))
         sealed = publish_validation(node, data, key, owner)
     setups = JobSetups.choose(node, job.proofs, circuit_id(rule, job.market.max_trainers), len(weights))
-    base_cid = put_bytes(node.storage, pack_model(weights.numpy()))
-    spec = Spec.of(job, base_cid=base_cid, proofs=setups.publish(node), validation=sealed)
-    cid = put_bytes(node.storage, spec.to_bytes())
+    cid = publish_spec(node, job, program, weights.numpy(), files, setups.publish(node), sealed)
     terms = terms_of(job, owner=owner, rule=rule, now=node.market.connection.now(), verifiers=setups.contracts(node))
     creation = abi.encode_call("createJob", (terms, encryption_key, cid))
     market, coin = node.market.address, terms.token == ZERO_ADDRESS

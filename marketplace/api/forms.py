@@ -76,7 +76,6 @@ class LossPoint(Model):
 class RoundResult(Model):
     round: int
     loss: float
-    accuracy: float = Field(description="On the trainer's own data, 0 … 1.")
     seconds: float
 
 
@@ -222,14 +221,15 @@ class OwnPart(Model):
     )
 
 
-class RoundAccuracy(Model):
+class RoundScore(Model):
     round: int = Field(description="0: the base model.", examples=[1])
     loss: float = Field(examples=[0.41])
-    accuracy: float = Field(description="0 … 1.", examples=[0.87])
+    value: float | None = Field(description="Of the metric; none where it cannot be computed.", examples=[0.87])
 
 
-class Accuracy(Model):
-    rounds: list[RoundAccuracy] = Field(description="Those that can be known, in order.")
+class JobScores(Model):
+    metric: str = Field(description="The job's main metric; loss where it has no other.", examples=["accuracy"])
+    rounds: list[RoundScore] = Field(description="Those that can be known, in order.")
     source: Literal["kept", "revealed"] | None = Field(description="Of the validation data.")
     problem: str = Field(
         description="Why there are not all, or none; else empty.",

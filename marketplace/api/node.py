@@ -39,7 +39,7 @@ AT_A_TIME = 16  # descriptions that are fetched
 HOLD = 1.0  # seconds that a look waits for them
 SPECS = 256  # descriptions that are kept in memory
 CLOCK_AFTER = 30.0  # seconds after which the chain's clock is read even without a block
-SCORES = 64  # jobs whose models' accuracy is kept in memory
+SCORES = 64  # jobs whose models' scores are kept in memory
 AGAIN_AFTER = 60.0  # seconds until a description that could not be had is asked for again
 Role = Literal["aggregator", "trainer", "node"]
 
@@ -218,12 +218,9 @@ class Describer:
 
     def _describe(self, created: JobCreated) -> bool:
         """False where the description may be had later."""
-        from trainer.models import count_parameters  # noqa: PLC0415 (torch takes seconds)
-
         describe, named = self._services.index.describe, [created.spec_cid]
         try:
             spec = fetch_spec(self._node.storage, created)
-            d = count_parameters(spec.model)
         except CorruptContent as error:
             describe(created.job_id, Description(problem=str(error)))
         except MeritError as error:
@@ -232,8 +229,9 @@ class Describer:
         except ValueError as error:
             describe(created.job_id, Description(problem=f"The model does not fit: {error}."), named)
         else:
-            found = Description(spec.name, spec.model.architecture, d, spec.proofs.development)
+            found = Description(spec.name, spec.model.architecture, spec.parameters, spec.proofs.development)
             named += [spec.base_cid, spec.proofs.srs.cid, spec.proofs.key.cid]
+            named += [pinned.cid for pinned in (*spec.files.values(), spec.frozen) if pinned]
             named += [spec.validation.sealed_cid] if spec.validation else []
             describe(created.job_id, found, named)
         return True

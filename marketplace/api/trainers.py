@@ -188,7 +188,7 @@ class TrainerPool:
         def take_part() -> None:
             node = self._open_node()
             device = torch.device(wish.device) if wish.device else pick_device()
-            plan = Plan(wish.payee, device, wish.seed, ticket=wish.ticket)
+            plan = Plan(wish.payee, (device,), wish.seed, ticket=wish.ticket)
             report = self._reporter(running)
             with exclusive(node.work(wish.job_id)):
                 agent = TrainerAgent(node, wish.job_id, data_loader(wish.data), plan, report)
@@ -244,7 +244,7 @@ class TrainerPool:
                     point = {"done": values["done"], "loss": values["loss"]}
                     running.losses.append(LossPoint.model_validate({"round": notice.round, **point}))
                 elif notice.kind == "trained":
-                    known = {name: values[name] for name in ("loss", "accuracy", "seconds")}
+                    known = {name: values[name] for name in ("loss", "seconds")}
                     running.results.append(RoundResult.model_validate({"round": notice.round, **known}))
             self._hub.say(running.wish.job_id, notice)
 

@@ -125,7 +125,7 @@ def _device() -> Finding:
         torch.ones(1, device=device).sum().item()
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
-        return Finding("GPU", "warning", f"{device} does not work ({reason}): train with --device cpu.")
+        return Finding("GPU", "warning", f"{device} does not work ({reason}): train with --devices cpu.")
     if device.type == "cuda":
         return Finding("GPU", "ok", f"{torch.cuda.get_device_name(device)}; trainers use it.")
     return Finding("GPU", "ok", f"Trainers use {device.type}: torch finds no CUDA device here.")

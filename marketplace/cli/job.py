@@ -14,10 +14,10 @@ from marketplace.chain.market import Market, Receipt
 from marketplace.cli.session import Session, address, amount, clock_time, existing, session, stop_on_signals
 from marketplace.domain import State
 from marketplace.errors import InputError, Reverted
-from marketplace.files import read_within, write_atomically
+from marketplace.files import write_atomically
 from marketplace.services.standing import clock
-from marketplace.spec import MAX_VALIDATION_BYTES, JobFile, read_job_file
-from marketplace.units import format_ago, parse_duration
+from marketplace.spec import JobFile, read_job_file
+from marketplace.units import format_ago, format_metric, parse_duration
 
 if TYPE_CHECKING:
     from marketplace.services.money import Cost
@@ -35,33 +35,45 @@ def create(
     file: Annotated[Path, typer.Argument(help="The job's YAML description (docs/job-file.md).")],
     validation: Annotated[str | None, typer.Option(help=f"The owner's held-out data: {DATA}")] = None,
     base: Annotated[
-        Path | None, typer.Option(help="Start from this model (safetensors, as `merit job model` writes).")
+        Path | None,
+        typer.Option(help="Start from this model: what `merit job model` wrote, or a checkpoint's file or folder."),
+    ] = None,
+    base_name: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A prefix of the checkpoint's names and what stands for it here. Again for each.", metavar="OLD=NEW"
+        ),
+    ] = None,
+    base_fresh: Annotated[
+        list[str] | None, typer.Option(help="Tensors that stay as the seed has them, e.g. 'head.*'. Again for each.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the money is sent.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Create it even where this file's job runs already.")] = False,
 ) -> None:
     """Create a job and put its money in escrow, after showing what it costs."""
     from marketplace.services.money import check_funds, creation_cost
-    from marketplace.services.owner import create_job, created_before, rule_of
+    from marketplace.services.owner import Base, create_job, created_before, rule_of
+    from marketplace.services.programs import find_files
     from marketplace.services.safety import check_new_job
     from marketplace.services.standing import what_it_waits_for
     from marketplace.services.validation import read_data
 
     here = session(context)
     node, job = _read(here, existing(file))
-    data = read_data(validation, job.data) if validation is not None else None
-    weights = read_within(base, MAX_VALIDATION_BYTES) if base is not None else None
-    check_new_job(job, rule_of(job, data))
+    files = find_files(job, file.parent)
+    data = read_data(validation, job.data, files) if validation is not None else None
+    weights = Base(base, _renamed(base_name or []), tuple(base_fresh or ())) if base is not None else None
+    check_new_job(job, rule_of(job, data), files)
     cost, market = creation_cost(node, job), node.market
     with here.patience("looking whether this job was created before"):
-        created = created_before(node, job, data, weights, again=again)
+        created = created_before(node, job, data, weights, files=files, again=again)
     if created is None:
         check_funds(market, node.me.address, cost)
         if not here.json:
             here.err.print(_cost_table(market, job, cost))
         here.agree(f"Put {amount(market, cost.token, cost.deposit)} in escrow?", yes=yes)
         with here.patience("creating the job") as progress:
-            created = create_job(node, job, data, weights, again=again, progress=progress)
+            created = create_job(node, job, data, weights, files=files, again=again, progress=progress)
     elif not here.json:
         here.err.print(Text(_told_before(market, created)), soft_wrap=True)
     terms, now = market.terms(created.job_id), market.connection.now()
@@ -80,6 +92,14 @@ def create(
         f"Job {created.job_id} is {state}, with {amount(market, cost.token, found.escrow)} in escrow.\n{waits_for}\n"
         f"Its description is {created.spec_cid}.",
     )
+
+
+def _renamed(pairs: list[str]) -> dict[str, str]:
+    """Of `--base-name OLD=NEW`; either may be empty. Raises InputError."""
+    for pair in pairs:
+        if "=" not in pair:
+            raise InputError(f"--base-name {pair}: write the checkpoint's prefix, then the model's, as in model.=")
+    return {old: new for old, _, new in (pair.partition("=") for pair in pairs)}
 
 
 def _told_before(market: Market, created: "Created") -> str:
@@ -313,10 +333,14 @@ def model(
     context: typer.Context,
     job: Job,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("model.safetensors"),
+    folder: Annotated[
+        Path | None, typer.Option(help="Write a folder too, which `from_pretrained` opens (transformers, adapters).")
+    ] = None,
     force: Annotated[bool, typer.Option(help="Replace an existing file.")] = False,
 ) -> None:
-    """Write the model after the last settled round as safetensors."""
+    """Write the model after the last settled round as safetensors that say how to use them (`merit predict`)."""
     from marketplace.services.owner import export_model
+    from trainer.results import write_folder
 
     here = session(context)
     if output.exists() and not force:
@@ -324,6 +348,11 @@ def model(
     node = here.node()
     with here.patience("rebuilding the model from the rounds' sums"):
         final = export_model(node, job)
+    if folder is not None:
+        try:
+            write_folder(folder, final.program, final.card.model)
+        except ValueError as error:
+            raise InputError(f"No folder is written: {error}.") from error
     write_atomically(output, final.content, mode=0o644)
     here.show(
         {"file": str(output), "rounds": final.rounds, "parameters": final.parameters},
@@ -354,13 +383,14 @@ def watch(
         str | None, typer.Option(help=f"Data to judge by: {DATA} The committed ones by default.")
     ] = None,
 ) -> None:
-    """Follow a job as its owner: accuracy by round, and whether each round's reference rows are right.
+    """Follow a job as its owner: its metric by round, and whether each round's reference rows are right.
 
     To an aggregator that takes the job over it seals the job key and the committed validation data.
     """
     from marketplace.services.agent import Notice, Patience
     from marketplace.services.node import JobFeed, fetch_spec
     from marketplace.services.owner import Watcher
+    from marketplace.services.programs import fetch_files
     from marketplace.services.validation import read_data
 
     here = session(context)
@@ -368,7 +398,7 @@ def watch(
     data = None
     if validation is not None:
         spec = fetch_spec(node.storage, JobFeed(node, job).refresh().created)
-        data = read_data(validation, spec.data)
+        data = read_data(validation, spec.data, fetch_files(node, spec))
     with here.patience(f"reading job {job}"):
         watcher = Watcher(node, job, data)
     stop = stop_on_signals()
@@ -385,13 +415,15 @@ def watch(
             here.show(
                 {
                     "round": check.round,
-                    "loss": check.loss,
-                    "accuracy": check.accuracy,
+                    "loss": check.found.loss,
+                    "metric": check.found.name,
+                    "value": check.found.value,
                     "selected": check.selected,
                     "problem": check.problem,
                 },
                 Text.assemble(
-                    f"{clock_time()} Round {check.round}: accuracy {check.accuracy:.1%}, loss {check.loss:.4f}, "
+                    f"{clock_time()} Round {check.round}: {check.found.name} "
+                    f"{format_metric(check.found.name, check.found.value)}, loss {check.found.loss:.4f}, "
                     f"selected {check.selected}",
                     (f" - {check.problem}" if check.problem else "", "bold red"),
                 ),

@@ -12,7 +12,22 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
-from marketplace.cli import aggregator, audit, chain, demo, doctor, job, key, pay, setup, trainer, up
+from marketplace.cli import (
+    aggregator,
+    audit,
+    chain,
+    data,
+    demo,
+    doctor,
+    job,
+    key,
+    pay,
+    predict,
+    program,
+    setup,
+    trainer,
+    up,
+)
 from marketplace.cli.session import Session
 from marketplace.documents import explain
 from marketplace.errors import InputError, MeritError
@@ -26,7 +41,9 @@ app = typer.Typer(
 app.add_typer(key.app, name="key")
 app.add_typer(job.app, name="job")
 app.add_typer(trainer.app, name="trainer")
+app.add_typer(data.app, name="data")
 app.add_typer(aggregator.app, name="aggregator")
+app.add_typer(program.app, name="program")
 app.add_typer(setup.app, name="setup")
 app.command("deploy")(chain.deploy)
 app.command("chain")(chain.chain)
@@ -36,6 +53,7 @@ app.command("doctor")(doctor.doctor)
 app.command("fund")(chain.fund)
 app.command("withdraw")(pay.withdraw)
 app.command("audit")(audit.audit)
+app.command("predict")(predict.predict)
 app.command("demo")(demo.demo)
 
 

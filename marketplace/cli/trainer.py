@@ -4,6 +4,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from marketplace.cli.reading import (
+    Background,
+    Data,
+    Decimal,
+    Encoding,
+    Map,
+    Missing,
+    Separator,
+    SkipBad,
+    reading_options,
+)
 from marketplace.cli.session import Session, address, amount, session, stop_on_signals
 from marketplace.domain import Credited, Reason
 from marketplace.errors import InputError
@@ -20,10 +31,22 @@ app = typer.Typer(no_args_is_help=True, help="Train for a job with your own data
 def join(
     context: typer.Context,
     job: Annotated[int, typer.Argument(min=1, help="The job's number.")],
-    data: Annotated[str, typer.Option(help="digits, or a .npz, .csv, .parquet file or an image folder.")],
+    data: Data,
+    map: Map = None,
+    missing: Missing = "error",
+    decimal: Decimal = ".",
+    separator: Separator = "",
+    encoding: Encoding = "",
+    skip_bad: SkipBad = False,
+    background: Background = "",
     ticket: Annotated[str, typer.Option(help="Of a job by invitation: what its gate gave you.")] = "",
     payee: Annotated[str, typer.Option(help="Where the money goes; the key's own address by default.")] = "",
-    device: Annotated[str, typer.Option(help="cuda, mps or cpu; the best there is by default.")] = "",
+    devices: Annotated[
+        str, typer.Option(help="cuda, mps or cpu, several as cuda:0,cuda:1 or all; the best there is by default.")
+    ] = "",
+    own: Annotated[
+        str, typer.Option("--with", help="Your own training: package.module:function (docs/own-code.md).")
+    ] = "",
     seed: Annotated[int, typer.Option(help="Seed of the training's randomness.")] = 0,
     patience: Annotated[float, typer.Option(help="Seconds that an outage of chain or storage is borne.")] = 3600.0,
     anyway: Annotated[
@@ -31,26 +54,25 @@ def join(
     ] = False,
 ) -> None:
     """Join a job and take part in every round until it is over. Start it again after a crash: it goes on."""
-    import torch
-
     from marketplace.services.agent import run
     from marketplace.services.trainer import Plan, TrainerAgent, data_loader
-    from trainer.train import pick_device
+    from trainer.devices import parse_devices
+    from trainer.own import load_own
 
     here = session(context)
     payee = address(payee, "--payee") if payee else ""
+    options = reading_options(map, missing, decimal, separator, encoding, skip_bad, background)
     try:
-        chosen = torch.device(device) if device else pick_device()
-        torch.empty(1, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"--device {device} cannot be used here: {str(error).splitlines()[0]}.") from error
+        chosen, function = parse_devices(devices), load_own(own) if own else None
+    except ValueError as error:
+        raise InputError(f"Not joined: {error}.") from error
     stop = stop_on_signals()
     node = here.node()
-    plan = Plan(payee or node.me.address, chosen, seed, anyway=anyway, ticket=ticket)
+    plan = Plan(payee or node.me.address, chosen, seed, anyway=anyway, ticket=ticket, own=function)
     with exclusive(node.work(job)), here.narrator() as report:
         _say_the_deal(here, node, job, ticket, report)
         with here.patience("reading the job, its set-up and the data, and measuring a round"):
-            agent = TrainerAgent(node, job, data_loader(data), plan, report)
+            agent = TrainerAgent(node, job, data_loader(data, options), plan, report)
         run(agent, report=report, poll=here.settings.poll, patience=patience, stop=stop)
 
 
@@ -134,20 +156,3 @@ def show_opening_of(
     with here.patience("waiting for the transaction to be mined"):
         receipt = show_opening(node, job, round_)
     here.show({"transaction": receipt.transaction}, f"Showed how the update of round {round_} opens.")
-
-
-@app.command("check")
-def check(
-    context: typer.Context,
-    job: Annotated[int, typer.Argument(min=1, help="The job's number.")],
-    data: Annotated[str, typer.Option(help="digits, or a .npz, .csv, .parquet file or an image folder.")],
-) -> None:
-    """Whether data fit a job's schema; sends nothing."""
-    from marketplace.services.node import JobFeed, fetch_spec
-    from marketplace.services.trainer import data_loader
-
-    here = session(context)
-    node = here.node(acting=False)
-    spec = fetch_spec(node.storage, JobFeed(node, job).refresh().created)
-    dataset = data_loader(data)(spec)
-    here.show({"samples": len(dataset.y)}, f"{len(dataset.y)} samples fit job {job}.")

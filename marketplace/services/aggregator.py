@@ -96,7 +96,7 @@ class AggregatorAgent:
         if self._terms.rule is Rule.REFERENCE and first and not take_over:
             self._validation = open_validation(node, history.created, self.spec)
         if history.accepted is None:  # before the bond is posted
-            check_computable(self._terms, self.spec, self._models.base(), self._validation)
+            check_computable(self._terms, self.spec, base=self._models.base(), validation=self._validation)
         if take_over and not self._terms.takeover_window:
             raise JobOver(f"Job {job_id} cannot be taken over: its terms have no takeover window.")
 

@@ -21,12 +21,14 @@ from marketplace.services.deliveries import DELIVERY
 from marketplace.services.models import Models
 from marketplace.services.node import Node, fetch_spec
 from marketplace.services.openings import check_opening
+from marketplace.services.programs import fetch_files, program_of
 from marketplace.services.rounds import proof_context, proof_problem
 from marketplace.services.validation import Revealed, Validation, read_data, revealed
 from marketplace.spec import Spec
 from marketplace.storage import get_bytes
+from marketplace.units import format_metric
 from trainer.data import normalise
-from trainer.models import build, count_parameters
+from trainer.train import Evaluation
 from zk.encoding import chunks
 from zk.files import max_model_file_bytes, max_rows_file_bytes, max_sum_file_bytes
 
@@ -68,14 +70,14 @@ class Paid:
 
 @dataclass(slots=True)
 class AuditReport:
-    """findings: one sentence for each mismatch. accuracy: before round 1 and after each, where data were at hand."""
+    """findings: one sentence for each mismatch. found: before round 1 and after each, where data were at hand."""
 
     job_id: int
     checks: list[Check] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
     proofs: int = 0
     """How many proofs were checked and hold."""
-    accuracy: list[float] = field(default_factory=list)
+    found: list[Evaluation] = field(default_factory=list)
     credits: dict[str, int] = field(default_factory=dict)
     pot: int = 0
     """Of all settled rounds, in units of `token`."""
@@ -156,7 +158,7 @@ def audit_job(
     )
     try:
         spec = fetch_spec(node.storage, history.created)
-        d = count_parameters(spec.model)
+        d = spec.parameters
     except (StorageError, MeritError, ValueError) as error:
         report.add("description", f"the job's description is {history.created.spec_cid}", [str(error)])
         return report
@@ -169,7 +171,9 @@ def audit_job(
     opened = _check_revealed(report, node, history, spec)
     data = opened.validation if opened else None
     if data is None and validation is not None:
-        data = Validation(normalise(read_data(validation, spec.data), spec.data), build(spec.model))
+        files = fetch_files(node, spec)
+        read = normalise(read_data(validation, spec.data, files), spec.data)
+        data = Validation(read, program_of(node, spec, files), spec.task.metric)
     _check_models(report, node, history, spec, srs, job_key, data)
     _check_rows(report, node, history, spec, srs, job_key, opened)
     return report
@@ -399,13 +403,14 @@ def _check_models(
         for number in range(max(history.settled, default=0) + 1):
             model = models.after(number, history, key)
             if data is not None:
-                report.accuracy.append(data.evaluate(model)[1])
+                report.found.append(data.evaluate(model))
     except (CorruptContent, StorageError, ValueError) as error:
         problems.append(str(error))
     opening = "opens its commitment" if srs else "is there"
     detail = f"the sum of each of {len(history.settled)} rounds {opening}, and the model after it was rebuilt"
-    if report.accuracy:
-        detail += "; accuracy " + ", ".join(f"{value:.1%}" for value in report.accuracy)
+    if report.found:
+        name = report.found[0].name
+        detail += f"; {name} " + ", ".join(format_metric(name, entry.value) for entry in report.found)
     report.add("models", detail, problems)
 
 

@@ -16,6 +16,7 @@ from marketplace.spec import Spec
 from trainer.config import UpdateConfig
 from trainer.data import Dataset
 from trainer.measure import measure_round
+from trainer.programs import Program
 from zk.encoding import LIMIT
 from zk.files import max_update_file_bytes
 
@@ -73,7 +74,7 @@ class Effort:
 
 
 def measure_effort(
-    module: torch.nn.Module,
+    program: Program,
     data: Dataset,
     spec: Spec,
     setup: JobSetup,
@@ -83,13 +84,13 @@ def measure_effort(
     device: torch.device,
     anyway: bool = False,
 ) -> Effort:
-    """Measures a round from the module's parameters, in about a second.
+    """Measures a round from the program's parameters, in about a second.
 
     Raises InputError, unless `anyway`, where a round cannot be submitted in time, or has nothing that could be.
     """
     update = UpdateConfig(scale=terms.scale, clip=spec.clip)
-    measured = measure_round(module, data, spec.training, update, seed=seed, device=device)
-    d = sum(parameter.numel() for parameter in module.parameters())
+    measured = measure_round(program, data, spec.training, update, seed=seed, device=device, schema=spec.data)
+    d = spec.parameters
     probe = np.full(min(d, COMMITTED), LIMIT, np.int16)
     started = perf_counter()
     committed(setup.srs, probe)

@@ -21,7 +21,7 @@ from marketplace.replay import JobHistory
 from marketplace.services.node import Node, fetch_opened
 from marketplace.spec import Spec
 from marketplace.storage import get_bytes
-from trainer.models import check_weights, count_parameters
+from trainer.models import check_weights
 from zk.encoding import LIMIT, Float32s, Int64s, chunks, commitment_hash
 from zk.files import max_model_file_bytes, max_sum_file_bytes, pack_model, unpack_model, unpack_sum
 
@@ -51,7 +51,7 @@ class Models:
         self._unit = UNIT[created.terms.rule]
         self._spec = spec
         self._cache = cache
-        self.parameters = count_parameters(spec.model)
+        self.parameters = spec.parameters
         self.chunks = chunks(self.parameters, spec.proofs.chunk)
         self._round = 0
         self._followed: list[Followed] = []

@@ -25,7 +25,6 @@ from marketplace.services.node import JobFeed, Node
 from marketplace.spec import Spec
 from marketplace.storage import Storage, get_bytes, put_bytes
 from marketplace.storage.cid import cid_of
-from trainer.models import count_parameters
 from zk.encoding import chunks, submission_hash
 from zk.files import max_update_file_bytes, unpack_update
 
@@ -159,7 +158,7 @@ def _check_opening(
     except ValidationError as error:
         raise CorruptContent("what was published is not two keys") from error
     secrets = SealSecrets(bytes.fromhex(opening.ephemeral), bytes.fromhex(opening.content_key))
-    d = count_parameters(spec.model)
+    d = spec.parameters
     c = chunks(d, spec.proofs.chunk)
     bound = max_update_file_bytes(d, c)
     operator = history.participants[shown.slot].operator

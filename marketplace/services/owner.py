@@ -1,8 +1,11 @@
 """What a project owner does: create a job, follow it, take the model, reveal the validation data."""
 
 import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from marketplace.chain.market import Receipt
 from marketplace.documents import canonical_json
@@ -14,6 +17,7 @@ from marketplace.services.handover import hand_over_all, seal_handover
 from marketplace.services.models import Models
 from marketplace.services.money import check_funds, creation_cost
 from marketplace.services.node import JobFeed, Node, fetch_spec, job_key
+from marketplace.services.programs import Files, fetch_program, job_program, publish_files, publish_frozen
 from marketplace.services.proofs import JobSetups, open_setup
 from marketplace.services.rows import open_rows, owners_part, reveal_what_nobody_else_does, rows_problem
 from marketplace.services.safety import check_new_job
@@ -27,12 +31,43 @@ from marketplace.services.validation import (
     publish_validation,
     unpack_validation,
 )
-from marketplace.spec import JobFile, Spec, terms_of
+from marketplace.spec import JobFile, ProofsSpec, Spec, ValidationConfig, terms_of
 from marketplace.storage import put_bytes
 from trainer.data import Dataset, normalise
-from trainer.models import build, flatten, from_safetensors, load_flat, to_safetensors
+from trainer.data import to_safetensors as to_data_file
+from trainer.models import flatten, load_flat
+from trainer.models.base import load_base
+from trainer.models.tensors import opened, read_into
+from trainer.results import Card, Origin, pack_result, whole
+from trainer.train import Evaluation
+from zk.encoding import Float32s
 from zk.files import pack_model
 from zk.statements import circuit_id
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from trainer.programs import Program
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A file or folder of weights. names: what stands in the model for prefixes of the checkpoint's names.
+
+    fresh: patterns of the model's tensors that stay as the seed has them.
+    """
+
+    path: Path
+    names: Mapping[str, str] = field(default_factory=dict)
+    fresh: tuple[str, ...] = ()
+
+    def digest(self) -> bytes:
+        """Of all that it says, contents included."""
+        found = hashlib.sha256(repr((sorted(self.names.items()), self.fresh)).encode())
+        for path in [self.path] if self.path.is_file() else sorted(self.path.glob("*.safetensors")):
+            found.update(hashlib.sha256(path.read_bytes()).digest())
+        return found.digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +81,20 @@ class Created:
 
 
 def created_before(
-    node: Node, job: JobFile, validation: Dataset | None, base: bytes | None = None, *, again: bool = False
+    node: Node,
+    job: JobFile,
+    validation: Dataset | None,
+    base: Base | None = None,
+    *,
+    files: Files = MappingProxyType({}),
+    again: bool = False,
 ) -> Created | None:
     """The job that `create_job` made of the same parts before, in this process or one that died.
 
     again: whether only a job counts that nobody was told of. One that is over never counts. None where there is none.
     Raises ChainError, naming the transaction, where it cannot be seen what became of it.
     """
-    found = node.market.created_before(node.me.account, _intent(job, validation, base))
+    found = node.market.created_before(node.me.account, _intent(job, validation, base, files))
     if found is None:
         return None
     job_id, receipt, told = found
@@ -63,14 +104,11 @@ def created_before(
     return Created(job_id, receipt, event.spec_cid, event.terms.escrow, before=told)
 
 
-def _intent(job: JobFile, validation: Dataset | None, base: bytes | None) -> str:
+def _intent(job: JobFile, validation: Dataset | None, base: Base | None, files: Files) -> str:
     """What is asked for, the same each time: terms differ in the moment at which enrolment closes."""
     asked = hashlib.sha256(job.model_dump_json().encode())
-    for part in (
-        base or b"",
-        validation.x.tobytes() if validation else b"",
-        validation.y.tobytes() if validation else b"",
-    ):
+    named = (files[name].read_bytes() for name in sorted(files))
+    for part in [base.digest() if base else b"", to_data_file(validation) if validation else b"", *named]:
         asked.update(hashlib.sha256(part).digest())
     return f"createJob {asked.hexdigest()}"
 
@@ -79,8 +117,9 @@ def create_job(
     node: Node,
     job: JobFile,
     validation: Dataset | None,
-    base: bytes | None = None,
+    base: Base | None = None,
     *,
+    files: Files = MappingProxyType({}),
     again: bool = False,
     progress: Callable[[str], None] = lambda doing: None,
 ) -> Created:
@@ -90,23 +129,20 @@ def create_job(
     another one all the same, unless nobody was told of the first, as when a process died that had sent it.
 
     validation: the owner's held-out data; needed by rule `reference`, and then kept in the owner's home folder, because
-    only with the same file can its rows be recomputed and the data be revealed. base: a safetensors file of round 1's
-    model. Deploys the contracts that check the job's proofs, unless some for its set-up are known here. progress: told
-    what is being done.
+    only with the same file can its rows be recomputed and the data be revealed. base: round 1's model, or a checkpoint.
+    files: what the job names. progress: told what is being done. Deploys the contracts that check the job's proofs,
+    unless some for its set-up are known here.
     Raises InputError before anything is sent when the parts do not fit each other.
     """
-    if made := created_before(node, job, validation, base, again=again):
+    if made := created_before(node, job, validation, base, files=files, again=again):
         return made
     rule = rule_of(job, validation)
-    check_new_job(job, rule)
+    check_new_job(job, rule, files)
     key = aggregator_key(job)
-    module = build(job.model)
-    try:
-        weights = flatten(module) if base is None else from_safetensors(module, base)
-    except ValueError as error:
-        raise InputError(f"The base model does not fit the job's architecture: {error}.") from error
-    measured = Validation(normalise(validation, job.data), module) if rule is Rule.REFERENCE and validation else None
-    check_new_job(job, rule, weights.numpy(), measured)
+    program = job_program(job, files)
+    weights = base_weights(node, job, program, base)
+    measured = Validation(normalise(validation, job.data), program) if rule is Rule.REFERENCE and validation else None
+    check_new_job(job, rule, files, weights.numpy(), measured)
     check_funds(node.market, node.me.address, creation_cost(node, job))
     progress("preparing the set-up of its proofs; where it has to be made, that takes half a minute")
     setups = JobSetups.choose(node, job.proofs, circuit_id(rule, job.market.max_trainers), len(weights))
@@ -114,18 +150,66 @@ def create_job(
     if validation is not None and key:
         sealed = publish_validation(node, validation, key, node.me.address)
     progress("storing its description, base model and set-up")
-    # Published even where a seed makes it: other versions of torch may draw other numbers from the seed.
-    base_cid = put_bytes(node.storage, pack_model(weights.numpy()))
-    spec = Spec.of(job, base_cid=base_cid, proofs=setups.publish(node), validation=sealed)
-    cid = put_bytes(node.storage, spec.to_bytes())
+    cid = publish_spec(node, job, program, weights.numpy(), files, setups.publish(node), sealed)
     progress("looking for the contracts that check its proofs, or deploying them")
     contracts = setups.contracts(node)
     terms = terms_of(job, owner=node.me.address, rule=rule, now=node.market.connection.now(), verifiers=contracts)
     progress("waiting for the transaction that creates it to be mined")
     job_id, receipt = node.market.create_job(
-        node.me.account, terms, node.me.encryption_key, cid, intent=_intent(job, validation, base)
+        node.me.account, terms, node.me.encryption_key, cid, intent=_intent(job, validation, base, files)
     )
     return Created(job_id=job_id, receipt=receipt, spec_cid=cid, escrow=terms.escrow)
+
+
+def publish_spec(
+    node: Node,
+    job: JobFile,
+    program: "Program",
+    weights: Float32s,
+    files: Files,
+    proofs: ProofsSpec,
+    validation: ValidationConfig | None,
+) -> str:
+    """Stores a job's description and what it names; its CID. weights: float32[d], the base of round 1."""
+    # The base is published even where a seed makes it: other versions of torch may draw other numbers from the seed.
+    spec = Spec.of(
+        job,
+        parameters=len(weights),
+        files=publish_files(node, files),
+        frozen=publish_frozen(node, job, program),
+        base_cid=put_bytes(node.storage, pack_model(weights)),
+        proofs=proofs,
+        validation=validation,
+    )
+    return put_bytes(node.storage, spec.to_bytes())
+
+
+def base_weights(node: Node, job: JobFile, program: "Program", base: Base | None = None) -> "torch.Tensor":
+    """float32[d]: round 1's model, from a file, from the job that this one continues, or from the seed.
+
+    The program then has them too. Raises InputError, and as `export_model` does.
+    """
+    if job.continued is not None and base is not None:
+        raise InputError(f"The job continues job {job.continued}: leave --base out, or `continue`.")
+    try:
+        if job.continued is not None:
+            with opened(export_model(node, job.continued).content) as file:
+                read_into(file, whole(program.module))
+        elif base is not None:
+            take_base(base, program.module)
+    except ValueError as error:
+        raise InputError(f"The base model does not fit the job's architecture: {error}.") from error
+    return flatten(program.module)
+
+
+def take_base(base: Base, module: "nn.Module") -> None:
+    """From a file of exactly the model's own tensors, as `merit job model` writes, or else from a checkpoint."""
+    if base.path.is_file():
+        with opened(base.path) as file:
+            if file.tensors.keys() == whole(module).keys():
+                read_into(file, whole(module))
+                return
+    load_base(module, base.path, base.names, base.fresh)
 
 
 def aggregator_key(job: JobFile) -> bytes:
@@ -152,11 +236,17 @@ def rule_of(job: JobFile, validation: Dataset | None) -> Rule:
 
 @dataclass(frozen=True, slots=True)
 class FinalModel:
-    """The model after the last settled round, as a safetensors file of named tensors."""
+    """The model after the last settled round."""
 
-    content: bytes
+    program: "Program"
+    card: Card
     rounds: int
     parameters: int
+
+    @property
+    def content(self) -> bytes:
+        """A safetensors file of named tensors that says how to use it."""
+        return pack_result(self.program, self.card)
 
 
 def export_model(node: Node, job_id: int, key: bytes | None = None) -> FinalModel:
@@ -167,9 +257,13 @@ def export_model(node: Node, job_id: int, key: bytes | None = None) -> FinalMode
     models = Models(node, history.created, spec, setup.srs)
     last = max(history.settled, default=0)
     vector = models.after(last, history, key or job_key(node, history)) if last else models.base()
-    module = build(spec.model)
-    load_flat(module, vector)
-    return FinalModel(to_safetensors(module), len(history.settled), models.parameters)
+    program = fetch_program(node, spec)
+    load_flat(program.module, vector)
+    # Without the metric's value, which not everybody can know: who has the job key gets the same file.
+    metric = program.task.metric(spec.task.metric).name if program.task and program.task.metrics else ""
+    origin = Origin(job=f"{node.market.address}/{job_id}", round=last, metric=metric)
+    card = Card(model=spec.model, data=spec.data, task=spec.task, origin=origin)
+    return FinalModel(program, card, len(history.settled), models.parameters)
 
 
 # ---------------------------------------------------------------- reference rows
@@ -180,8 +274,7 @@ class RoundCheck:
     """What the owner's node finds in a settled round; `problem` is "" when all is well."""
 
     round: int
-    loss: float
-    accuracy: float
+    found: Evaluation
     selected: list[int]
     problem: str
 
@@ -246,8 +339,7 @@ class Watcher:
             else:
                 exponent = event.settlement.row_exponent
                 problem = rows_problem(self._validation, base, end, first, second, exponent)
-        loss, accuracy = self._validation.evaluate(end)
-        return RoundCheck(round, loss, accuracy, list(slots(event.settlement.selected)), problem)
+        return RoundCheck(round, self._validation.evaluate(end), list(slots(event.settlement.selected)), problem)
 
 
 # ---------------------------------------------------------------- owners who sign in a wallet
@@ -311,7 +403,7 @@ def prepare_reveal(node: Node, job_id: int) -> str:
 def _own_validation(node: Node, created: JobCreated, spec: Spec, data: Dataset | None) -> Validation:
     """The committed file from the owner's home folder; else the given data, for jobs that committed none."""
     if holds_validation(node, spec):
-        return unpack_validation(kept_validation(node, spec), spec)
+        return unpack_validation(kept_validation(node, spec), spec, fetch_program(node, spec))
     if data is None:
         raise InputError(f"Job {created.job_id} needs --validation DATA to be watched.")
-    return Validation(normalise(data, spec.data), build(spec.model))
+    return Validation(normalise(data, spec.data), fetch_program(node, spec), spec.task.metric)

@@ -21,7 +21,6 @@ from marketplace.services.node import Node
 from marketplace.services.rounds import words
 from marketplace.services.setups import Setups, refuse_development
 from marketplace.spec import PinnedFile, ProofsConfig, ProofsSpec, Spec, VerifierTerms
-from trainer.models import count_parameters
 from zk import decision, kzg
 from zk import gram as gram_proof
 from zk.decision import DecisionKey
@@ -63,7 +62,7 @@ def open_setup(node: Node, created: JobCreated, spec: Spec) -> JobSetup:
         raise CorruptContent(
             f"The set-up that job {created.job_id} pins is not the one that its contract verifies with."
         )
-    return JobSetup(srs, verifiers, chunks(count_parameters(spec.model), srs.size))
+    return JobSetup(srs, verifiers, chunks(spec.parameters, srs.size))
 
 
 def open_key(node: Node, created: JobCreated, spec: Spec, verifiers: Verifiers) -> DecisionKey:

@@ -21,11 +21,11 @@ from marketplace.keys.sealing import Purpose, open_sealed, open_with_key, seal_b
 from marketplace.replay import JobHistory
 from marketplace.services.models import Models
 from marketplace.services.node import JobFeed, Node, fetch_opened, fetch_spec, job_key
+from marketplace.services.programs import fetch_program
 from marketplace.services.proofs import open_setup
 from marketplace.services.validation import Validation, kept_validation, unpack_validation
 from marketplace.spec import MAX_VALIDATION_BYTES, Spec
 from marketplace.storage import get_bytes, put_bytes
-from trainer.models import count_parameters
 from zk import kzg
 from zk.encoding import BLINDER_BYTES, Float32s, Int16s, chunks, commitment_hash
 from zk.files import max_rows_file_bytes, pack_rows, unpack_rows
@@ -147,7 +147,7 @@ def owners_part(node: Node, history: JobHistory) -> tuple[bytes, Iterator[tuple[
         raise InputError(
             f"The reference rows of job {created.job_id} are sealed to another key than {node.me.address}'s."
         )
-    setup, d = open_setup(node, created, spec), count_parameters(spec.model)
+    setup, d = open_setup(node, created, spec), spec.parameters
 
     def files() -> Iterator[tuple[int, bytes]]:
         for event in _with_rows(history):
@@ -275,6 +275,7 @@ class Recomputing:
 
     def _open_validation(self, history: JobHistory, showings: list[tuple[str, Showing]], key: bytes) -> Validation:
         """The validation data that any of them names. Raises NotFound, CorruptContent, StorageError."""
+        program = fetch_program(self._node, self._spec)
         problem: StorageError | NotFound = NotFound("What was revealed is not to be had, or no document of that kind.")
         for sender, document in showings:
             cid = document.validation_cid
@@ -283,7 +284,7 @@ class Recomputing:
                 continue
             try:
                 content = self._open(cid, key, Purpose.VALIDATION, 0, sender, MAX_VALIDATION_BYTES)
-                return unpack_validation(content, self._spec)
+                return unpack_validation(content, self._spec, program)
             except CorruptContent as error:
                 self._spoiled[cid], problem = str(error), error
             except NotFound as error:

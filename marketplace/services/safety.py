@@ -5,15 +5,18 @@ of a job. docs/limits.md has all of them with their reasons.
 """
 
 from time import perf_counter
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from aggregator.points import rate_at
 from marketplace.domain import Rule, Terms
 from marketplace.errors import CorruptContent, InputError
 from marketplace.services.dearest import too_dear
+from marketplace.services.programs import Files
 from marketplace.spec import JobFile, Spec
 from trainer.config import MIN_STEP
-from trainer.models import check_fits, check_weights, count_parameters
+from trainer.models import check_weights
+from trainer.programs import check_program
 from trainer.train import learning_rate
 from zk.encoding import Float32s, chunks
 
@@ -28,41 +31,52 @@ TRIES = 3  # at measuring, on a machine that may be busy
 def check_computable(
     terms: Terms,
     spec: Spec,
+    files: Files = MappingProxyType({}),
     base: Float32s | None = None,
     validation: "Validation | None" = None,
 ) -> None:
     """Raises CorruptContent, in one sentence, for a job that cannot be carried out in all of its rounds.
 
-    base: float32[d], the model of round 1. validation: the owner's data, where they are at hand.
+    files: what the job names, where it is at hand: without, its model is not looked at. base: float32[d], the model of
+    round 1. validation: the owner's data, where they are at hand.
     """
     problem = unfit(
-        spec, terms.rounds, (terms.rate, terms.rate_decay), base, validation, settle_window=terms.settle_window
+        spec, terms.rounds, (terms.rate, terms.rate_decay), files, base, validation, settle_window=terms.settle_window
     )
     if not problem and spec.clip is not None and spec.clip < terms.scale:
         problem = f"clip {spec.clip} is below the scale of updates, so that every update would be zero"
     if not problem:
-        problem = too_dear(terms.rule, terms.max_trainers, chunks(count_parameters(spec.model), spec.proofs.chunk))
+        problem = too_dear(terms.rule, terms.max_trainers, chunks(spec.parameters, spec.proofs.chunk))
     if problem:
         raise CorruptContent(f"The job cannot be carried out: {problem}.")
 
 
 def check_new_job(
-    job: JobFile, rule: Rule, base: Float32s | None = None, validation: "Validation | None" = None
+    job: JobFile, rule: Rule, files: Files, base: Float32s | None = None, validation: "Validation | None" = None
 ) -> None:
     """The same for a job that is about to be created, and pays by `rule`. Raises InputError."""
     market = job.market
-    problem = unfit(job, market.rounds, job.server_rate.fixed, base, validation, settle_window=market.settle_window)
+    problem = unfit(
+        job, market.rounds, job.server_rate.fixed, files, base, validation, settle_window=market.settle_window
+    )
     if not problem:
-        d = count_parameters(job.model)
+        d = trained_numbers(job, files)
         problem = too_dear(rule, market.max_trainers, chunks(d, job.proofs.chunk_for(d)))
     if problem:
         raise InputError(f"The job cannot be carried out: {problem}.")
+
+
+def trained_numbers(described: JobFile | Spec, files: Files) -> int:
+    """d. Raises ValueError where model, data and task do not fit each other, or cost more than is possible."""
+    task = described.judged if isinstance(described, JobFile) else described.task
+    return check_program(described.model, described.data, task, described.training.batch_size, files)
 
 
 def unfit(
     described: JobFile | Spec,
     rounds: int,
     server_rate: tuple[int, int],
+    files: Files,
     base: Float32s | None = None,
     validation: "Validation | None" = None,
     *,
@@ -73,9 +87,10 @@ def unfit(
     server_rate: that of round 1 and its decay, as the terms have them. settle_window: in seconds.
     """
     try:
-        check_fits(
-            described.model, described.data.shape, described.data.classes, batch_size=described.training.batch_size
-        )
+        if isinstance(described, JobFile):
+            trained_numbers(described, files)
+        elif set(files) == set(described.files) and (d := trained_numbers(described, files)) != described.parameters:
+            return f"its description says {described.parameters} parameters, its model has {d}"
         if base is not None:
             check_weights(base)
     except ValueError as error:

@@ -11,6 +11,7 @@ from marketplace.errors import NotFound
 from marketplace.replay import JobHistory
 from marketplace.services.models import Models
 from marketplace.services.node import Node, job_key
+from marketplace.services.programs import fetch_program
 from marketplace.services.proofs import open_setup
 from marketplace.services.validation import (
     Validation,
@@ -20,17 +21,17 @@ from marketplace.services.validation import (
     unpack_validation,
 )
 from marketplace.spec import Spec
+from trainer.train import Evaluation
 
 Source = Literal["kept", "revealed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Of the model after a round, 0 being the base. loss: the mean; accuracy: 0 … 1."""
+    """Of the model after a round, 0 being the base."""
 
     round: int
-    loss: float
-    accuracy: float
+    found: Evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +62,14 @@ def job_scores(node: Node, history: JobHistory, spec: Spec) -> Scores:
         return Scores(problem="The owner has not revealed the validation data, and they are not kept here.")
     data = _data(node, history, spec, source)
     models = Models(node, history.created, spec, open_setup(node, history.created, spec).srs)
-    scores = [Score(0, *data.evaluate(models.base()))]
+    scores = [Score(0, data.evaluate(models.base()))]
     if not history.settled:
         return Scores(tuple(scores), source)
     if not holds_job_key(node, history):
         problem = "The models after the base are sealed to the job's parties, and this node's key is not one of them."
         return Scores(tuple(scores), source, problem)
     key = job_key(node, history)
-    scores += [Score(number, *data.evaluate(models.after(number, history, key))) for number in sorted(history.settled)]
+    scores += [Score(number, data.evaluate(models.after(number, history, key))) for number in sorted(history.settled)]
     return Scores(tuple(scores), source)
 
 
@@ -80,7 +81,7 @@ def validation_source(node: Node, history: JobHistory, spec: Spec) -> Source | N
 
 def _data(node: Node, history: JobHistory, spec: Spec, source: Source) -> Validation:
     if source == "kept":
-        return unpack_validation(kept_validation(node, spec), spec)
+        return unpack_validation(kept_validation(node, spec), spec, fetch_program(node, spec))
     try:
         return revealed(node, history, spec).validation
     except NotFound as error:

@@ -33,11 +33,10 @@ from marketplace.services.proofs import open_setup
 from marketplace.services.rows import Recomputing
 from marketplace.services.safety import check_computable
 from marketplace.services.standing import what_it_waits_for
-from marketplace.services.training import NothingToSubmit, Plan, Tamper, Training, told
+from marketplace.services.training import LoadData, NothingToSubmit, Plan, Tamper, Training, told
 from marketplace.services.validation import read_data
-from marketplace.spec import Spec
 from trainer import data as datasets
-from trainer.data import Dataset
+from trainer.data import PLAIN, DataOptions
 from trainer.models import load_flat
 from zk.encoding import Float32s, Int16s
 
@@ -54,9 +53,7 @@ class TrainerAgent:
     docs/decisions/2026-11-26-never-silent.md
     """
 
-    def __init__(
-        self, node: Node, job_id: int, load_data: Callable[[Spec], Dataset], plan: Plan, report: Report
-    ) -> None:
+    def __init__(self, node: Node, job_id: int, load_data: LoadData, plan: Plan, report: Report) -> None:
         """load_data: reads the trainer's data and checks them against the job's schema (InputError)."""
         self._node = node
         self._job_id = job_id
@@ -199,16 +196,16 @@ class TrainerAgent:
             raise InputError(f"Not joined: {problem}; --anyway joins all the same.")
         at, terms = self._training.opened(history), history.terms
         base = at.models.base()
-        check_computable(terms, at.spec, base)
-        load_flat(at.module, base)
+        check_computable(terms, at.spec, base=base)
+        load_flat(at.program.module, base)
         effort = measure_effort(
-            at.module,
+            at.program,
             at.data,
             at.spec,
             at.setup,
             terms,
             seed=self._plan.seed,
-            device=self._plan.device,
+            device=self._plan.devices[0],
             anyway=self._plan.anyway,
         )
         self._tell_once("measured", f"Measured: {effort}.", **asdict(effort))
@@ -512,6 +509,6 @@ class TrainerAgent:
         self._report(Notice(kind, text, round, values))
 
 
-def data_loader(source: str) -> Callable[[Spec], Dataset]:
+def data_loader(source: str, options: DataOptions = PLAIN) -> LoadData:
     """How a trainer's data are read once the job's schema is known: checked, then normalised. Raises InputError."""
-    return lambda spec: datasets.normalise(read_data(source, spec.data), spec.data)
+    return lambda spec, files: datasets.normalise(read_data(source, spec.data, files, options), spec.data)

@@ -18,17 +18,24 @@ from marketplace.services.deliveries import seal_update
 from marketplace.services.models import Models
 from marketplace.services.node import Node, fetch_spec
 from marketplace.services.openings import keep_submission
+from marketplace.services.programs import Files, fetch_files, fetch_program
 from marketplace.services.proofs import JobSetup, committed, open_setup
 from marketplace.spec import Spec
 from trainer.data import Dataset
-from trainer.models import build, flatten, load_flat
+from trainer.models import flatten, load_flat
+from trainer.own import OwnTraining, train_own
+from trainer.parallel import train_on
+from trainer.programs import Program
 from trainer.quantize import to_integers
-from trainer.train import Progress, train_round, warm_up
+from trainer.train import Progress, RoundResult, train_round, warm_up
 from zk.encoding import Float32s, Int16s, submission_hash
 from zk.files import max_update_file_bytes, pack_update, unpack_update
 
 STOP_MARGIN = 8  # training ends when a 1/STOP_MARGIN of the submitting phase is left, or half of what there was
 ATTEMPTS = 3  # at training, in one round, where it raises what may pass
+
+LoadData = Callable[[Spec, Files], Dataset]
+"""Reads a trainer's data, with the files that the job names."""
 
 Tamper = Callable[[int, Int16s], Int16s | None]
 """For demonstrations and tests of attacks: round, honest update → what to submit instead; None for nothing."""
@@ -36,14 +43,16 @@ Tamper = Callable[[int, Int16s], Int16s | None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a trainer takes part. anyway: join where a round seems not to be feasible here. ticket: its text, or ""."""
+    """How a trainer takes part. devices: that it trains on, side by side. own: its own training in place of Merit's.
+    anyway: join where a round seems not to be feasible here. ticket: its text, or ""."""
 
     payee: str
-    device: torch.device
+    devices: tuple[torch.device, ...]
     seed: int = 0
     tamper: Tamper | None = None
     anyway: bool = False
     ticket: str = ""
+    own: OwnTraining | None = None
 
 
 class NothingToSubmit(Exception):
@@ -62,16 +71,14 @@ class Workplace:
     spec: Spec
     data: Dataset
     setup: JobSetup
-    module: torch.nn.Module
+    program: Program
     models: Models
 
 
 class Training:
     """Makes a job's updates, one a round."""
 
-    def __init__(
-        self, node: Node, job_id: int, load_data: Callable[[Spec], Dataset], plan: Plan, report: Report
-    ) -> None:
+    def __init__(self, node: Node, job_id: int, load_data: LoadData, plan: Plan, report: Report) -> None:
         self._node = node
         self._job_id = job_id
         self._load_data = load_data
@@ -88,12 +95,12 @@ class Training:
         """
         if self._opened is None:
             spec = fetch_spec(self._node.storage, history.created)
-            data = self._load_data(spec)
+            data = self._load_data(spec, fetch_files(self._node, spec))
             setup = open_setup(self._node, history.created, spec)
-            module = build(spec.model)
+            program = fetch_program(self._node, spec)
             warm_up(spec.training)
             models = Models(self._node, history.created, spec, setup.srs, cache=self._folder)
-            self._opened = Workplace(spec, data, setup, module, models)
+            self._opened = Workplace(spec, data, setup, program, models)
         return self._opened
 
     def committed(self, round: int) -> bool:
@@ -132,33 +139,64 @@ class Training:
         at, round, window = self.opened(history), job.round, history.terms.submit_window
         left = job.submit_by - now
         end = monotonic() + max(left / 2, left - window / STOP_MARGIN)
-        load_flat(at.module, base)
+        load_flat(at.program.module, base)
 
         def progress(seen: Progress) -> None:
-            values: dict[str, object] = {"done": seen.epoch / seen.epochs, "loss": seen.loss}
+            values: dict[str, object] = {"done": seen.done / seen.total, "loss": seen.loss}
             self._report(Notice("training", f"Training in round {round}.", round, values))
 
-        result = train_round(
-            at.module,
-            at.data,
-            at.spec.training,
-            round=round,
-            seed=self._plan.seed,
-            device=self._plan.device,
-            on_progress=progress,
-            should_stop=lambda: monotonic() > end,
-        )
+        result = self._round(at, round, progress, lambda: monotonic() > end)
         if not result.complete:
             raise NothingToSubmit(
                 f"Training takes longer than the {left} s that were left: it was stopped after {result.seconds:.0f} s. "
                 "A faster device or fewer samples would help."
             )
-        delta = flatten(at.module).cpu() - torch.from_numpy(base)
+        delta = flatten(at.program.module).cpu() - torch.from_numpy(base)
         update = to_integers(delta, history.terms.scale, at.spec.clip)
-        text = f"Trained round {round}: loss {result.loss:.4f}, accuracy {result.accuracy:.1%}."
-        values = {"loss": result.loss, "accuracy": result.accuracy, "seconds": result.seconds}
+        text = f"Trained round {round}: loss {result.loss:.4f}."
+        values = {"loss": result.loss, "seconds": result.seconds}
         self._report(Notice("trained", text, round, dict(values)))
         return update
+
+    def _round(
+        self, at: Workplace, round: int, progress: Callable[[Progress], None], should_stop: Callable[[], bool]
+    ) -> RoundResult:
+        plan, training = self._plan, at.spec.training
+        first, *others = plan.devices
+        if plan.own is not None:
+            return train_own(
+                plan.own,
+                at.program,
+                at.data,
+                training,
+                round=round,
+                seed=plan.seed,
+                device=first,
+                should_stop=should_stop,
+            )
+        if others:
+            return train_on(
+                plan.devices,
+                at.program,
+                at.data,
+                training,
+                round=round,
+                seed=plan.seed,
+                schema=at.spec.data,
+                on_progress=progress,
+                should_stop=should_stop,
+            )
+        return train_round(
+            at.program,
+            at.data,
+            training,
+            round=round,
+            seed=plan.seed,
+            device=first,
+            schema=at.spec.data,
+            on_progress=progress,
+            should_stop=should_stop,
+        )
 
     def commit(self, update: Int16s, round: int, history: JobHistory) -> None:
         """Keeps the update with the commitment to it, and what opens that; those of earlier rounds go."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from eth_utils.crypto import keccak
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -20,13 +19,15 @@ from marketplace.files import read_within, write_atomically
 from marketplace.keys.sealing import Purpose, open_sealed, seal_bytes_to
 from marketplace.replay import JobHistory
 from marketplace.services.node import Node, fetch_opened
+from marketplace.services.programs import Files, fetch_program
 from marketplace.spec import MAX_VALIDATION_BYTES, Spec, ValidationConfig
 from marketplace.storage import get_bytes, put_bytes
 from trainer import data as datasets
 from trainer.config import DataSchema
-from trainer.data import Dataset, from_safetensors, normalise, to_safetensors
-from trainer.models import build, load_flat
-from trainer.train import evaluate, gradient_noise, loss_gradient
+from trainer.data import PLAIN, DataOptions, Dataset, from_safetensors, normalise, to_safetensors, tokenizer_files
+from trainer.models import load_flat
+from trainer.programs import Program
+from trainer.train import Evaluation, evaluate, gradient_noise, loss_gradient
 from zk.encoding import SALT_BYTES, Float32s
 
 REVEALS = 3  # of an owner's, the latest, that are looked at
@@ -34,30 +35,33 @@ REVEALS = 3  # of an owner's, the latest, that are looked at
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """Opened validation data with the job's model, ready to be asked. content: the file that the spec commits to."""
+    """Opened validation data with the job's program, ready to be asked. metric: name of what is measured beside the
+    loss, by default the task's first. content: the file that the spec commits to."""
 
     data: Dataset
-    module: torch.nn.Module
+    program: Program
+    metric: str | None = None
     content: bytes = b""
 
     def gradient(self, parameters: Float32s) -> Float32s:
         """The gradient float32[d] of the mean validation loss at `parameters` float32[d]."""
-        load_flat(self.module, parameters)
-        return loss_gradient(self.module, self.data)
+        load_flat(self.program.module, parameters)
+        return loss_gradient(self.program, self.data)
 
     def noise(self, parameters: Float32s) -> float:
         """The standard error of that gradient: how far those of other samples would be from it. 0 if not finite."""
-        load_flat(self.module, parameters)
-        return gradient_noise(self.module, self.data, np.random.default_rng())
+        load_flat(self.program.module, parameters)
+        return gradient_noise(self.program, self.data, np.random.default_rng())
 
     def first(self, count: int) -> "Validation":
         """The same with no more than `count` samples."""
-        return Validation(self.data[:count], self.module)
+        return Validation(self.data[:count], self.program)
 
-    def evaluate(self, parameters: Float32s) -> tuple[float, float]:
-        """(mean loss, accuracy in 0 … 1) of the model with these parameters."""
-        load_flat(self.module, parameters)
-        return evaluate(self.module, self.data)
+    def evaluate(self, parameters: Float32s) -> Evaluation:
+        """The mean loss and the main metric of the model with these parameters."""
+        load_flat(self.program.module, parameters)
+        task = self.program.task
+        return evaluate(self.program, self.data, task.metric(self.metric) if task else None)
 
 
 class Reveal(BaseModel):
@@ -69,10 +73,13 @@ class Reveal(BaseModel):
     rows: dict[int, str]  # round → CID of the plain rows file
 
 
-def read_data(source: str, schema: DataSchema) -> Dataset:
-    """Data as they are in their source, checked against a job's schema. Raises InputError."""
+def read_data(source: str, schema: DataSchema, files: Files, options: DataOptions = PLAIN) -> Dataset:
+    """Data as they are in their source, checked against a job's schema. Raises InputError.
+
+    files: what the job names, tokenizers among it.
+    """
     try:
-        return datasets.read(source, schema)
+        return datasets.read(source, schema, options, tokenizer_files(files, schema))
     except ValueError as error:
         raise InputError(f"The data do not fit: {error}.") from error
 
@@ -82,7 +89,7 @@ def pack_validation(data: Dataset) -> bytes:
     return os.urandom(SALT_BYTES) + to_safetensors(data)
 
 
-def unpack_validation(content: bytes, spec: Spec) -> Validation:
+def unpack_validation(content: bytes, spec: Spec, program: Program) -> Validation:
     """Checks the file against the spec's commitment and data schema. Raises InputError, CorruptContent."""
     if spec.validation is None:
         raise InputError("This job has no validation data.")
@@ -92,7 +99,7 @@ def unpack_validation(content: bytes, spec: Spec) -> Validation:
         data = from_safetensors(content[SALT_BYTES:], spec.data, "the committed validation data")
     except ValueError as error:
         raise CorruptContent(f"{error}.") from error
-    return Validation(normalise(data, spec.data), build(spec.model), content)
+    return Validation(normalise(data, spec.data), program, spec.task.metric, content)
 
 
 def publish_validation(node: Node, data: Dataset, aggregator_key: bytes, owner: str) -> ValidationConfig:
@@ -107,7 +114,7 @@ def publish_validation(node: Node, data: Dataset, aggregator_key: bytes, owner: 
     cid = seal_validation(node, content, aggregator_key, owner)
     commitment = "0x" + keccak(content).hex()
     write_atomically(_path(node, commitment), content)
-    return ValidationConfig(commitment=commitment, sealed_cid=cid, samples=len(data.y))
+    return ValidationConfig(commitment=commitment, sealed_cid=cid, samples=len(data))
 
 
 def seal_validation(node: Node, content: bytes, aggregator_key: bytes, owner: str) -> str:
@@ -152,7 +159,7 @@ def revealed(node: Node, history: JobHistory, spec: Spec) -> Revealed:
         try:
             document = _reveal(node, event.cid)
             content = get_bytes(node.storage, document.validation_cid, max_bytes=MAX_VALIDATION_BYTES)
-            return Revealed(unpack_validation(content, spec), document.rows)
+            return Revealed(unpack_validation(content, spec, fetch_program(node, spec)), document.rows)
         except (NotFound, StorageError) as error:
             problem = error
     raise problem
@@ -179,4 +186,4 @@ def open_validation(node: Node, created: JobCreated, spec: Spec, cid: str = "") 
         lambda source, sink: open_sealed(node.me.decryption_key, source, sink, context, MAX_VALIDATION_BYTES),
         max_bytes=MAX_VALIDATION_BYTES,
     )
-    return unpack_validation(content, spec)
+    return unpack_validation(content, spec, fetch_program(node, spec))

@@ -9,12 +9,12 @@ pytestmark = pytest.mark.slow
 
 def test_accuracy_is_high_and_misbehaviour_earns_nothing() -> None:
     results = demo()
-    assert results["accuracy"][-1] >= 0.93
+    assert results["values"][-1] >= 0.93
     check_payouts(results)
 
 
 def test_misbehaving_trainers_cost_at_most_two_points_of_accuracy() -> None:
-    assert demo()["accuracy"][-1] >= demo("--honest")["accuracy"][-1] - 0.02
+    assert demo()["values"][-1] >= demo("--honest")["values"][-1] - 0.02
 
 
 def test_the_silent_trainer_is_not_selected_in_its_silent_round() -> None:

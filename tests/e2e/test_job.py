@@ -97,7 +97,7 @@ def test_the_owners_watch_confirms_the_reference_rows_and_sees_accuracy(world: W
     seen = list(Watcher(play.owner, play.job_id, None).news())
     assert [check.round for check in seen] == [1, 2]
     assert all(check.problem == "" for check in seen)
-    assert seen[-1].accuracy > 0.9
+    assert seen[-1].found.value > 0.9
 
 
 def test_owner_and_trainer_export_the_same_model(world: World) -> None:

@@ -214,7 +214,7 @@ def conversation(world: World, say: Say) -> str:
         say("trainer", "check", 1, "--data", folder / "nowhere.csv"),
         say("--storage", f"folder:{folder / 'home'}", "trainer", "check", 1, *good),
         say("trainer", "join", 1, *good, "--payee", "me"),
-        say("trainer", "join", 1, *good, "--device", "abacus"),
+        say("trainer", "join", 1, *good, "--devices", "abacus"),
         say("trainer", "leave", 1),
         say("trainer", "dispute", 1),
         say("trainer", "dispute", 1, "--yes"),

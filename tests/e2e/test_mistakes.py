@@ -133,9 +133,9 @@ def open_job(world: World) -> Play:
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        (Dataset(np.zeros((9, 3), np.float32), np.zeros(9, np.int64)), "samples of shape [2] are expected"),
-        (Dataset(np.zeros((9, 2), np.float32), np.full(9, 5)), "labels 0 … 1 are expected, 5 was found"),
-        (Dataset(np.full((9, 2), np.nan, np.float32), np.zeros(9, np.int64)), "nan were found"),
+        (Dataset({"x": np.zeros((9, 3), np.float32)}, np.zeros(9, np.int64)), "samples of shape [2] are expected"),
+        (Dataset({"x": np.zeros((9, 2), np.float32)}, np.full(9, 5)), "labels 0 … 1 are expected, 5 was found"),
+        (Dataset({"x": np.full((9, 2), np.nan, np.float32)}, np.zeros(9, np.int64)), "nan were found"),
     ],
 )
 def test_data_that_do_not_fit_are_refused_before_joining(

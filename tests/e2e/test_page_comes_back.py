@@ -251,7 +251,7 @@ def test_ten_thousand_jobs_are_paged_without_reading_all_again_and_the_way_back_
 
 def job_document(node: Up) -> dict[str, object]:
     """The example, with this node's aggregator."""
-    document: dict[str, object] = yaml.safe_load((ROOT / "examples" / "digits.yaml").read_text())
+    document: dict[str, object] = yaml.safe_load((ROOT / "examples" / "digits" / "job.yaml").read_text())
     market = document["market"]
     assert isinstance(market, dict)
     market["aggregator"] = node.ask("/api/node")["aggregator"]

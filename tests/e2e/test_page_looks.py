@@ -47,7 +47,7 @@ new MutationObserver(() => {
 @pytest.fixture(scope="module")
 def finished(market: Up) -> int:
     """A job by reference, in which the market's own node has trained to the end."""
-    document = yaml.safe_load((ROOT / "examples" / "digits.yaml").read_text())
+    document = yaml.safe_load((ROOT / "examples" / "digits" / "job.yaml").read_text())
     aggregator = market.ask("/api/node")["aggregator"]
     document["market"] |= {
         "rounds": 2,

@@ -156,7 +156,7 @@ def test_data_on_which_training_diverges_join_no_job(world: World, monkeypatch: 
     with pytest.raises(InputError, match="nothing to submit: the loss is nan"):
         play.trainer(0).step()
     assert world.chain.market.job(play.job_id).active == 0
-    plan = Plan(play.trainers[0].me.address, torch.device("cpu"), anyway=True)
+    plan = Plan(play.trainers[0].me.address, (torch.device("cpu"),), anyway=True)
     agent = TrainerAgent(play.trainers[0], play.job_id, data_loader(str(play.data[0])), plan, world.report("anyway"))
     assert agent.step() is Step.WORKED
 

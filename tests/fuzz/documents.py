@@ -21,7 +21,7 @@ from marketplace.tickets import MAX_SIGNATURE, MAX_TEXT, Door, parse_ticket
 from marketplace.units import format_amount, parse_amount, parse_duration
 from tests.example import TEXT, example
 from tests.fuzz.target import Target, hold
-from trainer.models import check_fits, count_parameters
+from trainer.programs import check_program
 
 TICKET = json.loads((Path(__file__).parents[1] / "vectors" / "ticket.json").read_text())["text"]
 CID = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
@@ -49,8 +49,7 @@ def _spec(data: bytes) -> None:
     spec = Spec.from_bytes(data, where="here")
     hold(Spec.from_bytes(spec.to_bytes(), where="here") == spec, "a spec changes on its way")
     try:
-        count_parameters(spec.model)
-        check_fits(spec.model, spec.data.shape, spec.data.classes)
+        check_program(spec.model, spec.data, spec.task, spec.training.batch_size, {})
     except ValueError as error:
         hold(len(str(error)) < 10_000, "a complaint is no sentence")
 
@@ -59,7 +58,7 @@ def _spec(data: bytes) -> None:
 def specs() -> list[bytes]:
     pinned = PinnedFile(hash="0x" + "5a" * 32, cid=CID)
     proofs = ProofsSpec(chunk=1024, srs=pinned, key=pinned, development=True)
-    good = Spec.of(job(), base_cid=CID, proofs=proofs, validation=None).to_bytes()
+    good = Spec.of(job(), parameters=4810, files={}, base_cid=CID, proofs=proofs, validation=None).to_bytes()
     small = json.loads(good)
     small["model"] = {"architecture": "cnn", "parameters": {"channels": 1, "height": 8, "width": 8, "classes": 2}}
     return [good, json.dumps(small).encode(), good.replace(b"64", b"1048576"), b"[" * 3000, b'{"name":"\\u001b"}']

@@ -1,11 +1,16 @@
 """Files that travel: sealed files, safetensors, keystores, set-ups, content ids."""
 
+import bz2
+import gzip
 import json
+import lzma
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import safetensors.numpy
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from eth_account import Account
@@ -26,7 +31,7 @@ from marketplace.services.deliveries import Delivery
 from marketplace.storage.cid import CidBuilder, cid_of, parse_cid
 from tests.fuzz.target import Target, changed, hold
 from trainer.config import DataSchema, ModelConfig
-from trainer.data import Dataset, from_safetensors, to_safetensors
+from trainer.data import DataOptions, Dataset, Notes, from_safetensors, read, to_safetensors
 from trainer.models import build
 from trainer.models import from_safetensors as read_state
 from trainer.models import to_safetensors as state_file
@@ -127,19 +132,26 @@ def array_files() -> list[bytes]:
     ]
 
 
-SCHEMA = DataSchema(kind="tabular", shape=(3,), classes=4, minimum=-10, maximum=10)
+SCHEMA = DataSchema.model_validate(
+    {
+        "features": {"x": {"kind": "tensor", "shape": [3], "minimum": -10, "maximum": 10}},
+        "target": {"kind": "category", "classes": 4},
+    }
+)
 
 
 def _data_file(data: bytes) -> None:
     found = from_safetensors(data, SCHEMA)
-    hold(found.x.dtype == np.float32 and found.x.shape == (len(found.y), 3), "data of another shape")
-    hold(float(found.x.min()) >= -10 and float(found.x.max()) <= 10, "values beyond the schema")
-    hold(from_safetensors(to_safetensors(found), SCHEMA).x.tobytes() == found.x.tobytes(), "data change on their way")
+    x, y = found.inputs["x"], found.y
+    hold(y is not None and x.dtype == np.float32 and x.shape == (len(y), 3), "data of another shape")
+    hold(float(x.min()) >= -10 and float(x.max()) <= 10, "values beyond the schema")
+    again = from_safetensors(to_safetensors(found), SCHEMA).inputs["x"]
+    hold(again.tobytes() == x.tobytes(), "data change on their way")
 
 
 @cache
 def data_files() -> list[bytes]:
-    made = Dataset(np.linspace(-9, 9, 12, dtype=np.float32).reshape(4, 3), np.arange(4, dtype=np.int64))
+    made = Dataset({"x": np.linspace(-9, 9, 12, dtype=np.float32).reshape(4, 3)}, np.arange(4, dtype=np.int64))
     halves = {"x": np.zeros((2, 3), np.float16), "y": np.zeros(2, np.int64)}
     empty = {"x": np.zeros((0, 3), np.float32), "y": np.zeros(0, np.int64)}
     half = safetensors.numpy.save(halves)
@@ -150,6 +162,85 @@ def data_files() -> list[bytes]:
         safetensors.numpy.save(empty),
         safetensors.numpy.save({"x": np.zeros(3, np.float32), "y": np.zeros((), np.int64)}),
     ]
+
+
+TABLE = DataSchema.model_validate(
+    {
+        "features": {
+            "a": {"kind": "number", "minimum": -10, "maximum": 10},
+            "c": {"kind": "category", "values": ["None", "é"]},
+            "t": {"kind": "text", "length": 4},
+        },
+        "target": {"kind": "category", "name": "y", "classes": 2},
+    }
+)
+OPTIONS = [
+    DataOptions(),
+    DataOptions(missing="drop"),
+    DataOptions(missing="mean", decimal=",", encoding="latin-1"),
+]
+
+
+def _table(ending: str) -> Callable[[bytes], None]:
+    """The first byte chooses the options, the others are the file."""
+
+    def run(data: bytes) -> None:
+        with tempfile.NamedTemporaryFile(suffix=ending, dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as file:
+            file.write(data[1:])
+            file.flush()
+            notes = Notes()
+            found = read(file.name, TABLE, OPTIONS[(data[0] if data else 0) % len(OPTIONS)], notes=notes)
+        x, text = found.inputs["table"], found.inputs["t"]
+        hold(x.dtype == np.float32 and x.shape == (len(found), 3), "data of another shape")
+        hold(bool((np.abs(x[:, 0]) <= 10).all() and (x[:, 1:].sum(axis=1) == 1).all()), "values beyond the schema")
+        hold(text.dtype == np.int64 and int(text.min()) >= 0 and int(text.max()) <= 256, "no tokens")
+        hold(found.y is not None and set(found.y.tolist()) <= {0, 1}, "labels beyond the schema")
+        hold(notes.dropped == 0 or data[0] % len(OPTIONS) == 1, "samples are dropped unasked")
+
+    return run
+
+
+@cache
+def text_tables() -> list[bytes]:
+    csv = 'a,c,t,y\n1,None,x y,0\n-2.5,é,"q\n""",1\n'
+    rows = csv.encode()
+    return [
+        b"\0" + rows,
+        b"\1" + rows.replace(b"1,None", b"NA,None"),
+        b"\2" + csv.replace(",", ";").replace("2.5", "2,5").encode("latin-1"),
+        b"\0\xef\xbb\xbf" + rows.replace(b",", b"\t").replace(b"\n", b"\r\n"),
+        b"\0" + csv.encode("utf-16"),
+        b"\0" + gzip.compress(rows),
+        b"\0" + bz2.compress(rows),
+        b"\0" + lzma.compress(rows),
+        b"\0,a,c,t,y\n,1,None,x,0\n",
+    ]
+
+
+@cache
+def json_tables() -> list[bytes]:
+    good = b'{"a": 1, "c": "None", "t": "x", "y": 0}\n{"y": 1, "a": -2.5e0, "c": "\\u00e9", "t": "q", "z": [{}]}\n'
+    return [
+        b"\0" + good,
+        b"\1" + good.replace(b"1,", b"null,"),
+        b"\0" + good.replace(b"1,", b"NaN,"),
+        b"\0" + good.replace(b"1,", b'"1",'),
+        b"\0" + good.replace(b'"x"', b'"\\ud800"'),
+        b'\0{"a": ' + b"[" * 2000,
+        b'\0{"a": ' + b"1" * 2000,
+    ]
+
+
+@cache
+def typed_tables() -> list[bytes]:
+    table = pa.table({"a": [1.0, -2.5], "c": ["None", "é"], "t": ["x", "q"], "y": [0, 1]})
+    out = []
+    for opened in (pa.ipc.new_file, pa.ipc.new_stream):
+        sink = pa.BufferOutputStream()
+        with opened(sink, table.schema) as writer:
+            writer.write_table(table)
+        out.append(b"\0" + sink.getvalue().to_pybytes())
+    return out
 
 
 @cache
@@ -249,6 +340,9 @@ TARGETS = [
     Target("sum-file", _sum_file, (ValueError,), array_files),
     Target("model-file", _model_file, (ValueError,), array_files),
     Target("data-file", _data_file, (ValueError,), data_files),
+    Target("data-csv", _table(".csv"), (ValueError,), text_tables),
+    Target("data-json", _table(".jsonl"), (ValueError,), json_tables),
+    Target("data-arrow", _table(".arrow"), (ValueError,), typed_tables),
     Target("state-file", _state_file, (ValueError,), lambda: [state_file(module()), *data_files()]),
     Target("keystore", _keystore, (InputError,), keystores),
     Target("set-up", _setup_header, (ValueError,), setup_headers),

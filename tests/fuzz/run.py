@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.fuzz.target import MAX_INPUT, Target, mutations
 
 FOUND = Path("build/fuzz")
-MODULES = ("formats", "proofs", "chain", "documents")
+MODULES = ("formats", "proofs", "chain", "documents", "programs")
 MEMORY_MIB = 3072  # torch and web3 take a fifth of it
 SLOWEST = 20  # seconds for one input
 # Where coverage guides: ours, and the libraries that do the decoding.
@@ -38,6 +38,7 @@ INSTRUMENTED = [
     "trainer.config",
     "trainer.data",
     "trainer.models.vectors",
+    "trainer.programs",
     "zk",
     "eth_abi",
     "yaml",

@@ -235,7 +235,7 @@ class Strangers:
         waiting = [h for h in self.open if h.attack.joined and h.joiner is None]
         for name, hostile in zip(free, waiting, strict=False):
             data = str(self.world.theatre.shared / "data-0.npz")
-            command = ["trainer", "join", str(hostile.job_id), "--data", data, "--device", "cpu"]
+            command = ["trainer", "join", str(hostile.job_id), "--data", data, "--devices", "cpu"]
             hostile.joiner = self.world.party(f"joiner of job {hostile.job_id}", name, command)
             hostile.joiner.start()
 

@@ -29,7 +29,6 @@ from marketplace.services.node import Node, fetch_spec
 from marketplace.services.policy import FILE_NAME
 from marketplace.storage import Storage, put_bytes
 from tests.jobs import ETHER, Play, World, new_play
-from trainer.models import count_parameters
 
 pytest_plugins = ["tests.chain_fixtures", "tests.jobs"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -217,7 +216,7 @@ def diverging(stage: Stage) -> None:
     play = stage.hostile(stake="0.1 ether")
     storage = stage.world.storage
     spec = fetch_spec(storage, stage.created(play))
-    base = put_bytes(storage, save({"model": np.full(count_parameters(spec.model), 1e30, np.float32)}))
+    base = put_bytes(storage, save({"model": np.full(spec.parameters, 1e30, np.float32)}))
     stage.instead(play, cid=put_bytes(storage, spec.model_copy(update={"base_cid": base}).to_bytes()))
     stage.attackers = [play.owner]
     refuses_to_join(stage, play)

@@ -23,7 +23,7 @@ from tests.hostile.world import World
 CAUGHT_UP = 180.0  # seconds that the node's index may be behind
 LISTS = ("", "?sort=reward&limit=200", "?sort=enrol_by", "?search=a", "?state=cancelled", "?rule=reference")
 PUBLIC = ("", "/rounds", "/trainers", "/payouts", "/rounds/1")
-OWN = ("/own", "/accuracy")
+OWN = ("/own", "/scores")
 FINE = (200, 404)
 REFUSED = (400, 404, 409, 429, 502, 503)  # what else an answer may be where storage or a stranger's file is at fault
 MIB = 2**20

@@ -14,7 +14,6 @@ from tests.hostile.attack import Attack, Edit, Seat
 from tests.hostile.bare import BareStorage
 from tests.hostile.material import files, forms, onchain
 from tests.hostile.world import Template, World
-from trainer.models import count_parameters
 from zk.encoding import submission_hash
 from zk.files import pack_update
 
@@ -31,7 +30,7 @@ class Writer:
     def __init__(self, world: World, templates: dict[str, Template]) -> None:
         self.world, self._templates = world, templates
         self.shelf = BareStorage(world.address)
-        self.parameters = count_parameters(templates["krum-cosine"].spec.model)
+        self.parameters = templates["krum-cosine"].spec.parameters
         self._random = self.shelf.put(b"random bytes, and no more than that" * 40).decode()
         self._srs = JobSetups.choose(world.nodes["owner"], ProofsConfig(), 108, self.parameters).srs
 
@@ -127,9 +126,9 @@ def edited(document: dict[str, Any], edits: list[Edit]) -> bytes:
     marks = {}
     for place, value in edits:
         *path, last = place.split(".")
-        at = document
+        at: Any = document
         for step in path:
-            at = at.setdefault(step, {})
+            at = at[int(step)] if isinstance(at, list) else at.setdefault(step, {})
         mark = f"@@{len(marks)}@@"
         at[last], marks[f'"{mark}"'.encode()] = mark, value.encode()
     written = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()

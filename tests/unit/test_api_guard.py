@@ -53,7 +53,7 @@ ACTING = [
     ("GET", "/api/setups"),
     ("GET", "/api/jobs/1/own"),
     ("GET", "/api/jobs/1/model"),
-    ("GET", "/api/jobs/1/accuracy"),
+    ("GET", "/api/jobs/1/scores"),
     ("POST", "/api/jobs/1/reveal"),
     ("POST", "/api/jobs/1/reveal/prepare"),
     ("POST", "/api/jobs/1/reveal-to-members"),

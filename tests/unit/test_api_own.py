@@ -63,7 +63,7 @@ def test_an_owner_s_node_shows_accuracy_hands_out_the_model_and_reveals(world: W
     with of_owner(play) as api:
         api.caught_up()
         assert own_part(api, job) == (True, False, True, False, False, False)
-        before = got(api, f"{job}/accuracy")
+        before = got(api, f"{job}/scores")
         assert [entry["round"] for entry in before["rounds"]] == [0]
         # While the job runs, nothing of the validation data leaves this machine.
         stored = set((world.folder / "storage").rglob("*"))
@@ -74,11 +74,11 @@ def test_an_owner_s_node_shows_accuracy_hands_out_the_model_and_reveals(world: W
         assert play.finish() is State.COMPLETED
         api.caught_up()
         assert own_part(api, job) == (True, True, True, True, False, False)
-        after = got(api, f"{job}/accuracy")
+        after = got(api, f"{job}/scores")
         assert [entry["round"] for entry in after["rounds"]] == [0, 1, 2]
         assert (after["source"], after["problem"]) == ("kept", "")
         assert after["rounds"][2]["loss"] < after["rounds"][0]["loss"]
-        assert after["rounds"][2]["accuracy"] > 0.8
+        assert after["rounds"][2]["value"] > 0.8
 
         model = api.web.get(f"{job}/model")
         assert model.status_code == 200
@@ -102,7 +102,7 @@ def test_an_owner_s_node_shows_accuracy_hands_out_the_model_and_reveals(world: W
     # Once they are revealed, a trainer's node can measure, too; one that looks on sees the public base only.
     with api_of(play.trainers[0], world.chain.first_block) as api:
         api.caught_up()
-        theirs = got(api, f"{job}/accuracy")
+        theirs = got(api, f"{job}/scores")
         assert (theirs["source"], theirs["problem"]) == ("revealed", "")
         assert theirs["rounds"] == after["rounds"]
         assert own_part(api, job) == (False, True, False, False, False, False)
@@ -110,7 +110,7 @@ def test_an_owner_s_node_shows_accuracy_hands_out_the_model_and_reveals(world: W
         assert api.web.get(f"{job}/model").content == model.content
     with api_of(world.watcher("looks on"), world.chain.first_block) as api:
         api.caught_up()
-        public = got(api, f"{job}/accuracy")
+        public = got(api, f"{job}/scores")
         assert [entry["round"] for entry in public["rounds"]] == [0]
         assert "sealed to the job's parties" in public["problem"]
         assert "is not one of them" in got(api, f"{job}/model", 404)["detail"]
@@ -214,10 +214,10 @@ def test_a_job_that_cannot_be_measured_says_why(world: World) -> None:
     play = new_play(world, validation=False)
     with of_owner(play) as api:
         api.caught_up()
-        shown = got(api, f"/api/jobs/{play.job_id}/accuracy")
+        shown = got(api, f"/api/jobs/{play.job_id}/scores")
         assert (shown["rounds"], shown["source"]) == ([], None)
         assert "no validation data" in shown["problem"]
-        got(api, "/api/jobs/77/accuracy", 404)
+        got(api, "/api/jobs/77/scores", 404)
         got(api, "/api/jobs/77/model", 404)
 
 
@@ -231,7 +231,7 @@ def test_rows_that_are_sealed_to_another_s_key_are_not_revealed_from_here(world:
     assert list((tmp_path / "owner" / "validation").iterdir())
 
 
-@pytest.mark.parametrize("path", ["model", "accuracy"])
+@pytest.mark.parametrize("path", ["model", "scores"])
 def test_heavy_work_is_bounded(world: World, path: str) -> None:
     play = new_play(world)
     with of_owner(play) as api:

@@ -180,7 +180,7 @@ def test_a_trainer_elsewhere_takes_part_through_another_node_s_storage(world: Wo
     with merit_up(tmp_path / "there", before=(*chain, "--storage", f"folder:{tmp_path / 'storage'}")) as up:
         up.until(f"/api/jobs/{play.job_id}", lambda shown: shown["spec"])
         there = f"node+{up.web.base_url}"
-        joining = ("trainer", "join", str(play.job_id), "--data", str(play.data[0]), "--device", "cpu")
+        joining = ("trainer", "join", str(play.job_id), "--data", str(play.data[0]), "--devices", "cpu")
         process, log = merit(tmp_path / "elsewhere", *chain, "--storage", there, *joining)
         try:
             judge, end = play.judge(), time.monotonic() + 120

@@ -27,10 +27,28 @@ from marketplace.services.safety import check_computable, check_new_job, unfit
 from marketplace.services.validation import Validation
 from marketplace.spec import JobFile, PinnedFile, ProofsSpec, ServerRate, Spec, VerifierTerms, terms_of
 from tests.example import TEXT
-from trainer.config import MAX_SCALE, MAX_WEIGHT, MIN_STEP, DataSchema, ModelConfig, TrainingConfig, UpdateConfig
+from trainer.config import (
+    MAX_SCALE,
+    MAX_WEIGHT,
+    MIN_STEP,
+    DataSchema,
+    ModelConfig,
+    TrainingConfig,
+    UpdateConfig,
+    task_for,
+)
 from trainer.data import Dataset, normalise
-from trainer.models import build, check_fits, check_weights, flatten, from_safetensors, load_flat, to_safetensors
+from trainer.models import (
+    build,
+    check_weights,
+    count_parameters,
+    flatten,
+    from_safetensors,
+    load_flat,
+    to_safetensors,
+)
 from trainer.models.effort import MAX_VALUES_A_BATCH, batch_within, effort
+from trainer.programs import check_program, open_program
 from trainer.quantize import to_integers
 from trainer.train import evaluate, learning_rate, loss_gradient
 from zk.encoding import LIMIT, ONE
@@ -53,7 +71,8 @@ def document(**changes: Any) -> dict[str, Any]:
 def spec_of(job: JobFile) -> Spec:
     pinned = PinnedFile(hash="0x" + "5a" * 32, cid=CID)
     proofs = ProofsSpec(chunk=1024, srs=pinned, key=pinned, development=True)
-    return Spec.of(job, base_cid=CID, proofs=proofs, validation=None)
+    d = count_parameters(job.model)
+    return Spec.of(job, parameters=d, files={}, base_cid=CID, proofs=proofs, validation=None)
 
 
 def terms(job: JobFile, rule: Rule = Rule.KRUM_COSINE) -> Any:
@@ -155,6 +174,7 @@ def test_a_spec_has_chunks_of_a_power_of_two_as_a_job_file_has() -> None:
 
 # ---------------------------------------------------------------- what takes two parts
 
+IMAGE = {"kind": "image", "channels": 1, "height": 8, "width": 8}
 TOGETHER = {
     "the server's rate falls": {"server_rate__decay": 0.5, "market__rounds": 100},
     "the learning rate falls": {"training__schedule": "step", "training__schedule_factor": 0.0, "market__rounds": 11},
@@ -164,26 +184,29 @@ TOGETHER = {
         "training__schedule_rounds": 4,
         "market__rounds": 5,
     },
-    "logits": {"data__classes": 7},
-    "does not take samples of shape": {"data__shape": [1, 9, 8]},
+    "gives outputs": {"data__target": {"kind": "category", "classes": 7}},
+    "does not take samples of shape": {"data__features": {"image": IMAGE | {"height": 9}}},
     "no transaction may use more than": {
         "proofs__chunk": 1024,
         "market__max_trainers": 32,
         "model__architecture": "mlp",
         "model__parameters": {"inputs": 64, "hidden": [800], "classes": 10},
     },
-    "values for a batch": {"training__batch_size": 2**16, "data__shape": [1, 512, 512]},
+    "values for a batch": {
+        "training__batch_size": 2**16,
+        "data__features": {"image": IMAGE | {"height": 512, "width": 512}},
+    },
 }
 
 
 @pytest.mark.parametrize("name", TOGETHER)
 def test_parts_that_do_not_go_together_are_refused_by_owner_and_by_all_others(name: str) -> None:
     made = document(**TOGETHER[name])
-    if "512" in str(made["data"]["shape"]):
+    if "512" in str(made["data"]["features"]):
         made["model"]["parameters"] |= {"height": 512, "width": 512}
     job = JobFile.model_validate(made)
     with pytest.raises(InputError, match=name):
-        check_new_job(job, Rule.KRUM_COSINE)
+        check_new_job(job, Rule.KRUM_COSINE, {})
     with pytest.raises(CorruptContent, match=name):
         check_computable(terms(job), spec_of(job))
 
@@ -192,17 +215,17 @@ def test_a_job_is_held_to_what_its_own_rule_costs() -> None:
     """56 chunks for each of 32 seats: two rows more than what one transaction bears."""
     made = document(proofs__chunk=1024, market__max_trainers=32)
     made["model"] = {"architecture": "mlp", "parameters": {"inputs": 64, "hidden": [760], "classes": 10}}
-    made["data"] |= {"kind": "tabular", "shape": [64]}
+    made["data"]["features"] = {"x": {"kind": "tensor", "shape": [64]}}
     job = JobFile.model_validate(made)
-    check_new_job(job, job.rule(validated=False))
+    check_new_job(job, job.rule(validated=False), {})
     with pytest.raises(InputError, match="no transaction may use more than"):
-        check_new_job(job, job.rule(validated=True))
+        check_new_job(job, job.rule(validated=True), {})
 
 
 def test_the_example_can_be_carried_out() -> None:
     job = JobFile.model_validate(document())
-    check_new_job(job, Rule.KRUM_COSINE, flatten(build(job.model)).numpy())
-    check_computable(terms(job), spec_of(job), flatten(build(job.model)).numpy())
+    check_new_job(job, Rule.KRUM_COSINE, {}, flatten(build(job.model)).numpy())
+    check_computable(terms(job), spec_of(job), base=flatten(build(job.model)).numpy())
 
 
 @pytest.mark.parametrize("value", [np.nextafter(np.float32(MAX_WEIGHT), np.float32(2e9)), 1e30, np.inf, np.nan])
@@ -213,9 +236,9 @@ def test_a_base_model_beyond_its_bound_is_refused(value: float) -> None:
     with pytest.raises(ValueError, match="base model"):
         check_weights(weights)
     with pytest.raises(InputError, match="base model"):
-        check_new_job(job, Rule.KRUM_COSINE, weights)
+        check_new_job(job, Rule.KRUM_COSINE, {}, weights)
     with pytest.raises(CorruptContent, match="base model"):
-        check_computable(terms(job), spec_of(job), weights)
+        check_computable(terms(job), spec_of(job), base=weights)
 
 
 # ---------------------------------------------------------------- sizes
@@ -227,8 +250,8 @@ HUGE = {
         "values for one sample",
     ),
     "hours for one sample": (
-        {"channels": 1024, "height": 61, "width": 61, "filters": [4096, 4096], "hidden": 1, "classes": 2},
-        (1024, 61, 61),
+        {"channels": 1024, "height": 60, "width": 61, "filters": [4096, 4096], "hidden": 1, "classes": 2},
+        (1024, 60, 61),
         "multiplications for one sample",
     ),
 }
@@ -237,14 +260,16 @@ HUGE = {
 @pytest.mark.parametrize("name", HUGE)
 def test_a_model_that_costs_too_much_for_a_sample_is_refused_without_being_run(name: str) -> None:
     parameters, shape, why = HUGE[name]
+    image = {"kind": "tensor", "shape": shape}
+    schema = DataSchema.model_validate({"features": {"image": image}, "target": {"kind": "category", "classes": 2}})
     with pytest.raises(ValueError, match=why):
-        check_fits(ModelConfig(architecture="cnn", parameters=parameters), shape, 2)
+        check_program(ModelConfig(architecture="cnn", parameters=parameters), schema, task_for(schema), 1, {})
 
 
-def test_effort_is_what_the_layers_give_and_multiply() -> None:
+def test_effort_is_what_operations_give_and_multiply() -> None:
     module = build(ModelConfig(architecture="mlp", parameters={"inputs": 4, "hidden": [3], "classes": 2}))
-    found = effort(module, torch.zeros(5, 4))
-    assert found.values == 4 + 3 + 3 + 2  # flatten, linear, relu, linear
+    found = effort(module, {"x": torch.zeros(5, 4)})
+    assert found.values == 3 + 3 + 2  # linear, relu, linear; what is flattened takes no memory
     assert found.products == 4 * 3 + 3 * 2
 
 
@@ -272,7 +297,7 @@ def test_the_model_stays_finite_in_all_rounds_whatever_trainers_send(
     """The worst: every trainer sends the largest update in every round, from the largest base model."""
     job = JobFile.model_validate(document(market__rounds=rounds)).model_copy(update={"server_rate": rate})
     rates = rate.fixed
-    if unfit(job, rounds, rates):
+    if unfit(job, rounds, rates, {}):
         assert rate_at(*rates, rounds) < 1
         return
 
@@ -399,9 +424,18 @@ def test_where_the_validation_loss_has_diverged_nobody_is_selected_or_paid(name:
     std=st.floats(1e-6, 1e30) | st.just(1e-6),
 )
 def test_samples_within_their_bounds_are_finite_once_normalised(x: float, mean: float, std: float) -> None:
-    schema = DataSchema(kind="tabular", shape=(1,), classes=2, mean=(mean,), std=(std,))
-    data = normalise(Dataset(np.array([[x]], np.float32), np.zeros(1, np.int64)), schema)
-    assert np.isfinite(data.x).all()
+    for feature in (
+        {"kind": "tensor", "shape": [1], "mean": [mean], "std": [std]},
+        {"kind": "number", "mean": mean, "std": std},
+    ):
+        schema = DataSchema.model_validate(
+            {"features": {"a": feature}, "target": {"kind": "number", "mean": mean, "std": std}}
+        )
+        (name,) = schema.inputs
+        data = normalise(Dataset({name: np.array([[x]], np.float32)}, np.array([[x]], np.float32)), schema)
+        assert data.y is not None
+        assert np.isfinite(data.inputs[name]).all()
+        assert np.isfinite(data.y).all()
 
 
 @settings(max_examples=100, deadline=None)
@@ -432,7 +466,7 @@ optimizers = st.builds(
 def test_a_job_that_is_accepted_learns_in_all_rounds(training: TrainingConfig, rounds: int) -> None:
     job = JobFile.model_validate(document(market__rounds=rounds)).model_copy(update={"training": training})
     rates = [learning_rate(training, round) for round in range(1, rounds + 1)]
-    assert (unfit(job, rounds, job.server_rate.fixed) == "") is (min(rates) >= MIN_STEP)
+    assert (unfit(job, rounds, job.server_rate.fixed, {}) == "") is (min(rates) >= MIN_STEP)
 
 
 # ---------------------------------------------------------------- validation data
@@ -440,32 +474,36 @@ def test_a_job_that_is_accepted_learns_in_all_rounds(training: TrainingConfig, r
 MLP = ModelConfig(architecture="mlp", parameters={"inputs": 2, "hidden": [4] * 8, "classes": 2}, seed=1)
 
 
+PLANE = {"features": {"x": {"kind": "tensor", "shape": [2]}}, "target": {"kind": "category", "classes": 2}}
+
+
 def measured(x: float, weight: float | None = None) -> tuple[Any, Validation]:
-    module = build(MLP)
-    base = flatten(module).numpy()
+    schema = DataSchema.model_validate(PLANE)
+    program = open_program(MLP, schema, task_for(schema), {})
+    base = flatten(program.module).numpy()
     if weight is not None:
         base[:] = weight
-    return base, Validation(Dataset(np.full((3, 2), x, np.float32), np.array([0, 1, 0])), module)
+    return base, Validation(Dataset({"x": np.full((3, 2), x, np.float32)}, np.array([0, 1, 0])), program)
 
 
 def job_of(settle_window: int = 600) -> JobFile:
     made = document(market__settle_window=settle_window)
     made["model"] = MLP.model_dump()
-    made["data"] = {"kind": "tabular", "shape": [2], "classes": 2}
+    made["data"] = PLANE
     return JobFile.model_validate(made)
 
 
 def test_validation_data_on_which_the_base_model_has_diverged_are_refused() -> None:
     base, validation = measured(1e30, MAX_WEIGHT)
     with pytest.raises(InputError, match="not a finite number"):
-        check_new_job(job_of(), Rule.REFERENCE, base, validation)
+        check_new_job(job_of(), Rule.REFERENCE, {}, base, validation)
 
 
 def test_validation_data_that_tell_nothing_apart_are_refused() -> None:
     base, validation = measured(1.0, 0.0)
-    validation = Validation(validation.data[:2], validation.module)
+    validation = Validation(validation.data[:2], validation.program)
     with pytest.raises(CorruptContent, match="no slope"):
-        check_computable(terms(job_of()), spec_of(job_of()), base, validation)
+        check_computable(terms(job_of()), spec_of(job_of()), base=base, validation=validation)
 
 
 def test_validation_data_that_take_longer_than_the_settling_phase_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -473,17 +511,18 @@ def test_validation_data_that_take_longer_than_the_settling_phase_are_refused(mo
     clock = iter([0.0, 1000.0, 1000.0, 1090.0, 2000.0, 2080.0])
     monkeypatch.setattr("marketplace.services.safety.perf_counter", lambda: next(clock))
     with pytest.raises(CorruptContent, match="takes about 320 s here, more than half of the settling phase of 600 s"):
-        check_computable(terms(job_of()), spec_of(job_of()), base, validation)
+        check_computable(terms(job_of()), spec_of(job_of()), base=base, validation=validation)
     clock = iter([0.0, 1000.0, 1000.0, 1010.0])
-    check_computable(terms(job_of()), spec_of(job_of()), base, validation)  # it was busy with something else
+    check_computable(
+        terms(job_of()), spec_of(job_of()), base=base, validation=validation
+    )  # it was busy with something else
 
 
 def test_a_diverged_model_is_measured_and_not_an_error() -> None:
     base, validation = measured(1e30, MAX_WEIGHT)
-    load_flat(validation.module, base)
-    loss, _ = evaluate(validation.module, validation.data)
-    assert not np.isfinite(loss)
-    assert len(loss_gradient(validation.module, validation.data)) == len(base)
+    load_flat(validation.program.module, base)
+    assert not np.isfinite(evaluate(validation.program, validation.data).loss)
+    assert len(loss_gradient(validation.program, validation.data)) == len(base)
 
 
 def test_a_base_model_from_a_file_is_the_models_own() -> None:

@@ -1,5 +1,6 @@
 """Data sets: every source gives the same arrays, and what does not fit the schema is named in one sentence."""
 
+import gzip
 import io
 import struct
 import zipfile
@@ -13,17 +14,38 @@ import pytest
 import safetensors.numpy
 from numpy.lib import format as npy
 from PIL import Image
+from pyarrow import feather
 from pydantic import ValidationError
 
 from trainer.config import DataSchema
-from trainer.data import Dataset, from_safetensors, load, read, tables, to_safetensors, write_npz
+from trainer.data import Dataset, from_safetensors, load, read, to_safetensors, write_npz
 from trainer.data import dataset as limits
 from trainer.data.split import hold_out, iid, label_skew
 
-FLAT = DataSchema(kind="tabular", shape=(3,), classes=4, minimum=-10, maximum=10)
-GREY = DataSchema(kind="image", shape=(1, 2, 4), classes=2, minimum=0, maximum=255)
+
+def schema_of(target: dict[str, object] | None = None, **features: dict[str, object]) -> DataSchema:
+    return DataSchema.model_validate({"features": features, "target": target})
+
+
+def classes(n: int, **more: object) -> dict[str, object]:
+    return {"kind": "category", "classes": n, **more}
+
+
+NUMBER = {"kind": "number", "minimum": -10, "maximum": 10}
+FLAT = schema_of(classes(4), x={"kind": "tensor", "shape": [3], "minimum": -10, "maximum": 10})
+NAMED = schema_of(classes(4), a=NUMBER, b=NUMBER, c=NUMBER)
+GREY = schema_of(classes(2), image={"kind": "image", "channels": 1, "height": 2, "width": 4})
 X = np.array([[1, 2, 3], [-4.5, 5, 6], [7, 8, -9]], dtype=np.float32)
 Y = np.array([0, 3, 1], dtype=np.int64)
+
+
+def flat(x: np.ndarray, y: np.ndarray) -> Dataset:
+    return Dataset({"x": x}, y)
+
+
+def alone(data: Dataset) -> np.ndarray:
+    (values,) = data.inputs.values()
+    return values
 
 
 def refusal(source, schema=FLAT) -> str:
@@ -37,54 +59,77 @@ def refusal(source, schema=FLAT) -> str:
 # ---------------------------------------------------------------- sources
 
 
-@pytest.mark.parametrize("shape", [(64,), (1, 8, 8)])
-def test_digits_come_flat_or_as_images(shape):
-    kind = "tabular" if len(shape) == 1 else "image"
-    schema = DataSchema(kind=kind, shape=shape, classes=10, minimum=0, maximum=16, mean=(8,), std=(16,))
+@pytest.mark.parametrize(
+    "feature",
+    [
+        {"kind": "tensor", "shape": [64], "minimum": 0, "maximum": 16, "mean": [8], "std": [16]},
+        {"kind": "image", "channels": 1, "height": 8, "width": 8, "maximum": 16, "mean": [8], "std": [16]},
+    ],
+    ids=["flat", "images"],
+)
+def test_digits_come_flat_or_as_images(feature):
+    schema = schema_of(classes(10), x=feature)
     raw, normalised = read("digits", schema), load("digits", schema)
-    assert raw.x.shape == (1797, *shape)
-    assert (raw.x.dtype, raw.y.dtype) == (np.float32, np.int64)
+    assert alone(raw).shape == (1797, *schema.inputs["x"])
+    assert (alone(raw).dtype, raw.y.dtype) == (np.float32, np.int64)
     assert np.bincount(raw.y).min() > 170
-    assert (normalised.x == (raw.x - np.float32(8)) / np.float32(16)).all()
+    assert (alone(normalised) == (alone(raw) - np.float32(8)) / np.float32(16)).all()
 
 
 def test_the_same_samples_come_out_of_every_kind_of_file(tmp_path):
     frame = pd.DataFrame(X, columns=["a", "b", "c"]).assign(label=Y)
     frame.to_csv(tmp_path / "d.csv", index=False)
+    frame.to_csv(tmp_path / "d.tsv", index=False, sep="\t")
+    frame.to_csv(tmp_path / "d.csv.gz", index=False)
+    frame.to_json(tmp_path / "d.jsonl", orient="records", lines=True)
     frame.to_parquet(tmp_path / "d.parquet")
-    write_npz(tmp_path / "d.npz", Dataset(X, Y))
-    (tmp_path / "d.safetensors").write_bytes(to_safetensors(Dataset(X, Y)))
-    for name in ("d.csv", "d.parquet", "d.npz", "d.safetensors"):
-        data = read(str(tmp_path / name), FLAT)
-        assert (data.x.dtype, data.y.dtype) == (np.float32, np.int64)
-        assert data.x.tolist() == X.tolist(), name
-        assert data.y.tolist() == Y.tolist(), name
+    feather.write_feather(frame, tmp_path / "d.feather")
+    write_npz(tmp_path / "d.npz", Dataset({"table": X}, Y))
+    (tmp_path / "d.safetensors").write_bytes(to_safetensors(Dataset({"table": X}, Y)))
+    for path in sorted(tmp_path.iterdir()):
+        data = read(str(path), NAMED)
+        assert (alone(data).dtype, data.y.dtype) == (np.float32, np.int64)
+        assert alone(data).tolist() == X.tolist(), path
+        assert data.y.tolist() == Y.tolist(), path
 
 
 def test_a_flat_array_takes_the_schemas_shape(tmp_path):
     np.savez(tmp_path / "d.npz", x=np.arange(16, dtype=np.uint8).reshape(2, 8), y=np.array([0, 1], dtype=np.uint8))
-    assert read(str(tmp_path / "d.npz"), GREY).x.tolist() == np.arange(16).reshape(2, 1, 2, 4).tolist()
+    assert alone(read(str(tmp_path / "d.npz"), GREY)).tolist() == np.arange(16).reshape(2, 1, 2, 4).tolist()
 
 
 def test_columns_are_taken_by_name_and_order_and_labels_by_class_name(tmp_path):
     (tmp_path / "d.csv").write_text("species,c,note,a,b\ncat,3,x,1,2\ndog,6,y,4,5\n")
-    schema = DataSchema(
-        kind="tabular",
-        shape=(3,),
-        classes=2,
-        label="species",
-        columns=("a", "b", "c"),
-        class_names=("dog", "cat"),
-    )
+    schema = schema_of(classes(2, name="species", names=["dog", "cat"]), a=NUMBER, b=NUMBER, c=NUMBER)
     data = read(str(tmp_path / "d.csv"), schema)
-    assert data.x.tolist() == [[1, 2, 3], [4, 5, 6]]
+    assert data.inputs["table"].tolist() == [[1, 2, 3], [4, 5, 6]]
     assert data.y.tolist() == [1, 0]
 
 
 def test_normalisation_is_per_feature_or_channel():
-    schema = DataSchema(kind="image", shape=(3, 2, 2), classes=2, mean=(1, 2, 3), std=(1, 2, 4))
-    raw = Dataset(np.full((1, 3, 2, 2), 5, np.float32), np.zeros(1, np.int64))
-    assert limits.normalise(raw, schema).x[0, :, 0, 0].tolist() == [4, 1.5, 0.5]
+    image = {"kind": "image", "channels": 3, "height": 2, "width": 2, "mean": [1, 2, 3], "std": [1, 2, 4]}
+    raw = Dataset({"x": np.full((1, 3, 2, 2), 5, np.float32)}, np.zeros(1, np.int64))
+    assert alone(limits.normalise(raw, schema_of(classes(2), x=image)))[0, :, 0, 0].tolist() == [4, 1.5, 0.5]
+
+
+def test_values_that_exceed_memory_are_the_same_from_a_file(tmp_path, monkeypatch):
+    from trainer.data import store
+
+    (tmp_path / "d.csv").write_text("a,b,c,label\n" + "".join(f"{n % 9},{n % 7},1.5,{n % 4}\n" for n in range(20_000)))
+    schema = schema_of(classes(4), a={**NUMBER, "mean": 4, "std": 2}, b=NUMBER, c=NUMBER)
+    small = load(str(tmp_path / "d.csv"), schema)
+    monkeypatch.setattr(store, "IN_MEMORY", 10_000)
+    large = load(str(tmp_path / "d.csv"), schema)
+    assert isinstance(alone(large), np.memmap)
+    assert alone(large).flags.writeable  # or torch makes a copy of it
+    assert (alone(large) == alone(small)).all()
+    assert (large.y == small.y).all()
+
+
+def test_a_bound_that_float32_rounds_up_is_within_itself(tmp_path):
+    (tmp_path / "d.csv").write_text("a,label\n0.1,0\n0.7,1\n")
+    schema = schema_of(classes(2), a={"kind": "number", "minimum": 0.1, "maximum": 0.7})
+    assert len(read(str(tmp_path / "d.csv"), schema)) == 2
 
 
 @pytest.fixture
@@ -99,8 +144,8 @@ def folder(tmp_path):
 
 def test_a_folder_of_images_is_read_by_class_and_name(folder):
     data = read(str(folder), GREY)
-    assert data.x.shape == (4, 1, 2, 4)
-    assert data.x[:, 0, 0, 0].tolist() == [10, 11, 200, 201]
+    assert alone(data).shape == (4, 1, 2, 4)
+    assert alone(data)[:, 0, 0, 0].tolist() == [10, 11, 200, 201]
     assert data.y.tolist() == [0, 0, 1, 1]
 
 
@@ -109,9 +154,10 @@ def test_pixels_keep_their_place(tmp_path):
     image = Image.new("RGB", (4, 2))
     image.putpixel((3, 1), (1, 2, 3))
     image.save(tmp_path / "0" / "a.png")
-    data = read(str(tmp_path), DataSchema(kind="image", shape=(3, 2, 4), classes=2))
-    assert data.x[0, :, 1, 3].tolist() == [1, 2, 3]
-    assert data.x.sum() == 6
+    colours = {"kind": "image", "channels": 3, "height": 2, "width": 4}
+    x = alone(read(str(tmp_path), schema_of(classes(2), image=colours)))
+    assert x[0, :, 1, 3].tolist() == [1, 2, 3]
+    assert x.sum() == 6
 
 
 # ---------------------------------------------------------------- what does not fit
@@ -125,8 +171,8 @@ def npz(path, **arrays):
 def test_data_that_do_not_fit_the_schema_are_named_with_what_was_expected_and_found(tmp_path):
     path = tmp_path / "d.npz"
     cases = [
-        ({"x": X[:, :2], "y": Y}, "samples of shape [3] are expected, [2] were found"),
-        ({"x": X, "y": Y[:2]}, "3 samples need as many labels"),
+        ({"x": X[:, :2], "y": Y}, "samples of shape [3] are expected in x, [2] were found"),
+        ({"x": X, "y": Y[:2]}, "3 samples need labels of shape [3], labels of shape [2]"),
         ({"x": X, "y": np.array([0, 1, 4])}, "labels 0 … 3 are expected, 4 was found"),
         ({"x": X, "y": np.array([0, 1, -1])}, "labels 0 … 3 are expected, -1 was found"),
         ({"x": X, "y": np.array([0, 1, 1.5])}, "whole numbers"),
@@ -137,7 +183,7 @@ def test_data_that_do_not_fit_the_schema_are_named_with_what_was_expected_and_fo
         ({"x": X * np.array([1, np.nan, 1]), "y": Y}, "nan"),
         ({"x": X.astype(np.complex64), "y": Y}, "numbers are expected, values of type complex64"),
         ({"x": X[:0], "y": Y[:0]}, "at least 1 samples are expected, 0 were found"),
-        ({"x": X}, "x and y"),
+        ({"x": X}, "x, y"),
     ]
     for arrays, expected in cases:
         sentence = refusal(npz(path, **arrays))
@@ -160,31 +206,32 @@ def test_tables_that_do_not_fit_are_named(tmp_path):
     path = tmp_path / "d.csv"
     for text, expected in [
         ("a,b,c\n1,2,3\n", "a column 'label' is expected"),
-        ("a,b,label\n1,2,3\n", "samples of shape [3]"),
-        ("a,b,c,label\n1,,3,0\n", "every cell"),
-        ("a,b,c,label\n1,two,3,0\n", "column 'b' is expected to hold numbers"),
-        ("a,b,c,label\n1,2,3,cat\n", "whole numbers"),
+        ("a,b,label\n1,2,3\n", "a column 'c' is expected"),
+        ("a,b,c,label\n1,,3,0\n", "row 2, column 'b': a number is expected, none was found"),
+        ("a,b,c,label\n1,two,3,0\n", "row 2, column 'b': a number is expected, 'two' was found"),
+        ("a,b,c,label\n1,2,3,cat\n", "row 2, column 'label': a number is expected, 'cat' was found"),
+        ("a,b,c,label\n1,2,3,1.5\n", "whole numbers"),
         ("", "a CSV file"),
-        ('a,b\n1,2,3,4,5,6\n1\n"', "CSV"),
+        ('a,b,c,label\n1,2,3,4,5,6\n1\n"', "row 2: 4 cells are expected, 6 were found"),
     ]:
         path.write_text(text)
-        sentence = refusal(path)
+        sentence = refusal(path, NAMED)
         assert str(path) in sentence
         assert expected in sentence, sentence
-    names = DataSchema(kind="tabular", shape=(3,), classes=2, class_names=("cat", "dog"))
+    names = schema_of(classes(2, names=["cat", "dog"]), a=NUMBER, b=NUMBER, c=NUMBER)
     path.write_text("a,b,c,label\n1,2,3,cow\n")
-    assert "labels cat, dog are expected, 'cow' was found" in refusal(path, names)
+    assert "row 2, column 'label': one of cat, dog is expected, 'cow' was found" in refusal(path, names)
     twice = pa.table([pa.array([1.0])] * 4, names=["a", "a", "c", "label"])
     pq.write_table(twice, tmp_path / "d.parquet")
-    assert "a name comes twice" in refusal(tmp_path / "d.parquet")
+    assert "a name comes twice" in refusal(tmp_path / "d.parquet", NAMED)
     (tmp_path / "d.parquet").write_bytes(b"PAR1 but not really PAR1")
-    assert "a Parquet file is expected" in refusal(tmp_path / "d.parquet")
+    assert "a Parquet file is expected" in refusal(tmp_path / "d.parquet", NAMED)
 
 
 def test_images_that_do_not_fit_are_named(folder):
-    wide = GREY.model_copy(update={"shape": (1, 2, 5)})
+    wide = schema_of(classes(2), image={"kind": "image", "channels": 1, "height": 2, "width": 5})
     assert "5 × 2 pixels are expected, 4 × 2 were found" in refusal(folder, wide)
-    assert "tabular data are expected" in refusal(folder, FLAT)
+    assert "give a table" in refusal(folder, FLAT)
     (folder / "1" / "notes.txt").write_text("not an image")
     assert "notes.txt: an image is expected" in refusal(folder, GREY)
     (folder / "1" / "notes.txt").unlink()
@@ -204,6 +251,29 @@ def test_a_pickle_in_an_npz_is_never_loaded(tmp_path):
     assert ".npz" in refusal(path)
 
 
+def test_an_archive_within_an_npz_is_not_looked_into(tmp_path):
+    inner = io.BytesIO()
+    np.savez(inner, x=X, y=Y)
+    for name in ("x.npz", "x.npy"):
+        with zipfile.ZipFile(tmp_path / "d.npz", "w") as archive:
+            archive.writestr(name, inner.getvalue())
+            archive.writestr("y.npy", inner.getvalue())
+        assert "d.npz: " in refusal(tmp_path / "d.npz")
+
+
+def test_an_array_that_inflates_to_more_than_it_claims_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "d.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        header = io.BytesIO()
+        npy.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (2, 3)})
+        archive.writestr("x.npy", header.getvalue() + bytes(10_000_000))
+        archive.writestr("y.npy", b"")
+    content = bytearray((tmp_path / "d.npz").read_bytes())
+    claimed, true = (len(header.getvalue()) + 24).to_bytes(4, "little"), (len(header.getvalue()) + 10_000_000)
+    assert content.count(true.to_bytes(4, "little")) == 2
+    (tmp_path / "d.npz").write_bytes(content.replace(true.to_bytes(4, "little"), claimed))
+    assert "d.npz: " in refusal(tmp_path / "d.npz")
+
+
 def test_an_array_that_claims_more_than_its_bytes_is_refused_before_memory_is_taken(tmp_path):
     header = io.BytesIO()
     npy.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (2**40, 3)})
@@ -217,12 +287,13 @@ def test_files_larger_than_the_limit_are_not_read(tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / "d.npz", x=np.zeros((10_000, 3), np.float32), y=np.zeros(10_000, np.int64))
     pd.DataFrame(np.zeros((10_000, 4)), columns=["a", "b", "c", "label"]).to_parquet(tmp_path / "d.parquet")
     (tmp_path / "d.csv").write_text("a,b,c,label\n" + "1,2,3,0\n" * 2000)
-    from trainer.data import archives
+    (tmp_path / "d.csv.gz").write_bytes(gzip.compress((tmp_path / "d.csv").read_bytes()))
+    from trainer.data import archives, arrow, sources, store
 
-    for module in (limits, archives, tables):
+    for module in (limits, archives, arrow, sources, store):
         monkeypatch.setattr(module, "MAX_BYTES", 10_000)
-    for name in ("d.npz", "d.parquet", "d.csv"):
-        assert "at most 10000" in refusal(tmp_path / name)
+    for name in ("d.npz", "d.parquet", "d.csv", "d.csv.gz"):
+        assert "at most 10000" in refusal(tmp_path / name, NAMED)
 
 
 def png(width: int, height: int) -> bytes:
@@ -249,7 +320,7 @@ def test_a_decompression_bomb_is_refused_by_its_declared_size(folder, size):
     [
         b"",
         b"text that is no tensor",
-        to_safetensors(Dataset(X, Y))[:-1],
+        to_safetensors(flat(X, Y))[:-1],
         safetensors.numpy.save({"x": X}),
         safetensors.numpy.save({"x": X.astype(np.float64), "y": Y}),
         safetensors.numpy.save({"x": X, "y": Y.astype(np.int32)}),
@@ -263,56 +334,64 @@ def test_hostile_validation_data_are_refused(content):
 
 
 def test_validation_data_survive_their_file():
-    data = from_safetensors(to_safetensors(Dataset(X[::2], Y[::2])), FLAT)
-    assert data.x.tolist() == X[::2].tolist()
+    data = from_safetensors(to_safetensors(flat(X[::2], Y[::2])), FLAT)
+    assert alone(data).tolist() == X[::2].tolist()
     assert data.y.tolist() == Y[::2].tolist()
 
 
 # ---------------------------------------------------------------- schema
 
 
+TENSOR = {"kind": "tensor", "shape": [3]}
+IMAGE = {"kind": "image", "channels": 1, "height": 8, "width": 8}
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"kind": "video"},
-        {"shape": []},
-        {"shape": [0]},
-        {"shape": [2**30]},
-        {"kind": "image", "shape": [64]},
-        {"kind": "image", "shape": [2, 8, 8]},
-        {"classes": 1},
-        {"minimum": 1, "maximum": 1},
-        {"minimum": float("nan")},
-        {"std": [0]},
-        {"std": [1, 1]},
-        {"mean": []},
-        {"columns": ["a"]},
-        {"class_names": ["a", "a", "b", "c"]},
-        {"colour": "red"},
+        {"features": {}},
+        {"features": {"x": {"kind": "video"}}},
+        {"features": {"x": {**TENSOR, "shape": []}}},
+        {"features": {"x": {**TENSOR, "shape": [0]}}},
+        {"features": {"x": {**TENSOR, "shape": [2**30]}}},
+        {"features": {"x": {**IMAGE, "channels": 2}}},
+        {"features": {"x": {**TENSOR, "minimum": 1, "maximum": 1}}},
+        {"features": {"x": {**TENSOR, "minimum": float("nan")}}},
+        {"features": {"x": {**TENSOR, "std": [0]}}},
+        {"features": {"x": {**TENSOR, "std": [1, 1]}}},
+        {"features": {"x": {**TENSOR, "mean": []}}},
+        {"features": {"x": TENSOR, "c": {"kind": "category", "values": ["a", "a"]}}},
+        {"features": {"x": {**TENSOR, "colour": "red"}}},
+        {"target": classes(1)},
+        {"target": classes(4, names=["a", "a", "b", "c"])},
+        {"target": {"kind": "mask", "classes": 2}},
+        {"target": {"kind": "tags", "classes": 2}},
     ],
     ids=str,
 )
 def test_a_schema_that_makes_no_sense_is_refused(wrong):
+    good = {"features": {"x": TENSOR}, "target": classes(4)}
+    DataSchema.model_validate(good)
     with pytest.raises(ValidationError):
-        DataSchema.model_validate({"kind": "tabular", "shape": [3], "classes": 4, **wrong})
+        DataSchema.model_validate({**good, **wrong})
 
 
 # ---------------------------------------------------------------- splits
 
 
 def numbered(n: int) -> Dataset:
-    return Dataset(np.arange(n, dtype=np.float32).reshape(n, 1), np.arange(n, dtype=np.int64) % 5)
+    return flat(np.arange(n, dtype=np.float32).reshape(n, 1), np.arange(n, dtype=np.int64) % 5)
 
 
 def values(parts) -> list[float]:
-    return sorted(value for part in parts for value in part.x[:, 0].tolist())
+    return sorted(value for part in parts for value in alone(part)[:, 0].tolist())
 
 
 def test_every_split_gives_each_sample_to_exactly_one_part():
     data = numbered(101)
     for parts in (hold_out(data, (20, 30), 1), iid(data, 6, 1), label_skew(data, 6, 0.5, 1)):
         assert values(parts) == list(range(101))
-        assert all((part.x[:, 0].astype(int) % 5 == part.y).all() for part in parts)
+        assert all((alone(part)[:, 0].astype(int) % 5 == part.y).all() for part in parts)
     assert [len(part) for part in hold_out(data, (20, 30), 1)] == [20, 30, 51]
     assert sorted({len(part) for part in iid(data, 6, 1)}) == [16, 17]
 
@@ -320,9 +399,9 @@ def test_every_split_gives_each_sample_to_exactly_one_part():
 def test_a_split_is_decided_by_its_seed():
     data = numbered(60)
     for split in (lambda s: hold_out(data, (10,), s), lambda s: iid(data, 3, s), lambda s: label_skew(data, 3, 1.0, s)):
-        again = [part.x.tolist() for part in split(4)]
-        assert [part.x.tolist() for part in split(4)] == again
-        assert [part.x.tolist() for part in split(5)] != again
+        again = [alone(part).tolist() for part in split(4)]
+        assert [alone(part).tolist() for part in split(4)] == again
+        assert [alone(part).tolist() for part in split(5)] != again
 
 
 def test_a_small_alpha_makes_labels_one_sided_and_the_minimum_holds():

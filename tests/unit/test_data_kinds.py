@@ -7,11 +7,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from trainer.config import DataSchema
-from trainer.data import read
+from trainer.data import DataOptions, read
 
+GAP = r"row \d, column '\w+': a (label|number) is expected, (none|nan|'\w+') was found"
 MISSING_LOOKALIKES = [
     "None", "NA", "N/A", "nan", "NaN", "null", "NULL", "n/a", "<NA>", "#N/A", "-nan", "01", "1", "1.0", "1e3", "true",
     "True", "TRUE", "inf", "-", "2026-11-26", "x y", "0x10",
@@ -19,7 +21,19 @@ MISSING_LOOKALIKES = [
 
 
 def table_schema(*names: str) -> DataSchema:
-    return DataSchema(kind="tabular", shape=(2,), classes=len(names), class_names=names, label="severity")
+    number = {"kind": "number"}
+    target = {"kind": "category", "name": "severity", "classes": len(names), "names": names}
+    return DataSchema.model_validate({"features": {"a": number, "b": number}, "target": target})
+
+
+def labels(source: str, schema: DataSchema) -> list[int]:
+    y = read(source, schema).y
+    assert y is not None
+    return y.tolist()
+
+
+def image_values(source: str, schema: DataSchema) -> NDArray[np.float32]:
+    return read(source, schema).inputs["image"]
 
 
 def written(path: Path, labels: list[object]) -> str:
@@ -35,41 +49,41 @@ def written(path: Path, labels: list[object]) -> str:
 @pytest.mark.parametrize("name", MISSING_LOOKALIKES)
 def test_a_label_that_is_a_classs_name_is_that_class(tmp_path: Path, name: str, ending: str) -> None:
     source = written(tmp_path / f"d{ending}", [name, "Mild", "Severe", name])
-    assert read(source, table_schema(name, "Mild", "Severe")).y.tolist() == [0, 1, 2, 0]
+    assert labels(source, table_schema(name, "Mild", "Severe")) == [0, 1, 2, 0]
 
 
 def test_all_of_them_are_classes_of_their_own(tmp_path: Path) -> None:
     source = written(tmp_path / "d.csv", list(MISSING_LOOKALIKES))
-    assert read(source, table_schema(*MISSING_LOOKALIKES)).y.tolist() == list(range(len(MISSING_LOOKALIKES)))
+    assert labels(source, table_schema(*MISSING_LOOKALIKES)) == list(range(len(MISSING_LOOKALIKES)))
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 def test_an_empty_label_is_missing(tmp_path: Path, ending: str) -> None:
     source = written(tmp_path / f"d{ending}", ["None", None, "Mild"])
-    with pytest.raises(ValueError, match="every cell is expected to be filled"):
+    with pytest.raises(ValueError, match=GAP):
         read(source, table_schema("None", "Mild"))
 
 
 def test_a_class_whose_name_is_empty_is_that_class(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("a,b,severity\n1,2,\n3,4,Mild\n")
-    assert read(str(tmp_path / "d.csv"), table_schema("", "Mild")).y.tolist() == [0, 1]
+    assert labels(str(tmp_path / "d.csv"), table_schema("", "Mild")) == [0, 1]
 
 
 @pytest.mark.parametrize("word", ["", "NA", "None", "nan", "null"])
 def test_a_feature_that_is_missing_is_refused_whatever_the_classes_are_called(tmp_path: Path, word: str) -> None:
     (tmp_path / "d.csv").write_text(f"a,b,severity\n1,{word},None\n3,4,Mild\n")
-    with pytest.raises(ValueError, match="every cell is expected to be filled"):
+    with pytest.raises(ValueError, match=GAP):
         read(str(tmp_path / "d.csv"), table_schema("None", "Mild"))
 
 
 def test_a_label_that_is_no_classs_name_is_named_as_it_stands(tmp_path: Path) -> None:
     source = written(tmp_path / "d.csv", ["01", "1"])
-    with pytest.raises(ValueError, match="labels 01, 02 are expected, '1' was found"):
+    with pytest.raises(ValueError, match="one of 01, 02 is expected, '1' was found"):
         read(source, table_schema("01", "02"))
 
 
 def test_typed_labels_of_a_parquet_file_are_classes_by_their_text(tmp_path: Path) -> None:
-    for number, (labels, names) in enumerate(
+    for number, (cells, names) in enumerate(
         [
             ([True, False], ("false", "true")),
             ([True, False], ("False", "True")),
@@ -78,16 +92,16 @@ def test_typed_labels_of_a_parquet_file_are_classes_by_their_text(tmp_path: Path
             ([b"None", b"Mild"], ("Mild", "None")),
         ]
     ):
-        source = written(tmp_path / f"{number}.parquet", list(labels))
-        assert read(source, table_schema(*names)).y.tolist() == [1, 0], names
+        source = written(tmp_path / f"{number}.parquet", list(cells))
+        assert labels(source, table_schema(*names)) == [1, 0], names
     frame = pd.DataFrame({"a": [1, 2], "b": [3, 4], "severity": pd.Categorical(["None", "Mild"])})
     frame.to_parquet(tmp_path / "c.parquet")
-    assert read(str(tmp_path / "c.parquet"), table_schema("Mild", "None")).y.tolist() == [1, 0]
+    assert labels(str(tmp_path / "c.parquet"), table_schema("Mild", "None")) == [1, 0]
 
 
 def test_labels_may_have_space_around_them(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("a,b,severity\n1,2, None\n3,4, 1 \n")
-    assert read(str(tmp_path / "d.csv"), table_schema("None", "1")).y.tolist() == [0, 1]
+    assert labels(str(tmp_path / "d.csv"), table_schema("None", "1")) == [0, 1]
 
 
 # ---------------------------------------------------------------- images
@@ -98,7 +112,9 @@ RIGHT = (GRADIENT.astype(np.uint16) >> 8).astype(np.float32)
 
 
 def image_schema(channels: int = 1, *, width: int = WIDTH, height: int = HEIGHT) -> DataSchema:
-    return DataSchema(kind="image", shape=(channels, height, width), classes=2, minimum=0, maximum=255)
+    image = {"kind": "image", "channels": channels, "height": height, "width": width}
+    target = {"kind": "category", "classes": 2}
+    return DataSchema.model_validate({"features": {"image": image}, "target": target})
 
 
 def kept(folder: Path, image: Image.Image, name: str = "a.png", **options: object) -> str:
@@ -111,20 +127,20 @@ def kept(folder: Path, image: Image.Image, name: str = "a.png", **options: objec
 def test_of_16_bits_the_upper_8_are_taken(tmp_path: Path, name: str) -> None:
     image = Image.fromarray(GRADIENT.astype(np.uint16))
     for channels in (1, 3):
-        x = read(kept(tmp_path, image, name), image_schema(channels)).x
+        x = image_values(kept(tmp_path, image, name), image_schema(channels))
         assert (x[0] == RIGHT).all()
         assert len(np.unique(x)) > 20
 
 
 def test_8_bits_that_are_kept_as_16_come_back_as_they_were(tmp_path: Path) -> None:
     small = np.arange(WIDTH * HEIGHT, dtype=np.uint16).reshape(HEIGHT, WIDTH) * 10
-    assert (read(kept(tmp_path, Image.fromarray(small * 257)), image_schema()).x[0, 0] == small).all()
+    assert (image_values(kept(tmp_path, Image.fromarray(small * 257)), image_schema())[0, 0] == small).all()
 
 
 def test_both_orders_of_bytes_are_read(tmp_path: Path) -> None:
     for mode in ("I;16", "I;16B", "I;16L"):
         image = Image.frombytes(mode, (WIDTH, HEIGHT), GRADIENT.astype(">u2" if mode == "I;16B" else "<u2").tobytes())
-        assert (read(kept(tmp_path, image, "a.tiff"), image_schema()).x[0, 0] == RIGHT).all(), mode
+        assert (image_values(kept(tmp_path, image, "a.tiff"), image_schema())[0, 0] == RIGHT).all(), mode
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])
@@ -151,7 +167,7 @@ def test_every_mode_is_read_right_or_refused(tmp_path: Path, mode: str) -> None:
     except (ValueError, OSError, KeyError):
         pytest.skip(f"Pillow makes no file of mode {mode}")
     try:
-        x = read(source, image_schema()).x[0, 0]
+        x = image_values(source, image_schema())[0, 0]
     except ValueError:
         with pytest.raises(ValueError, match=r"a\.tiff"):
             read(source, image_schema())
@@ -162,22 +178,48 @@ def test_every_mode_is_read_right_or_refused(tmp_path: Path, mode: str) -> None:
         assert np.abs(x - ramp).max() <= 8, mode
 
 
-@pytest.mark.parametrize("mode", ["LA", "RGBA", "PA", "P"])
-def test_transparency_is_dropped(tmp_path: Path, mode: str) -> None:
-    ramp = np.arange(WIDTH * HEIGHT, dtype=np.uint8).reshape(HEIGHT, WIDTH) * 10
-    image = Image.fromarray(ramp)
+def transparent(mode: str, alpha: int) -> Image.Image:
+    """Black all over, behind an alpha of its own."""
+    image = Image.new("L", (WIDTH, HEIGHT), 0)
     if mode in ("LA", "RGBA"):
         image = image.convert(mode)
-        image.putalpha(0)
-    else:
-        image = image.convert(mode)
-    x = read(kept(tmp_path, image, "a.tiff" if mode == "PA" else "a.png"), image_schema()).x[0, 0]
-    assert (x == ramp).all()
+        image.putalpha(alpha)
+        return image
+    return image.convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_hidden_colours_are_refused_unless_a_background_is_given(tmp_path: Path, mode: str) -> None:
+    source = kept(tmp_path, transparent(mode, 0))
+    with pytest.raises(ValueError, match=r"a\.png: .*transparent ones were found: give a background"):
+        read(source, image_schema())
+    for background, seen in (("white", 255), ("black", 0)):
+        options = DataOptions.model_validate({"background": background})
+        assert (read(source, image_schema(), options).inputs["image"] == seen).all()
+    half = read(kept(tmp_path, transparent(mode, 128)), image_schema(), DataOptions(background="white"))
+    assert np.unique(half.inputs["image"]).tolist() == [127]
+
+
+@pytest.mark.parametrize("mode", ["P", "L", "RGB"])
+def test_a_colour_that_stands_for_transparency_is_refused(tmp_path: Path, mode: str) -> None:
+    black = (0, 0, 0) if mode == "RGB" else 0
+    source = kept(tmp_path, Image.new(mode, (WIDTH, HEIGHT), black), transparency=black)
+    with pytest.raises(ValueError, match="transparent ones were found"):
+        read(source, image_schema())
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_an_opaque_alpha_is_dropped(tmp_path: Path, mode: str) -> None:
+    ramp = np.arange(WIDTH * HEIGHT, dtype=np.uint8).reshape(HEIGHT, WIDTH) * 10
+    image = Image.fromarray(ramp).convert(mode)
+    assert (image_values(kept(tmp_path, image), image_schema())[0, 0] == ramp).all()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("mode", ["L", "RGB", "I;16"])
-def test_a_picture_is_turned_as_its_exif_data_say(tmp_path: Path, orientation: int, mode: str) -> None:
+@pytest.mark.parametrize(
+    ("mode", "name"), [("L", "a.png"), ("RGB", "a.png"), ("I;16", "a.png"), ("L", "a.tiff"), ("RGB", "a.webp")]
+)
+def test_a_picture_is_turned_as_its_exif_data_say(tmp_path: Path, orientation: int, mode: str, name: str) -> None:
     pixels = np.arange(WIDTH * HEIGHT, dtype=np.uint8).reshape(HEIGHT, WIDTH) * 10
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -188,7 +230,8 @@ def test_a_picture_is_turned_as_its_exif_data_say(tmp_path: Path, orientation: i
     reference.getexif()[0x0112] = orientation
     seen = np.asarray(ImageOps.exif_transpose(reference))
     height, width = seen.shape
-    x = read(kept(tmp_path, stored, "a.png", exif=exif), image_schema(width=width, height=height)).x
+    lossless = {"lossless": True} if name == "a.webp" else {}
+    x = image_values(kept(tmp_path, stored, name, exif=exif, **lossless), image_schema(width=width, height=height))
     assert (x[0, 0] == seen).all()
 
 

@@ -1,10 +1,16 @@
 """What the figures on pay are computed with (benches/pay)."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from benches.pay.__main__ import Finished, run
 from benches.pay.attacks import ATTACKS
 from benches.pay.fidelity import misallocated, shapley
+from benches.pay.play import Learner
+from benches.pay.tasks import task
+from marketplace.domain import Rule
 
 
 def test_shapley_values_of_known_games() -> None:
@@ -30,3 +36,19 @@ def test_misallocated_is_the_part_that_is_with_others() -> None:
 def test_there_are_the_attacks_that_the_rules_speak_of() -> None:
     assert "none" in ATTACKS
     assert len(ATTACKS) > 18
+
+
+def test_many_models_at_once_have_the_losses_of_each() -> None:
+    learner = Learner(task("wine")[1])
+    models = learner.base() + np.random.default_rng(1).normal(scale=0.1, size=(600, len(learner.base())))
+    models = models.astype(np.float32)
+    assert learner.losses(models) == pytest.approx([learner.loss(parameters) for parameters in models], rel=1e-5)
+
+
+def test_what_is_finished_is_not_run_again(tmp_path: Path) -> None:
+    finished = Finished(tmp_path / "cases")
+    finished.add("part", ("first", Rule.REFERENCE, 1), {"figure": 1.0})
+    finished.add("another", ("second", Rule.REFERENCE, 1), {"figure": 2.0})
+    finished.add("part", ("second", Rule.REFERENCE, 1), {"figure": 3.0})
+    cases = [("second", Rule.REFERENCE, 1), ("first", Rule.REFERENCE, 1)]
+    assert run("part", pytest.fail, cases, 1, finished) == [{"figure": 3.0}, {"figure": 1.0}]

@@ -38,7 +38,7 @@ def document() -> dict[str, object]:
 def spec_of(job: JobFile) -> Spec:
     pinned = PinnedFile(hash="0x" + "5a" * 32, cid=CID)
     proofs = ProofsSpec(chunk=1024, srs=pinned, key=pinned, development=True)
-    return Spec.of(job, base_cid=CID, proofs=proofs, validation=None)
+    return Spec.of(job, parameters=4810, files={}, base_cid=CID, proofs=proofs, validation=None)
 
 
 def test_the_example_is_a_job_file_and_its_terms_follow_from_it() -> None:
@@ -97,8 +97,8 @@ def test_a_spec_survives_its_bytes_and_has_one_encoding() -> None:
     "change",
     [
         lambda d: d | {"extra": 1},
-        lambda d: d | {"format": "merit/job/v1"},
-        lambda d: d | {"format": "merit/job/v3"},
+        lambda d: d | {"format": "merit/job/v2"},
+        lambda d: d | {"format": "merit/job/v4"},
         lambda d: {name: value for name, value in d.items() if name != "model"},
         lambda d: d | {"name": "x" * 101},
         lambda d: d | {"server_rate": {"initial": 1, "decay": 1}},
@@ -220,8 +220,8 @@ def test_an_address_in_any_spelling_becomes_the_checksummed_one(tmp_path: Path) 
     [("[yes, no]", "true or false"), ("[1, 2]", "a number"), ("[null, a]", "nothing"), ("[2020-01-01, a]", "a date")],
 )
 def test_text_that_yaml_reads_as_something_else_is_to_be_quoted(tmp_path: Path, names: str, read: str) -> None:
-    text = TEXT.replace("data:\n", f"data:\n  class_names: {names}\n")
-    with pytest.raises(InputError, match=rf"class_names\.0: YAML reads this as {read}.*write it in quotes"):
+    text = TEXT.replace("classes: 10", f"classes: 2, names: {names}")
+    with pytest.raises(InputError, match=rf"target\.category\.names\.0: YAML reads this as {read}.*write it in quotes"):
         read_job_file(written(tmp_path, text))
 
 
@@ -309,7 +309,7 @@ def test_no_default_rounds_to_nothing_and_zero_is_said_in_words() -> None:
 
 
 def test_who_aggregates_is_named_or_anyone_is_said(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"digits.yaml: market\.aggregator: is required\.$"):
+    with pytest.raises(InputError, match=r"job.yaml: market\.aggregator: is required\.$"):
         read_job_file(EXAMPLE)
     with pytest.raises(InputError, match=r"market\.aggregator: name the account .* or write `aggregator: anyone`"):
         read_job_file(written(tmp_path, EXAMPLE.read_text() + "  aggregator: null\n"))

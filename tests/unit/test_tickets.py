@@ -198,7 +198,7 @@ def invited(play: Play, number: int, text: str | None = None) -> Any:
     (ticket,) = invite(market, play.owner.me.account, play.job_id, [me.address], 3600)
     agent = play.trainer(number)
     plan = agent._plan
-    agent._plan = Plan(plan.payee, plan.device, plan.seed, ticket=str(ticket) if text is None else text)
+    agent._plan = Plan(plan.payee, plan.devices, plan.seed, ticket=str(ticket) if text is None else text)
     return agent
 
 

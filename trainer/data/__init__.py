@@ -1,47 +1,120 @@
 """Data sets: where they come from, and whether they are what a job asks for.
 
-A source is the word `digits`, a folder of images, or a file: .npz, .csv, .parquet, .safetensors. Every complaint is a
-ValueError of one sentence that names the source, what was expected and what was found.
+A source is the word `digits`, a file, or a folder; docs/data.md lists them. Every complaint is a ValueError of one
+sentence that names the source (file, row, column), what was expected and what was found.
 """
 
-import importlib
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
-from trainer.config import DataSchema
+from trainer.config import DataSchema, ImageFeature, TextFeature
 from trainer.data.archives import from_safetensors, to_safetensors, write_npz
 from trainer.data.dataset import Dataset, check, normalise
+from trainer.data.options import DataOptions
+from trainer.data.reading import Notes, Reading
 
-__all__ = ["Dataset", "from_safetensors", "load", "normalise", "read", "to_safetensors", "write_npz"]
+__all__ = [
+    "PLAIN", "DataOptions", "Dataset", "Notes", "from_safetensors", "load", "normalise", "read", "to_safetensors",
+    "tokenizer_files", "write_npz",
+]  # fmt: skip
 
-# By ending: module and reader. They are imported when they are used, since pandas and scikit-learn take seconds.
-_FILES = {
-    ".npz": ("archives", "read_npz"),
-    ".csv": ("tables", "read_csv"),
-    ".parquet": ("tables", "read_parquet"),
-    ".safetensors": ("archives", "read_safetensors"),
-}
-_FOLDER = ("images", "read_images")
-_DIGITS = ("digits", "read_digits")
-
-
-def read(source: str, schema: DataSchema) -> Dataset:
-    """The data set behind a source, checked against the schema, values as they are in the source."""
-    path = Path(source)
-    if source == "digits":
-        reader = _DIGITS
-    elif path.is_dir():
-        reader = _FOLDER
-    elif path.suffix.lower() not in _FILES:
-        raise ValueError(f"{source} is no data source: give digits, a folder of images, or a file {', '.join(_FILES)}")
-    elif not path.is_file():
-        raise ValueError(f"{source} is not there, or is not a file")
-    else:
-        reader = _FILES[path.suffix.lower()]
-    module, function = reader
-    found: Dataset = getattr(importlib.import_module(f"trainer.data.{module}"), function)(path, schema)
-    return check(found, schema, source)
+_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".feather")
+_ARRAYS = (".npz", ".safetensors")
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+_BESIDE = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+PLAIN = DataOptions()
+_NO_FILES: Mapping[str, bytes] = MappingProxyType({})
 
 
-def load(source: str, schema: DataSchema) -> Dataset:
+def read(
+    source: str,
+    schema: DataSchema,
+    options: DataOptions = PLAIN,
+    tokenizers: Mapping[str, bytes] = _NO_FILES,
+    notes: Notes | None = None,
+) -> Dataset:
+    """The data set behind a source, checked against the schema, values as they are in the source.
+
+    tokenizers: the bytes of each tokenizer.json that the schema names. notes: filled with what else was found.
+    """
+    options.fit(schema)
+    reading = Reading(Path(source), schema, options, tokenizers, Notes() if notes is None else notes)
+    try:
+        return check(_found(source, reading), schema, source)
+    except ValueError as error:
+        if "\n" in str(error):  # of a library's own words
+            raise ValueError(" ".join(str(error).split())) from error
+        raise
+
+
+def tokenizer_files(files: Mapping[str, Path], schema: DataSchema) -> dict[str, bytes]:
+    """The tokenizer files that a schema names, of all that a job names."""
+    named = {feature.tokenizer for feature in schema.texts.values()}
+    return {name: path.read_bytes() for name, path in files.items() if name in named}
+
+
+def load(
+    source: str,
+    schema: DataSchema,
+    options: DataOptions = PLAIN,
+    tokenizers: Mapping[str, bytes] = _NO_FILES,
+) -> Dataset:
     """`read`, then (value − mean) / std as the schema says: what a model is trained on."""
-    return normalise(read(source, schema), schema)
+    return normalise(read(source, schema, options, tokenizers), schema)
+
+
+def _found(source: str, reading: Reading) -> Dataset:
+    """Readers are imported where they are used, since pyarrow, Pillow and scikit-learn take their time."""
+    path, schema = reading.path, reading.schema
+    if source == "digits":
+        from trainer.data.digits import read_digits  # noqa: PLC0415
+
+        return read_digits(path, schema)
+    if path.is_dir():
+        return _folder(reading)
+    name = Path(path.stem) if path.suffix.lower() in _COMPRESSED else path
+    ending = name.suffix.lower()
+    if ending not in (*_TABLES, *_ARRAYS, ".txt") or (ending in _ARRAYS and name != path):
+        listed = ", ".join((*_ARRAYS, *_TABLES, ".txt"))
+        raise ValueError(f"{source} is no data source: give digits, a folder, or a file {listed}")
+    if not path.is_file():
+        raise ValueError(f"{source} is not there, or is not a file")
+    if ending in _ARRAYS:
+        from trainer.data import archives  # noqa: PLC0415
+
+        return (archives.read_npz if ending == ".npz" else archives.read_safetensors)(path, schema)
+    if ending == ".txt":
+        from trainer.data.texts import read_texts  # noqa: PLC0415
+
+        return read_texts(reading)
+    from trainer.data.tables import ENDINGS, read_table  # noqa: PLC0415
+
+    return read_table(reading, ENDINGS[ending])
+
+
+def _folder(reading: Reading) -> Dataset:
+    path, features = reading.path, reading.schema.features.values()
+    if (path / "state.json").is_file() and (path / "dataset_info.json").is_file():
+        from trainer.data.tables import read_saved_set  # noqa: PLC0415
+
+        return read_saved_set(reading)
+    if (path / "dataset_dict.json").is_file():
+        raise ValueError(f"{path}: one data set is expected, this folder has several: give one of its subfolders")
+    if any(isinstance(feature, ImageFeature) for feature in features):
+        beside = [path / name for name in _BESIDE if (path / name).is_file()]
+        if len(beside) > 1:
+            raise ValueError(f"{path}: one table beside the images is expected, {len(beside)} were found")
+        if beside:
+            from trainer.data.tables import ENDINGS, read_table  # noqa: PLC0415
+
+            return read_table(replace(reading, path=beside[0]), ENDINGS[beside[0].suffix], beside=True)
+        from trainer.data.images import read_images  # noqa: PLC0415
+
+        return read_images(reading)
+    if any(isinstance(feature, TextFeature) for feature in features):
+        from trainer.data.texts import read_texts  # noqa: PLC0415
+
+        return read_texts(reading)
+    raise ValueError(f"{path}: a folder holds images or texts, and the job has neither: give a table")

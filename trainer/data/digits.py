@@ -15,4 +15,4 @@ from trainer.data.dataset import Dataset
 def read_digits(path: Path, schema: DataSchema) -> Dataset:
     """All digits, flat float32[1797, 64]; `check` gives them the schema's shape, [64] or [1, 8, 8]."""
     bunch = load_digits()
-    return Dataset(bunch.data.astype(np.float32), bunch.target.astype(np.int64))
+    return Dataset({next(iter(schema.inputs)): bunch.data.astype(np.float32)}, bunch.target.astype(np.int64))

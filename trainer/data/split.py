@@ -29,6 +29,8 @@ def label_skew(data: Dataset, parts: int, alpha: float, seed: int, minimum: int 
     Source: Hsu, Qi, Brown 2019, arXiv:1909.06335.
     """
     _check(data, parts)
+    if data.y is None or data.y.ndim != 1:
+        raise ValueError("samples are spread by their class, and these have none")
     rng = np.random.default_rng(seed)
     for _ in range(1000):
         owner = np.empty(len(data), dtype=np.int64)

@@ -20,7 +20,7 @@ class Cnn(Architecture):
         description="Filters of each 3 × 3 block; a block halves the image.",
     )
     hidden: int = Field(default=64, ge=1, le=2**16, description="Width of the hidden layer behind the blocks.")
-    classes: int = Field(ge=2, le=2**16, description="Number of classes.")
+    classes: int = Field(ge=1, le=2**16, description="Outputs: one a class, or one a number.")
 
     def build(self) -> nn.Module:
         layers: list[nn.Module] = []

@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import torch
 from pydantic import Field
 from torch import nn
 
@@ -10,11 +11,20 @@ from trainer.models.registry import Architecture, register
 Width = Annotated[int, Field(ge=1, le=2**20)]
 
 
+class Flat(nn.Sequential):
+    """Takes any number of inputs float32[b, …], flattened and joined in their order."""
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        values = inputs[0] if len(inputs) == 1 else torch.cat([x.flatten(1) for x in inputs], dim=1)
+        outputs: torch.Tensor = super().forward(values)  # type: ignore[no-untyped-call]
+        return outputs
+
+
 @register("mlp")
 class Mlp(Architecture):
-    inputs: Width = Field(description="Values in a sample; a sample of any shape is flattened.")
+    inputs: Width = Field(description="Values in a sample; all inputs are flattened and joined.")
     hidden: tuple[Width, ...] = Field(default=(64,), max_length=64, description="Widths of the hidden layers.")
-    classes: int = Field(ge=2, le=2**16, description="Number of classes.")
+    classes: int = Field(ge=1, le=2**16, description="Outputs: one a class, or one a number.")
 
     def build(self) -> nn.Module:
         layers: list[nn.Module] = [nn.Flatten()]
@@ -22,4 +32,4 @@ class Mlp(Architecture):
         for hidden in self.hidden:
             layers += [nn.Linear(width, hidden), nn.ReLU()]
             width = hidden
-        return nn.Sequential(*layers, nn.Linear(width, self.classes))
+        return Flat(*layers, nn.Linear(width, self.classes))

@@ -4,6 +4,8 @@ import importlib
 import pkgutil
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from functools import lru_cache
+from importlib import metadata
 from typing import TypeVar
 
 import torch
@@ -11,10 +13,16 @@ from pydantic import ValidationError
 from torch import nn
 
 from trainer.config import ModelConfig, Settings
-from trainer.models.effort import MAX_PRODUCTS, MAX_VALUES_A_BATCH, MAX_VALUES_A_SAMPLE, effort
 from zk.encoding import MAX_ENTRIES
 
 MAX_PARAMETERS = MAX_ENTRIES
+"""Most parameters that are trained."""
+
+MAX_FROZEN = 2**31
+"""Most values that are frozen: 8 GiB in float32."""
+
+ENTRY_POINTS = "merit.architectures"
+"""The group under which other parties' packages name their subclasses of `Architecture`."""
 
 
 class Architecture(Settings):
@@ -22,7 +30,11 @@ class Architecture(Settings):
 
     @abstractmethod
     def build(self) -> nn.Module:
-        """A module with torch's default initialisation and no buffers, mapping float32[b, …] to logits[b, classes]."""
+        """A module that takes the schema's inputs by position, and gives what the task takes.
+
+        Initialised from torch's random state. Constant buffers are allowed, such that training changes are not. Raises
+        ValueError. On "meta" too.
+        """
 
 
 A = TypeVar("A", bound=Architecture)
@@ -42,6 +54,13 @@ def register(name: str) -> Callable[[type[A]], type[A]]:
     return enter
 
 
+class Missing(ValueError):
+    """An optional part of Merit is not installed. what: needs it."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs merit[{extra}]: pip install 'merit[{extra}]'")
+
+
 def architectures() -> Mapping[str, type[Architecture]]:
     """All architectures by name: those of every file in this package, and what else was registered."""
     package = importlib.import_module("trainer.models")
@@ -50,71 +69,104 @@ def architectures() -> Mapping[str, type[Architecture]]:
     return dict(sorted(_registry.items()))
 
 
+def _installed(name: str, package: str) -> type[Architecture]:
+    """The architecture of another party, if its package is installed in exactly this version."""
+    wanted, version = package.split("==", 1)
+    try:
+        found = metadata.distribution(wanted)
+    except metadata.PackageNotFoundError:
+        found = None
+    if found is None or found.version != version:
+        raise ValueError(
+            f"the architecture {name!r} needs the package {package}: pip install {package} (it is its authors' code, "
+            "which runs on your machine)"
+        )
+    for point in found.entry_points:
+        if point.group == ENTRY_POINTS and point.name == name:
+            architecture = point.load()
+            if isinstance(architecture, type) and issubclass(architecture, Architecture):
+                return architecture
+    raise ValueError(f"the package {package} has no architecture {name!r}")
+
+
 def _architecture(config: ModelConfig) -> Architecture:
     known = architectures()
-    if config.architecture not in known:
-        raise ValueError(f"there is no architecture {config.architecture!r}; there are {', '.join(known)}")
+    if config.package is not None:
+        kind = _installed(config.architecture, config.package)
+    elif config.architecture in known:
+        kind = known[config.architecture]
+    else:
+        raise ValueError(
+            f"there is no architecture {config.architecture!r}; there are {', '.join(known)}, and those of a `package`"
+        )
     try:
-        return known[config.architecture].model_validate(config.parameters)
+        return kind.model_validate(config.parameters)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "parameters"
         raise ValueError(f"architecture {config.architecture!r}: {where}: {first['msg']}") from error
 
 
-def _outline(config: ModelConfig) -> nn.Module:
-    """The module without memory behind it, so that a description can be judged before it costs anything."""
+def _module(config: ModelConfig) -> nn.Module:
+    """The module on torch's present default device."""
     architecture = _architecture(config)
-    with torch.device("meta"):
+    try:
         module = architecture.build()
-    if any(True for _ in module.buffers()):
-        raise ValueError(f"architecture {config.architecture!r} has buffers, which do not travel with the parameters")
+    except Missing:
+        raise
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"architecture {config.architecture!r} cannot be built so: {why}") from error
+    for name, parameter in module.named_parameters():
+        if not parameter.is_floating_point():
+            raise ValueError(f"architecture {config.architecture!r}: {name} has no floating point values")
+    return module
+
+
+def outline(config: ModelConfig) -> nn.Module:
+    """The module without memory behind it, so that a description can be judged before it costs anything."""
+    from trainer.models.trainable import choose_trained  # noqa: PLC0415 (it imports this file)
+
+    with torch.device("meta"):
+        module = choose_trained(_module(config), config)
+    count = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+    frozen = sum(tensor.numel() for tensor in [*module.parameters(), *module.buffers()]) - count
+    if not 1 <= count <= MAX_PARAMETERS:
+        raise ValueError(f"the model has {count} parameters to train; 1 … {MAX_PARAMETERS} are possible")
+    if frozen > MAX_FROZEN:
+        raise ValueError(f"the model has {frozen} frozen values; at most {MAX_FROZEN} are possible")
     return module
 
 
 def count_parameters(config: ModelConfig) -> int:
-    """d, the number of parameters; allocates none. Raises ValueError for an unknown or too large model."""
-    count = sum(parameter.numel() for parameter in _outline(config).parameters())
-    if not 1 <= count <= MAX_PARAMETERS:
-        raise ValueError(f"the model has {count} parameters; 1 … {MAX_PARAMETERS} are possible")
-    return count
+    """d, the number of parameters that are trained; allocates none.
 
-
-def check_fits(config: ModelConfig, shape: tuple[int, ...], classes: int, batch_size: int = 1) -> None:
-    """Raises ValueError unless the model maps samples of this shape to one logit a class, at a bearable cost.
-
-    batch_size: of the training. Computes nothing.
+    Raises ValueError for an unknown or too large model.
     """
-    count_parameters(config)
-    with torch.device("meta"):
-        try:
-            module, sample = _outline(config).eval(), torch.empty(1, *shape)
-            with torch.no_grad():
-                logits = module(sample)
-            cost = effort(module, sample)
-        except (RuntimeError, ValueError, IndexError, TypeError) as error:
-            raise ValueError(
-                f"the {config.architecture} of the job does not take samples of shape {list(shape)}"
-            ) from error
-    if tuple(logits.shape) != (1, classes):
-        raise ValueError(
-            f"the {config.architecture} gives {list(logits.shape[1:])} logits, {classes} classes need as many"
-        )
-    for found, most, what in (
-        (cost.values, MAX_VALUES_A_SAMPLE, "values for one sample"),
-        (cost.products, MAX_PRODUCTS, "multiplications for one sample"),
-        (cost.values * batch_size, MAX_VALUES_A_BATCH, f"values for a batch of {batch_size}"),
-    ):
-        if found > most:
-            raise ValueError(f"the {config.architecture} takes {found} {what}; at most {most} are possible")
+    return _counted(config.model_dump_json())
+
+
+@lru_cache(maxsize=128)
+def _counted(config: str) -> int:
+    """A large model takes a second to outline, and many ask."""
+    module = outline(ModelConfig.model_validate_json(config))
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
 
 
 def build(config: ModelConfig) -> nn.Module:
     """The module on the CPU in float32, initialised from the seed alone: global random state is neither read nor moved.
 
-    Raises ValueError for an unknown architecture, parameters out of bounds, or a model above MAX_PARAMETERS.
+    What is trained requires a gradient; what is not has the values of the seed too, until `load_frozen` or `load_base`
+    gives it others. Raises ValueError for an unknown architecture, parameters out of bounds, or a model above
+    MAX_PARAMETERS.
     """
+    from trainer.models.trainable import FROZEN_DTYPES, choose_trained, round_frozen  # noqa: PLC0415 (as above)
+
     count_parameters(config)
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.manual_seed(config.seed)
-        return _architecture(config).build().float()
+        module = _module(config).float()
+        torch.manual_seed(config.seed)
+        choose_trained(module, config)
+    round_frozen(module, FROZEN_DTYPES[config.frozen_dtype])
+    return module

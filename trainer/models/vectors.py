@@ -1,4 +1,4 @@
-"""A module's parameters as one vector, and as a file."""
+"""What is trained of a module as one vector, and as a file: the parameters that require a gradient, in their order."""
 
 import numpy as np
 import safetensors
@@ -10,10 +10,15 @@ from trainer.config import MAX_WEIGHT
 from zk.encoding import Float32s
 
 
+def trained(module: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters that are trained, by name, in the module's own order."""
+    return {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
+
+
 def flatten(module: nn.Module) -> torch.Tensor:
-    """All parameters in the module's own order, as a fresh float32[d] on the module's device."""
+    """What is trained, as a fresh float32[d] on the module's device."""
     with torch.no_grad():
-        return torch.cat([parameter.detach().reshape(-1) for parameter in module.parameters()])
+        return torch.cat([parameter.detach().reshape(-1) for parameter in trained(module).values()])
 
 
 def load_flat(module: nn.Module, vector: torch.Tensor | Float32s) -> None:
@@ -22,7 +27,7 @@ def load_flat(module: nn.Module, vector: torch.Tensor | Float32s) -> None:
     Raises ValueError if the vector is no float32[d] for this module.
     """
     source = vector if isinstance(vector, torch.Tensor) else torch.from_numpy(np.require(vector, requirements="W"))
-    parameters = list(module.parameters())
+    parameters = list(trained(module).values())
     count = sum(parameter.numel() for parameter in parameters)
     if source.dtype != torch.float32 or source.shape != (count,):
         raise ValueError(f"the model takes float32[{count}], not {source.dtype}{list(source.shape)}")
@@ -40,7 +45,7 @@ def check_weights(weights: Float32s) -> None:
 
 def to_safetensors(module: nn.Module) -> bytes:
     """The module's parameters by name as a safetensors file, for `load_state_dict` of the same architecture."""
-    return safetensors.torch.save({name: p.detach().cpu().contiguous() for name, p in module.named_parameters()})
+    return safetensors.torch.save({name: p.detach().cpu().contiguous() for name, p in trained(module).items()})
 
 
 def from_safetensors(module: nn.Module, content: bytes) -> torch.Tensor:
@@ -52,7 +57,7 @@ def from_safetensors(module: nn.Module, content: bytes) -> torch.Tensor:
         tensors = safetensors.torch.load(content)
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise ValueError(f"the file is not a safetensors file: {error}") from error
-    own = dict(module.named_parameters())
+    own = trained(module)
     if tensors.keys() != own.keys():
         raise ValueError(f"the file has the tensors {sorted(tensors)}, the model {sorted(own)}")
     for name, tensor in tensors.items():

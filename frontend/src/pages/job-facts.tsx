@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 import type { JobDetail, TrainerFacts } from "../live/api";
 import { Link } from "../router";
 import { count, percent, plural, share, type Unit } from "../text/amounts";
+import { dataText } from "../text/data";
 import { balanceText, heldBy, partsOf } from "../text/points";
 import { isOver } from "../text/standing";
 import { plainDuration } from "../text/time";
@@ -209,9 +210,7 @@ export function Terms({ detail, unit }: { detail: JobDetail; unit: Unit }) {
               {spec.model.architecture}
               {summary.model ? `, ${count(summary.model.parameters)} parameters` : ""}
             </Fact>
-            <Fact name="Data">
-              {spec.data.kind} of shape {spec.data.shape.join(" × ")}, {spec.data.classes} classes
-            </Fact>
+            <Fact name="Data">{dataText(spec.data)}</Fact>
             <Fact name="Training a round">
               {spec.training.epochs ?? 1} {(spec.training.epochs ?? 1) === 1 ? "epoch" : "epochs"},{" "}
               {spec.training.optimizer ?? "sgd"}, learning rate {spec.training.learning_rate}

@@ -1,5 +1,5 @@
 /** How a job's model gets better: by the owner's data, else by one's own, else how many updates were good. */
-import { type Accuracy, get, type LocalTrainer, type RoundSummary } from "../live/api";
+import { get, type LocalTrainer, type RoundSummary } from "../live/api";
 import { useToken } from "../live/node";
 import { useResource } from "../live/resource";
 import { percent } from "../text/amounts";
@@ -14,51 +14,64 @@ export function Progress({ jobId, rounds, mine, total }: Props) {
   const settled = rounds.filter((entry) => entry.status === "settled");
   const token = useToken();
   const measured = useResource(
-    token && settled.length > 0 ? `accuracy ${jobId}` : null,
-    () => get("/api/jobs/{job_id}/accuracy", { job_id: jobId }),
+    token && settled.length > 0 ? `scores ${jobId}` : null,
+    () => get("/api/jobs/{job_id}/scores", { job_id: jobId }),
     (news) => news.type === "chain" && news.news.job_id === jobId && SAYS_MORE.includes(news.news.kind),
   ).data;
   if (settled.length === 0)
-    return <p class="muted">Accuracy, and how many updates were selected, are drawn here once a round is settled.</p>;
+    return (
+      <p class="muted">
+        How good the model is, and how many updates were selected, are drawn here once a round is settled.
+      </p>
+    );
   const known = measured !== undefined && measured.rounds.length > 1;
   return (
     <>
       {known && (
         <Curves
-          title={`Accuracy by round, on the owner's ${measured.source === "kept" ? "" : "revealed "}validation data`}
+          title={`${measured.metric[0]?.toUpperCase()}${measured.metric.slice(1)} by round, on the owner's ${measured.source === "kept" ? "" : "revealed "}validation data`}
+          metric={measured.metric}
           points={measured.rounds}
           range={[0, total]}
         />
       )}
       {mine && mine.results.length > 0 && (
-        <Curves title="This node's trainer, on its own data" points={mine.results} range={[1, total]} />
+        <Curves title="This node's trainer, on its own data" metric="loss" points={mine.results} range={[1, total]} />
       )}
       {!known && !mine?.results.length && <Selected settled={settled} total={total} />}
       {!known && (
         <p class="muted">
           {token
             ? (measured?.problem ?? "")
-            : "Models are sealed to the job's parties: accuracy is shown by nodes that hold the job key."}
+            : "Models are sealed to the job's parties: how good they are is shown by nodes that hold the job key."}
         </p>
       )}
     </>
   );
 }
 
-type CurvesProps = { title: string; points: Accuracy["rounds"]; range: [number, number] };
+type Point = { round: number; loss: number; value?: number | null };
+type CurvesProps = { title: string; metric: string; points: Point[]; range: [number, number] };
 
-function Curves({ title, points, range }: CurvesProps) {
+/** Metrics that are a part of one, and read in percent. */
+const PARTS = ["accuracy", "f1", "auroc", "exact match", "iou"];
+
+function Curves({ title, metric, points, range }: CurvesProps) {
+  const values = points.flatMap((p) => (typeof p.value === "number" ? [{ x: p.round, y: p.value }] : []));
+  const measured = metric === "loss" ? [] : [{ name: `${metric} (left)`, kind: 1 as const, points: values }];
+  const losses = points.map((p) => ({ x: p.round, y: p.loss }));
   return (
     <Chart
       title={title}
       xLabel="round"
       xRange={range}
-      left={(value) => percent(value, 0)}
+      left={(value) => (PARTS.includes(metric) ? percent(value, 0) : value.toPrecision(2))}
       right={(value) => value.toPrecision(2)}
-      lines={[
-        { name: "accuracy (left)", kind: 1, points: points.map((p) => ({ x: p.round, y: p.accuracy })) },
-        { name: "loss (right)", kind: 2, axis: "right", points: points.map((p) => ({ x: p.round, y: p.loss })) },
-      ]}
+      lines={
+        measured.length > 0
+          ? [...measured, { name: "loss (right)", kind: 2, axis: "right", points: losses }]
+          : [{ name: "loss", kind: 2, points: losses }]
+      }
     />
   );
 }

@@ -6,6 +6,7 @@ import { useResource } from "../live/resource";
 import { useUnit } from "../live/unit";
 import { Link, useQuery } from "../router";
 import { bytesText, count, percent, plural } from "../text/amounts";
+import { dataText, firstShape } from "../text/data";
 import { MAX_TICKET, whyNot } from "../text/ticket";
 import { plainDuration } from "../text/time";
 import { NoToken } from "../ui/no-token";
@@ -139,14 +140,9 @@ function Steps({ detail, reload }: Go) {
         <h2>Your data</h2>
         <p>
           A file or folder on the node's machine. It is checked here against what the job asks for
-          {detail.spec && (
-            <>
-              : {detail.spec.data.kind}, shape {detail.spec.data.shape.join(" × ")}, {detail.spec.data.classes} classes
-            </>
-          )}
-          . Nothing of it leaves the machine.
+          {detail.spec && <>: {dataText(detail.spec.data)}</>}. Nothing of it leaves the machine.
         </p>
-        <DataStep jobId={summary.job_id} shape={detail.spec?.data.shape ?? []} chosen={setData} />
+        <DataStep jobId={summary.job_id} shape={firstShape(detail.spec?.data)} chosen={setData} />
       </li>
       <li>
         <h2>Stake and go</h2>
@@ -204,6 +200,7 @@ function DataStep({
     }
     setLooking(false);
   };
+  const classes = Object.keys(found?.classes ?? {}).length;
   return (
     <form onSubmit={check}>
       <Loaded from={entries} lines={1}>
@@ -240,8 +237,8 @@ function DataStep({
       {found?.fits && (
         <>
           <Notice kind="good">
-            The data fit: {count(found.samples)} samples of shape {found.shape.join(" × ")} in{" "}
-            {Object.keys(found.classes).length} classes.
+            The data fit: {count(found.samples)} samples of shape {found.shape.join(" × ")}
+            {classes > 0 && ` in ${count(classes)} classes`}.
           </Notice>
           <Preview found={found} shape={shape} />
         </>

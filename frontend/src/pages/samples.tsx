@@ -3,6 +3,7 @@ import { get, type JobDetail, post } from "../live/api";
 import { useNode, useToken } from "../live/node";
 import { useResource } from "../live/resource";
 import { plural, ZERO_ADDRESS } from "../text/amounts";
+import { isDigits } from "../text/data";
 import { useAttempt } from "../ui/attempt";
 import { Notice, State } from "../ui/parts";
 
@@ -22,7 +23,7 @@ export function Samples({ detail, after }: { detail: JobDetail; after: () => voi
   if (!here || !own.data || !local.data) return null;
   const free = Math.min(summary.max_trainers - summary.seats_taken, local.data.samples - own.data.length);
   // What comes with Merit is digits: 8 by 8 pixels, ten classes.
-  const fits = spec?.data.shape.join() === "1,8,8" && spec.data.classes === 10 && summary.token === ZERO_ADDRESS;
+  const fits = isDigits(spec?.data) && summary.token === ZERO_ADDRESS;
   const invited = !detail.terms.gate || detail.terms.gate === node?.acts_as?.address;
   const offered = summary.state === "open" && fits && invited && free > 0;
   if (own.data.length === 0 && !offered) return null;

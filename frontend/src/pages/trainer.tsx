@@ -6,7 +6,7 @@ import { useNode, useToken } from "../live/node";
 import { ofJob, useResource } from "../live/resource";
 import { useUnit } from "../live/unit";
 import { Link } from "../router";
-import { percent, plural, share } from "../text/amounts";
+import { plural, share } from "../text/amounts";
 import { balanceText, heldBy, ownRounds, partsOf } from "../text/points";
 import { askedAgain, isOver, leavingText, leftText, owes, phaseOf } from "../text/standing";
 import { broughtText, roundsText, strikeText } from "../text/why";
@@ -285,16 +285,13 @@ function Confirm({ text, yes, no, working }: Question) {
 function Curves({ trainer, rounds }: { trainer: LocalTrainer; rounds: number }) {
   if (trainer.losses.length < 2) return null;
   const points = trainer.losses.map((point) => ({ x: point.round - 1 + point.done, y: point.loss }));
-  const lines = [{ name: "training loss (left)", kind: 1 as const, points }];
-  const accuracy = trainer.results.map((result) => ({ x: result.round, y: result.accuracy }));
   return (
     <Chart
       title="On your own data"
       xLabel="round"
       xRange={[Math.floor(points[0]?.x ?? 0), rounds]}
       left={(value) => value.toPrecision(2)}
-      right={(value) => percent(value, 0)}
-      lines={[...lines, { name: "accuracy (right)", kind: 2, axis: "right", points: accuracy }]}
+      lines={[{ name: "training loss", kind: 1, points }]}
     />
   );
 }

@@ -249,6 +249,7 @@ export function documentOf(draft: Draft, unit: Unit = COIN): Record<string, unkn
   const image = draft.architecture === "cnn";
   const size = { channels: number(draft.channels), height: number(draft.height), width: number(draft.width) };
   const classes = number(draft.classes);
+  const range = { minimum: number(draft.minimum), maximum: number(draft.maximum), std: [number(draft.std)] };
   const parameters = image
     ? { ...size, hidden: number(draft.hidden), classes }
     : { inputs: number(draft.features), hidden: [number(draft.hidden)], classes };
@@ -257,12 +258,10 @@ export function documentOf(draft: Draft, unit: Unit = COIN): Record<string, unkn
     description: draft.description,
     model: { architecture: draft.architecture, parameters },
     data: {
-      kind: image ? "image" : "tabular",
-      shape: image ? [size.channels, size.height, size.width] : [number(draft.features)],
-      classes,
-      minimum: number(draft.minimum),
-      maximum: number(draft.maximum),
-      std: [number(draft.std)],
+      features: {
+        x: { ...(image ? { kind: "image", ...size } : { kind: "tensor", shape: [number(draft.features)] }), ...range },
+      },
+      target: { kind: "category", classes },
     },
     training: {
       optimizer: draft.optimizer,

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Annotated, Any
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from eth_account.signers.local import LocalAccount
@@ -42,6 +43,10 @@ from marketplace.domain import MAX_TRAINERS, ZERO_ADDRESS
 from marketplace.errors import ChainError, InputError, JobOver
 from marketplace.services.invitations import VALID_FOR, admission, invite
 from marketplace.spec import JobFile
+from trainer.config import ClassTarget, DataSchema, MaskTarget, TagsTarget
+
+if TYPE_CHECKING:
+    from trainer.data import Dataset
 
 router = APIRouter(
     prefix="/api",
@@ -50,7 +55,7 @@ router = APIRouter(
     responses=problems(400, 401, 403),
     route_class=Route,
 )
-PREVIEW_SAMPLES, PREVIEW_VALUES = 8, 4096
+PREVIEW_SAMPLES, PREVIEW_VALUES, PREVIEW_ANSWERS = 8, 4096, 8
 SAMPLE_COIN = 10**18  # wei that a sample trainer has beyond stakes, for gas
 
 
@@ -187,33 +192,59 @@ def list_data(services: Services) -> list[DataEntry]:
 @router.post("/data/check", dependencies=[LOCAL], responses=problems(404, 429))
 def check_data(request: DataCheckRequest, services: Services) -> DataCheck:
     """Whether data fit a job, how many there are of each class, and a few of them. Only to this machine."""
-    from marketplace.services.validation import read_data  # noqa: PLC0415 (torch takes seconds)
+    from marketplace.services.programs import fetch_files  # noqa: PLC0415 (torch takes seconds)
+    from marketplace.services.validation import read_data  # noqa: PLC0415
 
     source = services.folders.confined(request.data)
-    schema = services.spec(services.index.job(request.job_id).creation).data
+    spec = services.spec(services.index.job(request.job_id).creation)
     with services.heavy.taken():
         try:
-            data = read_data(source, schema)
+            data = read_data(source, spec.data, fetch_files(services.node, spec))
         except InputError as error:
             return DataCheck(fits=False, problem=str(error), samples=0, shape=[], classes={}, preview=[])
-    names = schema.class_names or tuple(str(label) for label in range(schema.classes))
-    counts = np.bincount(data.y, minlength=schema.classes)
-    step = max(1, len(data.y) // PREVIEW_SAMPLES)
+    shown = next(iter(data.inputs.values()))
+    step = max(1, len(data) // PREVIEW_SAMPLES)
     return DataCheck(
         fits=True,
         problem=None,
-        samples=len(data.y),
-        shape=list(data.x.shape[1:]),
-        classes={names[label]: int(count) for label, count in enumerate(counts[: len(names)]) if count},
+        samples=len(data),
+        shape=list(shown.shape[1:]),
+        classes=_counts(data, spec.data),
         preview=[
-            DataSample(label=names[int(data.y[at])], values=_values(data.x[at]))
-            for at in range(0, len(data.y), step)[:PREVIEW_SAMPLES]
+            DataSample(label=_label(data, at, spec.data), values=_values(shown[at]))
+            for at in range(0, len(data), step)[:PREVIEW_SAMPLES]
         ],
     )
 
 
+def _counts(data: "Dataset", schema: DataSchema) -> dict[str, int]:
+    """Samples by class, of classes that have any; {} where there are no classes."""
+    if not isinstance(schema.target, ClassTarget) or data.y is None:
+        return {}
+    counts = np.bincount(data.y, minlength=schema.target.classes)
+    return {_class(label, schema.target): int(count) for label, count in enumerate(counts) if count}
+
+
+def _class(label: int, target: ClassTarget) -> str:
+    return target.names[label] if target.names else str(label)
+
+
+def _label(data: "Dataset", at: int, schema: DataSchema) -> str:
+    """A sample's target as a person reads it; "" where it is none, or as large as the sample."""
+    if data.y is None or isinstance(schema.target, TagsTarget | MaskTarget):
+        return ""
+    if isinstance(schema.target, ClassTarget):
+        return _class(int(data.y[at]), schema.target)
+    return ", ".join(f"{value:.6g}" for value in data.y[at][:PREVIEW_ANSWERS])
+
+
 def _values(sample: Any) -> list[float]:
     return [float(value) for value in sample.reshape(-1)[:PREVIEW_VALUES]]
+
+
+def _files(services: Services, job: JobFile) -> dict[str, FilePath]:
+    """The files that a job names, in the folders that this node may read. Raises InputError."""
+    return {name: FilePath(services.folders.confined(name)) for name in job.files}
 
 
 # ---------------------------------------------------------------- the chain
@@ -281,7 +312,7 @@ def fund_address(request: FundRequest, services: Services) -> None:
 def preview_job(request: JobRequest, services: Services) -> JobPreview:
     """What a job costs, and its YAML. Sends and publishes nothing."""
     job = _read(services, request)
-    return drafts.preview(job, token=_facts(services, job.market.token or ZERO_ADDRESS))
+    return drafts.preview(job, _files(services, job), token=_facts(services, job.market.token or ZERO_ADDRESS))
 
 
 def _read(services: Services, request: JobRequest) -> JobFile:
@@ -308,9 +339,10 @@ def prepare_job(request: PrepareRequest, services: Services) -> PreparedJob:
     given = request.encryption_key
     key = bytes.fromhex(given[2:]) if given is not None else services.node.me.encryption_key
     with services.heavy.taken():
-        prepared = drafts.prepare(services.node, job, owner=request.owner, encryption_key=key, validation=source)
+        files = _files(services, job)
+        prepared = drafts.prepare(services.node, job, files, owner=request.owner, encryption_key=key, validation=source)
     facts = _facts(services, job.market.token or ZERO_ADDRESS)
-    shown = drafts.preview(job, with_validation=source is not None, token=facts)
+    shown = drafts.preview(job, files, with_validation=source is not None, token=facts)
     return PreparedJob(preview=shown, spec_cid=prepared.spec_cid, calls=prepared.calls)
 
 
@@ -327,8 +359,9 @@ def create_job(request: CreateRequest, services: Services) -> CreatedJob:
         services.sent.sending(f"Create the job “{job.name}”", key=f"create {to_json(job)!r} {source}") as sending,
         services.heavy.taken(),
     ):
-        data = read_data(source, job.data) if source is not None else None
-        created = owner.create_job(services.node, job, data, again=True)
+        files = _files(services, job)
+        data = read_data(source, job.data, files) if source is not None else None
+        created = owner.create_job(services.node, job, data, files=files, again=True)
         sending.mined(created.receipt, created.job_id)
     return CreatedJob(
         job_id=created.job_id,

@@ -1,17 +1,18 @@
 """What this node holds of jobs and for their proofs, and what their owners do with it. Needs the token."""
 
 from io import BytesIO
+from math import isfinite
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
 from marketplace.api.forms import (
-    Accuracy,
     Done,
+    JobScores,
     OwnPart,
     PreparedAnnouncement,
-    RoundAccuracy,
+    RoundScore,
     SetupEntry,
     UnsignedCall,
 )
@@ -89,12 +90,16 @@ def download_model(job_id: JobId, services: Services) -> StreamingResponse:
     return Bounded(BytesIO(final.content), len(final.content), 200, headers)
 
 
-@router.get("/jobs/{job_id}/accuracy", responses=problems(404, 429, 502, 503))
-def show_accuracy(job_id: JobId, services: Services) -> Accuracy:
-    """The model's accuracy after each round on the owner's validation data, as far as this node can know it."""
+@router.get("/jobs/{job_id}/scores", responses=problems(404, 429, 502, 503))
+def show_scores(job_id: JobId, services: Services) -> JobScores:
+    """The model's loss and metric after each round on the owner's validation data, as far as this node can know it."""
     scores = services.scores(services.index.history(job_id))
-    return Accuracy(
-        rounds=[RoundAccuracy(round=s.round, loss=s.loss, accuracy=s.accuracy) for s in scores.scores],
+    return JobScores(
+        metric=scores.scores[0].found.name if scores.scores else "loss",
+        rounds=[
+            RoundScore(round=s.round, loss=s.found.loss, value=s.found.value if isfinite(s.found.value) else None)
+            for s in scores.scores
+        ],
         source=scores.source,
         problem=scores.problem,
     )

@@ -22,13 +22,14 @@ Kind = Literal["honest", "poisoner", "free-rider", "silent"]
 
 @dataclass(frozen=True, slots=True)
 class Player:
-    """One party with a home folder and a key of its own; `data` is a trainer's file."""
+    """One party with a home folder and a key of its own; `data` is a trainer's file, `options` those that it takes."""
 
     name: str
     role: str
     identity: Identity
     home: Path
     data: Path | None = None
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Cast:
     trainers: list[Player]
     test: Dataset
     validation: Path
+    base: Path | None = None
 
     @property
     def all(self) -> list[Player]:
@@ -63,15 +65,15 @@ def make_cast(folder: Path, *, trainers: int, honest: bool, schema: DataSchema, 
     players = []
     shards = iid(training, trainers, seed)
     for number, (kind, shard) in enumerate(zip(roles(trainers, honest), shards, strict=True), start=1):
-        player = _player(folder, f"trainer {number}", kind)
-        data = player.home / "data.npz"
+        made = player(folder, f"trainer {number}", kind)
+        data = made.home / "data.npz"
         write_npz(data, shard)
-        players.append(Player(player.name, player.role, player.identity, player.home, data))
-    owner, aggregator = _player(folder, "owner", "owner"), _player(folder, "aggregator", "aggregator")
+        players.append(Player(made.name, made.role, made.identity, made.home, data))
+    owner, aggregator = player(folder, "owner", "owner"), player(folder, "aggregator", "aggregator")
     return Cast(owner, aggregator, players, normalise(test, schema), folder / "validation.npz")
 
 
-def _player(folder: Path, name: str, role: str) -> Player:
+def player(folder: Path, name: str, role: str) -> Player:
     home = folder / name.replace(" ", "-")
     identity = Keystore(home / "keys", scrypt_n=4096).create("default", PASSWORD)
     return Player(name, role, identity, home)
@@ -124,9 +126,11 @@ def job_document(cast: Cast, *, rounds: int, rule: str, model: str) -> dict[str,
 
 def data_schema(model: str) -> DataSchema:
     """What the digits look like to a model."""
-    kind, shape = ("tabular", [64]) if model == "mlp" else ("image", [1, 8, 8])
+    flat = {"kind": "tensor", "shape": [64]}
+    image = {"kind": "image", "channels": 1, "height": 8, "width": 8}
+    feature = (flat if model == "mlp" else image) | {"minimum": 0, "maximum": 16, "std": [16.0]}
     return DataSchema.model_validate_json(
-        json.dumps({"kind": kind, "shape": shape, "classes": 10, "minimum": 0, "maximum": 16, "std": [16.0]})
+        json.dumps({"features": {"image": feature}, "target": {"kind": "category", "classes": 10}})
     )
 
 

@@ -39,7 +39,7 @@ def main(kind: str, job: str, data: str) -> None:
     node = here.node()
     if not Path(data).exists():
         raise InputError(f"{data} does not exist.")
-    plan = Plan(node.me.address, torch.device("cpu"), tamper=TAMPER[kind])
+    plan = Plan(node.me.address, (torch.device("cpu"),), tamper=TAMPER[kind])
     with here.narrator() as report:
         agent = TrainerAgent(node, int(job), data_loader(data), plan, report)
         run(agent, report=report, poll=here.settings.poll, patience=60, stop=stop_on_signals())

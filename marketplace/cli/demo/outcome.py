@@ -11,19 +11,22 @@ from rich.table import Table
 from marketplace.cli.demo.cast import Cast
 from marketplace.domain import Job
 from marketplace.replay import JobHistory
+from marketplace.units import PARTS, format_metric
+from trainer.train import Evaluation
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """names: operator → (name, role); accuracy: on the test data, before round 1 and after each round; gas: by call, of
+    """names: operator → (name, role); scores: on the test data, before round 1 and after each round; gas: by call, of
     each transaction; seconds: by phase."""
 
     history: JobHistory
     names: dict[str, tuple[str, str]]
-    accuracy: list[float]
+    scores: list[Evaluation]
     gas: dict[str, list[int]]
     seconds: dict[str, float]
     audit: dict[str, Any]
+    parameters: int
 
     @property
     def audit_ok(self) -> bool:
@@ -63,7 +66,9 @@ def board(job: Job, players: Cast, status: dict[str, str], rounds: int) -> Table
 def outcome_document(outcome: Outcome) -> dict[str, Any]:
     """The results for programs."""
     return {
-        "accuracy": outcome.accuracy,
+        "metric": outcome.scores[0].name,
+        "values": [entry.value for entry in outcome.scores],
+        "losses": [entry.loss for entry in outcome.scores],
         "payouts": outcome.payouts(),
         "gas": outcome.gas,
         "seconds": outcome.seconds,
@@ -74,10 +79,9 @@ def outcome_document(outcome: Outcome) -> dict[str, Any]:
 
 def outcome_tables(outcome: Outcome) -> Group:
     """The results for people."""
-    accuracy = Table(
-        "", *(f"round {number}" for number in range(1, len(outcome.accuracy))), title="Test accuracy by round"
-    )
-    accuracy.add_row("", *(f"{value:.1%}" for value in outcome.accuracy[1:]))
+    scores, name = outcome.scores[1:], outcome.scores[0].name
+    by_round = Table("", *(f"round {number}" for number in range(1, len(scores) + 1)), title=f"Test {name} by round")
+    by_round.add_row("", *(format_metric(name, entry.value) for entry in scores))
     rounds = sorted(outcome.history.settled)
     pay = Table(title="What each round brought, as a part of it, and pay in ether")
     for header in ("trainer", "role", *(f"round {number}" for number in rounds), "paid"):
@@ -94,17 +98,21 @@ def outcome_tables(outcome: Outcome) -> Group:
     verdict = "[bold green]audit: OK[/]" if outcome.audit_ok else "[bold red]audit: FAILED[/]"
     wrong = [f"  {finding['where']}: {finding['what']}" for finding in outcome.audit.get("findings", [])]
     verdict += f" ({passed} of {len(checks)} checks passed, {outcome.audit.get('proofs', 0)} proofs hold)"
-    return Group(accuracy, pay, gas, f"Time: {spent}.", *wrong, verdict)
+    return Group(by_round, pay, gas, f"Time: {spent}.", *wrong, verdict)
 
 
 def picture(outcome: Outcome, path: Path) -> None:
-    """Accuracy by round beside pay by trainer, as PNG or SVG by the file's ending."""
+    """The metric by round beside pay by trainer, as PNG or SVG by the file's ending."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.plot(range(len(outcome.accuracy)), [100 * value for value in outcome.accuracy], marker="o")
-    left.set(xlabel="round", ylabel="test accuracy, %", title="Accuracy by round", ylim=(0, 100))
+    name = outcome.scores[0].name
+    left.plot(range(len(outcome.scores)), [entry.value for entry in outcome.scores], marker="o")
+    left.set(xlabel="round", ylabel=f"test {name}", title=f"{name.capitalize()} by round")
+    if name in PARTS:
+        left.set_ylim(0, 1)
+        left.yaxis.set_major_formatter("{x:.0%}")
     left.grid(alpha=0.3)
     rows = outcome.payouts()
     right.bar(list(rows), [row["wei"] / 10**18 for row in rows.values()])

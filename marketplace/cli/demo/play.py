@@ -42,11 +42,13 @@ from marketplace.errors import ChainError, MeritError
 from marketplace.files import write_atomically
 from marketplace.services.models import Models
 from marketplace.services.node import JobFeed, Node, fetch_spec, job_key
+from marketplace.services.programs import fetch_program
 from marketplace.services.proofs import open_setup
 from marketplace.storage import open_storage
+from marketplace.units import format_metric
 from trainer.data import Dataset
-from trainer.models import build, load_flat
-from trainer.train import evaluate
+from trainer.models import load_flat
+from trainer.train import Evaluation, evaluate
 
 STALL_SECONDS = 300.0  # without any news from any process, which a busy machine starts slowly, the demo has failed
 STOP_SECONDS = 20.0
@@ -91,15 +93,7 @@ class Play:
 
     def run(self, *, json_file: Path | None, plot_file: Path | None) -> bool:
         """Plays the whole job; True when its audit found nothing wrong. Raises MeritError when it cannot be played."""
-        with ExitStack() as stack:
-            if self._keep is not None:
-                self._keep.mkdir(parents=True, exist_ok=True)
-                folder = self._keep.resolve()
-            else:
-                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="merit-demo-")))
-            stack.callback(self._stop_all)
-            rpc = self._script.rpc or stack.enter_context(Anvil()).url
-            outcome = self._play(folder, Connection(rpc))
+        outcome = self.play()
         self._out.print(outcome_tables(outcome))
         if json_file is not None:
             write_atomically(json_file, json.dumps(outcome_document(outcome), indent=2).encode(), mode=0o644)
@@ -108,17 +102,23 @@ class Play:
             self._out.print(f"The picture is {plot_file}.")
         return outcome.audit_ok
 
+    def play(self) -> Outcome:
+        """Plays the whole job, and stops whatever it started. Raises MeritError when it cannot be played."""
+        with ExitStack() as stack:
+            if self._keep is not None:
+                self._keep.mkdir(parents=True, exist_ok=True)
+                folder = self._keep.resolve()
+            else:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="merit-demo-")))
+            stack.callback(self._stop_all)
+            rpc = self._script.rpc or stack.enter_context(Anvil()).url
+            return self._play(folder, Connection(rpc))
+
     def _play(self, folder: Path, connection: Connection) -> Outcome:
         started = time.perf_counter()
         script = self._script
         with self._phase("setup", "Keys, data and the contract"):
-            players = make_cast(
-                folder,
-                trainers=script.trainers,
-                honest=script.honest,
-                schema=data_schema(script.model),
-                seed=script.seed,
-            )
+            players = self.players(folder)
             fund(connection, *(player.identity.address for player in players.all))
             entry = deploy(connection, players.owner.identity.account)
             market = Market(connection, entry.market)
@@ -126,9 +126,9 @@ class Play:
             storage = script.ipfs or f"folder:{folder / 'storage'}"
             environment = self._environment(connection.url, storage, entry.market)
         with self._phase("create", "The owner creates the job"):
-            document = job_document(players, rounds=script.rounds, rule=script.rule, model=script.model)
-            write_job(folder / "job.yaml", document)
+            write_job(folder / "job.yaml", self.document(players))
             options = ["--validation", str(players.validation)] if script.rule == "reference" else []
+            options += [] if players.base is None else ["--base", str(players.base)]
             created = self._call(
                 players.owner, environment, "job", "create", "--yes", str(folder / "job.yaml"), *options
             )
@@ -156,11 +156,22 @@ class Play:
             audit = self._call(
                 players.owner, environment, "audit", str(job_id), "--job-key-file", str(key_file), may_fail=True
             )
-        accuracy = _accuracies(owner, job_id, key, players.test)
         self._seconds["total"] = time.perf_counter() - started
+        scores, parameters = _scores(owner, job_id, key, players.test)
         gas = gas_by_call(connection, entry.market, entry.block)
         names = {player.identity.address: (player.name, player.role) for player in players.trainers}
-        return Outcome(history, names, accuracy, gas, dict(self._seconds), audit)
+        return Outcome(history, names, scores, gas, dict(self._seconds), audit, parameters)
+
+    def players(self, folder: Path) -> Cast:
+        """Makes the parties, and their data below the folder."""
+        script = self._script
+        return make_cast(
+            folder, trainers=script.trainers, honest=script.honest, schema=data_schema(script.model), seed=script.seed
+        )
+
+    def document(self, players: Cast) -> dict[str, Any]:
+        """The job's document."""
+        return job_document(players, rounds=self._script.rounds, rule=self._script.rule, model=self._script.model)
 
     # ---------------------------------------------------------------- processes
 
@@ -200,7 +211,7 @@ class Play:
         self._start(players.aggregator, environment, [*cli, "aggregator", "run", "--job", str(job_id)])
         for player in players.trainers:
             if player.role == "honest":
-                command = [*cli, "trainer", "join", str(job_id), "--data", str(player.data)]
+                command = [*cli, "trainer", "join", str(job_id), "--data", str(player.data), *player.options]
             else:
                 module = "marketplace.cli.demo.misbehave"
                 command = [sys.executable, "-m", module, player.role, str(job_id), str(player.data)]
@@ -272,7 +283,8 @@ class Play:
             self._status[name] = str(notice["text"]) if done is None else f"{notice['text']} {done:.0%}"
             return
         problem = f", but {notice['problem']}" if notice["problem"] else ""
-        text = f"Round {notice['round']}: validation accuracy {notice['accuracy']:.1%}{problem}"
+        shown = format_metric(notice["metric"], notice["value"])
+        text = f"Round {notice['round']}: validation {notice['metric']} {shown}{problem}"
         self._status[name] = text
         self._out.print(text + ".")
 
@@ -326,14 +338,14 @@ class _Phase:
         self.seconds[self.name] = time.perf_counter() - self.started
 
 
-def _accuracies(owner: Node, job_id: int, key: bytes, test: Dataset) -> list[float]:
-    """Test accuracy of the base model and after each round."""
+def _scores(owner: Node, job_id: int, key: bytes, test: Dataset) -> tuple[list[Evaluation], int]:
+    """Of the base model and of that after each round, on the test data; and how many numbers are trained."""
     history = JobFeed(owner, job_id).refresh()
     spec = fetch_spec(owner.storage, history.created)
     models = Models(owner, history.created, spec, open_setup(owner, history.created, spec).srs)
-    module = build(spec.model)
-    accuracies = []
+    program = fetch_program(owner, spec)
+    metric, scores = program.task.metric(spec.task.metric) if program.task else None, []
     for round in range(max(history.settled, default=0) + 1):
-        load_flat(module, models.after(round, history, key))
-        accuracies.append(evaluate(module, test)[1])
-    return accuracies
+        load_flat(program.module, models.after(round, history, key))
+        scores.append(evaluate(program, test, metric))
+    return scores, spec.parameters

@@ -1,0 +1,110 @@
+"""A job's program on this machine: the files that its description names are fetched once, and kept by their hash."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eth_utils.crypto import keccak
+
+from marketplace.errors import CorruptContent, InputError
+from marketplace.files import read_within, write_atomically
+from marketplace.services.node import Node
+from marketplace.spec import JobFile, PinnedFile, Spec
+from marketplace.storage import get_bytes, put_bytes
+from trainer.config import PROGRAM
+
+if TYPE_CHECKING:
+    from trainer.programs import Program
+
+Files = Mapping[str, Path]
+"""Where the files are, by the name that the job gives them."""
+
+MAX_JOB_FILE_BYTES = 2**31
+"""Of one file that a job names: a program with its frozen weights, a tokenizer."""
+
+
+def find_files(job: JobFile, folder: Path) -> dict[str, Path]:
+    """The files that a job names, beside its own. Raises InputError."""
+    found = {name: folder / name for name in job.files}
+    for name, path in found.items():
+        if not path.is_file():
+            raise InputError(f"The job names the file {name}, which is not there: {path}.")
+        if path.stat().st_size > MAX_JOB_FILE_BYTES:
+            raise InputError(f"The job's file {path} has more than {MAX_JOB_FILE_BYTES} bytes.")
+    return found
+
+
+def publish_files(node: Node, files: Files) -> dict[str, PinnedFile]:
+    """Stores the files; what the job's spec says of them."""
+    contents = {name: read_within(path, MAX_JOB_FILE_BYTES) for name, path in files.items()}
+    return {
+        name: PinnedFile(hash="0x" + keccak(content).hex(), cid=put_bytes(node.storage, content))
+        for name, content in contents.items()
+    }
+
+
+def fetch_files(node: Node, spec: Spec) -> dict[str, Path]:
+    """The files that a job names, fetched once. Raises StorageError, CorruptContent."""
+    return {name: _fetch(node, name, pinned) for name, pinned in spec.files.items()}
+
+
+def _fetch(node: Node, name: str, pinned: PinnedFile) -> Path:
+    path = node.home / "files" / pinned.hash[2:]
+    if path.is_file():
+        if "0x" + keccak(read_within(path, MAX_JOB_FILE_BYTES)).hex() == pinned.hash:
+            return path
+        path.unlink()  # a damaged copy is only a copy
+    content = get_bytes(node.storage, pinned.cid, max_bytes=MAX_JOB_FILE_BYTES)
+    if "0x" + keccak(content).hex() != pinned.hash:
+        raise CorruptContent(f"The job's file {name}, at {pinned.cid}, is not the one that the job names.")
+    write_atomically(path, content)
+    return path
+
+
+def job_program(job: JobFile, files: Files) -> "Program":
+    """The program of a job that is not created yet. Raises InputError."""
+    from trainer.programs import open_program  # noqa: PLC0415 (torch takes seconds)
+
+    try:
+        return open_program(job.model, job.data, job.judged, files)
+    except ValueError as error:
+        raise InputError(f"The job's model cannot be built: {error}.") from error
+
+
+def publish_frozen(node: Node, job: JobFile, program: "Program") -> PinnedFile | None:
+    """Stores what of the model no round changes; None where there is nothing, or the program's file has it.
+
+    Published even where a seed makes it: other versions of torch may draw other numbers from the seed.
+    """
+    from trainer.models.frozen import frozen_tensors, pack_frozen  # noqa: PLC0415 (torch takes seconds)
+
+    if job.model.architecture == PROGRAM or not frozen_tensors(program.module):
+        return None
+    content = pack_frozen(program.module)
+    if len(content) > MAX_JOB_FILE_BYTES:
+        raise InputError(
+            f"The model's frozen part has {len(content)} bytes; at most {MAX_JOB_FILE_BYTES} are possible."
+        )
+    return PinnedFile(hash="0x" + keccak(content).hex(), cid=put_bytes(node.storage, content))
+
+
+def fetch_program(node: Node, spec: Spec) -> "Program":
+    """A job's program. Raises StorageError, and CorruptContent where it is not what its description says."""
+    return program_of(node, spec, fetch_files(node, spec))
+
+
+def program_of(node: Node, spec: Spec, files: Files) -> "Program":
+    """The same with the files that the job names, which are at hand."""
+    from trainer.models.frozen import load_frozen  # noqa: PLC0415 (torch takes seconds)
+    from trainer.programs import check_program, open_program  # noqa: PLC0415
+
+    try:
+        d = check_program(spec.model, spec.data, spec.task, spec.training.batch_size, files)  # before it costs anything
+        if d != spec.parameters:
+            raise CorruptContent(f"The job's description says {spec.parameters} parameters, its model has {d}.")
+        program = open_program(spec.model, spec.data, spec.task, files)
+        if spec.frozen is not None:
+            load_frozen(program.module, _fetch(node, "of frozen values", spec.frozen))
+        return program
+    except ValueError as error:
+        raise CorruptContent(f"The job's model cannot be built: {error}.") from error

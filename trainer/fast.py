@@ -4,6 +4,8 @@ For small models the time of a step is that of launching its hundreds of kernels
 the time of a plain loop, without a compiler's seconds before the first step.
 """
 
+from functools import cache
+
 import torch
 from torch import nn
 
@@ -50,7 +52,7 @@ class Graphed:
     def _aside(self, batch: Batch) -> torch.Tensor:
         """A plain step on a stream of its own, as a capture wants it."""
         self._seen += 1
-        here, aside = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        here, aside = torch.cuda.current_stream(), _side_stream()
         aside.wait_stream(here)
         with torch.cuda.stream(aside):
             loss = self._steps.whole(batch)
@@ -63,7 +65,7 @@ class Graphed:
         self._static = {name: x.clone() for name, x in inputs.items()}, None if y is None else y.clone()
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(graph):
+            with torch.cuda.graph(graph, stream=_side_stream()):
                 self._loss = self._steps.whole(self._static)
         except Exception as error:  # noqa: BLE001 (whatever a program does that a graph cannot hold)
             torch.cuda.synchronize()
@@ -73,6 +75,16 @@ class Graphed:
             return False
         self._graph = graph
         return True
+
+
+def _side_stream() -> torch.cuda.Stream:
+    """The stream of all captures on the current device: libraries keep memory for each stream that they have seen."""
+    return _stream(torch.cuda.current_device())
+
+
+@cache
+def _stream(device: int) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 def arrange(module: nn.Module, mixed: bool) -> None:

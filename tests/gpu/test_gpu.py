@@ -145,7 +145,8 @@ def test_memory_is_given_back_between_rounds() -> None:
         train_round(program, images(3000), config(batch_size=256, epochs=1), round=1, seed=1, device=CUDA)
         used.append((torch.cuda.memory_allocated(), torch.cuda.memory_reserved()))
     assert used[1] == used[3]
-    assert used[3][0] < 64 * 2**20
+    # What is left are the workspaces of CUDA's libraries: 130 MiB on an H200, however many rounds there were.
+    assert used[3][0] < 256 * 2**20
     assert used[3][1] < 256 * 2**20
 
 

@@ -15,14 +15,15 @@ KNOWN = 5  # classes that the owner's own images show: 0 … 4
 def make(folder: Path, seed: int) -> Parts:
     images, labels = mnist_data()
     order = np.random.default_rng(seed).permutation(len(images))
-    images, labels = images[order].reshape(-1, 28, 28).astype(np.uint8), labels[order].astype(np.int64)
-    ends = {"owner": 1500, "test": 2200, "validation": 2500, "hospital-1": 3300, "hospital-2": 4100, "hospital-3": 4900}
+    images = np.pad(images[order].reshape(-1, 28, 28).astype(np.uint8), ((0, 0), (2, 2), (2, 2)))  # whole patches of 16
+    labels = labels[order].astype(np.int64)
+    ends = {"owner": 1000, "test": 1500, "validation": 1700, "hospital-1": 2200, "hospital-2": 2700, "hospital-3": 3200}
     sources, start = {}, 0
     for name, end in ends.items():
         sources[name] = _folders(images[start:end], labels[start:end], folder / name)
         start = end
-    own = labels[:1500] < KNOWN
-    old = Dataset({"image": images[:1500][own][:, None].astype(np.float32)}, labels[:1500][own])
+    own = labels[:1000] < KNOWN
+    old = Dataset({"image": images[:1000][own][:, None].astype(np.float32)}, labels[:1000][own])
     trainers = [sources[f"hospital-{number}"] for number in (1, 2, 3)]
     base = trained_base(Path(__file__).parent / "job.yaml", old, folder / "base.safetensors", rounds=3)
     return Parts(trainers, sources["validation"], sources["test"], base=base)

@@ -122,7 +122,7 @@ MISTAKES: dict[str, Callable[[str], str]] = {
     "an unknown field": lambda text: text + "colour: red\n",
     "no name": lambda text: re.sub("^name:.*\n", "", text, flags=re.MULTILINE),
     "a name that is a number": lambda text: re.sub("^name:.*\n", "name: 2026\n", text, flags=re.MULTILINE),
-    "names of classes without quotes": lambda text: re.sub(r"class_names: \[\]", "class_names: [yes, no]", text),
+    "names of classes without quotes": lambda text: re.sub(r"names: \[\]", "names: [yes, no]", text),
     "no rounds": lambda text: text.replace("rounds: 2", "rounds: 0"),
     "an amount that is none": lambda text: re.sub("reward: .*", "reward: much", text),
     "an amount without a unit": lambda text: re.sub("reward: .*", "reward: 0.5", text),
@@ -137,7 +137,7 @@ MISTAKES: dict[str, Callable[[str], str]] = {
     ),
     "more faulty trainers than seats bear": lambda text: re.sub("max_faulty: .*", "max_faulty: 3", text),
     "an architecture that is none": lambda text: text.replace("architecture: mlp", "architecture: transformer9"),
-    "a model for other data": lambda text: re.sub(r"shape:\n  - 2", "shape:\n  - 3", text),
+    "a model for other data": lambda text: re.sub(r"(shape:\n +)- 2", r"\1- 3", text),
     "a field that is given twice": lambda text: text + "name: Again\n",
     "an anchor": lambda text: text + "a: &x 1\n",
     "no YAML": lambda text: "market: [",
@@ -189,7 +189,7 @@ def conversation(world: World, say: Say) -> str:
     chapter(
         "Creating a job",
         say("job", "create", folder / "nowhere.yaml"),
-        *(f"{title}:\n" + create(world, say, change(job.read_text())) for title, change in MISTAKES.items()),
+        *(f"{title}:\n" + create(world, say, mistaken(change, job.read_text())) for title, change in MISTAKES.items()),
         say("job", "create", job),
         say("--key", "other", "--storage", "/ip4/127.0.0.1/tcp/9", "job", "create", "--yes", job),
         create(world, say, re.sub("reward: .*", "reward: 900000 ether", job.read_text())),
@@ -210,9 +210,9 @@ def conversation(world: World, say: Say) -> str:
         say("job", "key", 1, "-o", folder / "job.key"),
         say("job", "reveal", 1),
         say("job", "reveal", 1, "--members"),
-        say("trainer", "check", 1, *good),
-        say("trainer", "check", 1, "--data", folder / "nowhere.csv"),
-        say("--storage", f"folder:{folder / 'home'}", "trainer", "check", 1, *good),
+        say("data", "check", 1, *good),
+        say("data", "check", 1, "--data", folder / "nowhere.csv"),
+        say("--storage", f"folder:{folder / 'home'}", "data", "check", 1, *good),
         say("trainer", "join", 1, *good, "--payee", "me"),
         say("trainer", "join", 1, *good, "--devices", "abacus"),
         say("trainer", "leave", 1),
@@ -281,6 +281,13 @@ def folder_file(world: World, name: str, text: str) -> Path:
     path = world.folder / name
     path.write_text(text)
     return path
+
+
+def mistaken(change: Callable[[str], str], text: str) -> str:
+    """A job file with a mistake in it; one that changes nothing would be no mistake."""
+    changed = change(text)
+    assert changed != text
+    return changed
 
 
 def create(world: World, say: Say, text: str) -> str:

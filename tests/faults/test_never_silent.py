@@ -22,9 +22,10 @@ from marketplace.services import joining, training
 from marketplace.services.agent import Notice, Step, run
 from marketplace.services.audit import audit_job
 from marketplace.services.node import job_key
-from marketplace.services.owner import create_job, reveal_validation
+from marketplace.services.owner import Base, create_job, reveal_validation
 from marketplace.services.trainer import Plan, TrainerAgent, data_loader
 from marketplace.services.validation import Validation
+from marketplace.spec import JobFile
 from tests.jobs import Play, World, blobs, job_file, new_play
 from trainer.config import UpdateConfig
 from trainer.data import write_npz
@@ -99,13 +100,20 @@ def broken(monkeypatch: pytest.MonkeyPatch, raised: Callable[[], Exception], tim
 # ---------------------------------------------------------------- base models
 
 
+def huge_base(world: World, job: JobFile) -> Base:
+    module = build(job.model)
+    load_flat(module, np.full(len(flatten(module)), 1e30, dtype=np.float32))
+    path = world.folder / "base.safetensors"
+    path.write_bytes(to_safetensors(module))
+    return Base(path)
+
+
 def test_a_base_model_of_1e30_creates_no_job(world: World) -> None:
     aggregator = world.node("aggregator")
     job = job_file(aggregator)
-    module = build(job.model)
-    load_flat(module, np.full(len(flatten(module)), 1e30, dtype=np.float32))
+    base = huge_base(world, job)
     with pytest.raises(InputError, match="base model has the parameter 1e"):
-        create_job(world.node("owner"), job, None, to_safetensors(module))
+        create_job(world.node("owner"), job, None, base)
     assert world.chain.market.job_count() == 0
 
 
@@ -115,11 +123,9 @@ def test_a_job_written_past_merits_client_is_refused_by_aggregator_and_trainers(
     """Its owner's own node would not create it, so that node's checks are taken out."""
     for bound in ("marketplace.services.owner.check_new_job", "trainer.models.vectors.check_weights"):
         monkeypatch.setattr(bound, lambda *args: None)
-    module = build(job_file(world.node("aggregator")).model)
-    load_flat(module, np.full(len(flatten(module)), 1e30, dtype=np.float32))
     aggregator, owner = world.node("victim"), world.node("bad owner")
     job = job_file(aggregator, rule="krum-cosine")
-    created = create_job(owner, job, None, to_safetensors(module))
+    created = create_job(owner, job, None, huge_base(world, job))
     data = world.folder / "data.npz"
     write_npz(data, blobs(60, 1))
     bad = Play(world, world.node("o"), aggregator, [world.node("t")], created.job_id, [data], [None])

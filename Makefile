@@ -7,7 +7,7 @@ ARGS ?=
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
 .PHONY: help setup demo examples page up docs test test-page test-rust test-unit test-contracts test-e2e check bench bench-proofs bench-pay bench-theft bench-rows bench-load bench-train gpu-check
-.PHONY: screenshots test-faults test-hostile test-invariants test-invariants-nightly fuzz fuzz-rust slither sbom advisories format lock artifacts clean
+.PHONY: screenshots test-faults test-hostile test-invariants test-invariants-nightly test-symbolic fuzz fuzz-rust slither sbom advisories format lock artifacts clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -45,11 +45,15 @@ test-invariants: setup ## random lives of jobs against the market's rules
 	forge test
 	$(BIN)/python -m tests.invariants.reach
 
-test-invariants-nightly: setup ## a million calls, and broken contracts; SEED=0x... for other calls
+test-invariants-nightly: setup ## a million calls, broken contracts, and proofs; SEED=0x... for other calls
 	rm -f build/forge/reach.txt
 	FOUNDRY_PROFILE=nightly forge test $(if $(SEED),--fuzz-seed $(SEED))
 	$(BIN)/python -m tests.invariants.reach
 	$(BIN)/python -m tests.invariants.mutate
+	$(MAKE) test-symbolic
+
+test-symbolic: setup build/symbolic/venv/.ready ## what claims do to money, for all values at once
+	$(BIN)/python -m scripts.symbolic $(ARGS)
 
 test-page: page
 	cd frontend && npm run -s check
@@ -73,8 +77,8 @@ check: setup ## types, style, import arrows, artifacts against sources
 	$(BIN)/python -m scripts.policy_docs --check
 	$(BIN)/python -m mypy.stubtest zk._core --ignore-missing-stub
 	cd zk/core && cargo fmt --check && cargo clippy -q --workspace --all-targets -- -D warnings
-	forge fmt --check contracts tests/invariants
-	solhint --disc --max-warnings 0 'contracts/**/*.sol' 'tests/invariants/**/*.sol'
+	forge fmt --check contracts tests/invariants tests/symbolic
+	solhint --disc --max-warnings 0 'contracts/**/*.sol' 'tests/invariants/**/*.sol' 'tests/symbolic/**/*.sol'
 	$(BIN)/python -m scripts.sbom --check
 	$(BIN)/python -m tests.soundness.mutate --sample 4 --seed 7
 
@@ -125,7 +129,7 @@ gpu-check: setup ## what only a CUDA device shows, in less than 8 minutes; ARGS=
 format: setup ## rewrite the sources in the house style
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
-	forge fmt contracts tests/invariants
+	forge fmt contracts tests/invariants tests/symbolic
 	cd zk/core && cargo fmt
 
 screenshots: setup page ## make docs/images again
@@ -144,6 +148,7 @@ lock: $(UV) ## resolve the dependencies again
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group brownie -o requirements-brownie.lock
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group audit -o requirements-audit.lock
 	echo slither-analyzer==0.11.6 | $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url - -o requirements-slither.lock
+	echo halmos==0.3.3 | $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url - -o requirements-symbolic.lock
 
 clean: ## remove what was installed and built
 	rm -rf $(VENV) .venv-brownie .venv-audit node_modules build
@@ -170,6 +175,11 @@ $(VENV)/.ready: requirements.lock pyproject.toml $(CORE) | $(UV)
 build/slither/venv/.ready: requirements-slither.lock | $(UV)
 	$(UV) venv -q --allow-existing --python $(PYTHON) build/slither/venv
 	$(UV) pip sync -q --python build/slither/venv/bin/python requirements-slither.lock
+	touch $@
+
+build/symbolic/venv/.ready: requirements-symbolic.lock | $(UV)
+	$(UV) venv -q --allow-existing --python $(PYTHON) build/symbolic/venv
+	$(UV) pip sync -q --python build/symbolic/venv/bin/python requirements-symbolic.lock
 	touch $@
 
 .venv-audit/.ready: requirements-audit.lock | $(UV)

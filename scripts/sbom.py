@@ -31,6 +31,7 @@ PYTHON = {
     "requirements-brownie.lock": ".venv-brownie",
     "requirements-audit.lock": ".venv-audit",
     "requirements-slither.lock": "build/slither/venv",
+    "requirements-symbolic.lock": "build/symbolic/venv",
 }
 NODE = {"node": ".", "page": "frontend", "circuit bench": "benches/circuit"}
 RUST = {"rust": "zk/core", "rust fuzzing": "zk/core/fuzz"}

@@ -49,7 +49,7 @@ def test_a_job_file_that_is_right_creates_a_job(world: World, merit: Merit) -> N
         ),
         ({"model__architecture": "transformer9"}, "there is no architecture 'transformer9'"),
         ({"training__learning_rate": "fast"}, "training.learning_rate: input should be a valid number"),
-        ({"data__shape": [3]}, "does not take samples of shape [3]"),
+        ({"data__features": {"x": {"kind": "tensor", "shape": [3]}}}, "does not take samples of shape x [3]"),
     ],
 )
 def test_a_mistake_in_the_job_file_is_one_sentence_and_creates_nothing(
@@ -233,7 +233,7 @@ def test_storage_that_lacks_a_jobs_description_is_named(open_job: Play, merit: M
     elsewhere.mkdir()
     write_npz(open_job.world.folder / "good.npz", blobs(40, 3))
     code, _, said = merit(
-        "--storage", f"folder:{elsewhere}", "trainer", "check", open_job.job_id, "--data", elsewhere / "x.npz"
+        "--storage", f"folder:{elsewhere}", "data", "check", open_job.job_id, "--data", elsewhere / "x.npz"
     )
     assert code == 3
     assert f"The description of job {open_job.job_id} is not in the storage that is used here" in said

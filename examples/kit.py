@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import yaml
 
 from marketplace.services.programs import job_program
@@ -43,13 +42,6 @@ def split(data: Dataset, folder: Path, seed: int, *, trainers: int = 3, held_out
     write_npz(folder / "validation.npz", judged)
     write_npz(folder / "test.npz", checked)
     return Parts([str(folder / n) for n in names], str(folder / "validation.npz"), str(folder / "test.npz"))
-
-
-def together(parts: Sequence[Dataset]) -> Dataset:
-    """All samples of several data sets."""
-    inputs = {name: np.concatenate([part.inputs[name] for part in parts]) for name in parts[0].inputs}
-    targets = [part.y for part in parts if part.y is not None]
-    return Dataset(inputs, np.concatenate(targets) if targets else None)
 
 
 def trained_base(job: Path, data: Dataset | str, path: Path, *, rounds: int = 3, seed: int = 7) -> Path:

@@ -19,7 +19,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from examples.kit import Parts, together
+from examples.kit import Parts
 from marketplace.cli.demo.cast import Cast, Player, player
 from marketplace.cli.demo.outcome import Outcome
 from marketplace.cli.demo.play import Play, Script
@@ -28,8 +28,9 @@ from marketplace.keys.sealing import sealed_size
 from marketplace.services.owner import Base, take_base
 from marketplace.services.programs import find_files, job_program
 from marketplace.spec import JobFile, read_job_file
-from marketplace.units import PARTS, format_metric
+from marketplace.units import format_metric
 from trainer.data import PLAIN, DataOptions, Dataset, load, tokenizer_files
+from trainer.data.split import together
 from trainer.train import evaluate, train_round
 from zk.encoding import chunks
 from zk.files import max_sum_file_bytes, max_update_file_bytes
@@ -49,6 +50,7 @@ class Measured:
 
     name: str
     metric: str
+    share: bool
     value: float
     pooled: float
     alone: list[float]
@@ -66,7 +68,7 @@ class Measured:
     def good(self) -> bool:
         """Audited, near the training on all data, and better than who trains alone."""
         sign = 1 if self.higher else -1
-        allowed = POINTS if self.metric in PARTS else PART * abs(self.pooled)
+        allowed = POINTS if self.share else PART * abs(self.pooled)
         near = sign * (self.value - self.pooled) >= -allowed
         return self.audit_ok and near and sign * (self.value - mean(self.alone)) > 0
 
@@ -121,7 +123,7 @@ class Example(Play):
         write = folder / "example.yaml"
         write.write_text(yaml.safe_dump(self.document(cast), sort_keys=False), "utf-8")
         self.job = job = read_job_file(write)
-        self.files = find_files(job, folder)
+        self.files = find_files(job, lambda name: folder / name)
         self.refused = [_refusal(job, source) for source in parts.refused]
         return Cast(owner, aggregator, trainers, self.read(parts.test), Path(parts.validation), parts.base)
 
@@ -149,6 +151,7 @@ class Example(Play):
         return Measured(
             self.name,
             last.name,
+            last.share,
             last.value,
             self.trained(together(own), test),
             [self.trained(part, test) for part in own],
@@ -224,7 +227,7 @@ def table(rows: list[Measured]) -> Table:
         values = [row.value, row.pooled, mean(row.alone)]
         sizes = [f"{size / 1e6:.2f} MB" for size in (row.bytes_up, row.bytes_down)]
         told = "OK" if row.audit_ok else "FAILED"
-        cells = [*(format_metric(row.metric, value) for value in values), str(row.rounds), f"{row.seconds:.0f}"]
+        cells = [*(format_metric(value, share=row.share) for value in values), str(row.rounds), f"{row.seconds:.0f}"]
         shown.add_row(
             row.name, row.metric, *cells, *sizes, told if row.good else f"{told}, not as good as it should be"
         )

@@ -102,9 +102,6 @@ def _split(text: str, default_unit: str, example: str) -> tuple[str, str]:
     return match[1], match[2] or default_unit
 
 
-PARTS = frozenset({"accuracy", "f1", "auroc", "exact match", "iou"})  # of one, which people read in percent
-
-
-def format_metric(name: str, value: float) -> str:
+def format_metric(value: float, *, share: bool) -> str:
     """A metric as people read it: 93.4% of what is a part of one, else four digits."""
-    return f"{value:.1%}" if name in PARTS else f"{value:.4g}"
+    return f"{value:.1%}" if share else f"{value:.4g}"

@@ -30,12 +30,12 @@ from marketplace.services.aggregator import AggregatorAgent
 from marketplace.services.dispatcher import Dispatcher
 from marketplace.services.node import JobFeed, Node
 from marketplace.services.owner import create_job
-from marketplace.services.programs import Files
 from marketplace.services.trainer import Plan, Tamper, TrainerAgent, data_loader
 from marketplace.spec import JobFile
 from marketplace.storage import Storage, open_storage
 from tests.chain_fixtures import PEOPLE, Chain
 from tests.patience import PATIENCE
+from trainer.config import Files
 from trainer.data import Dataset, write_npz
 
 ETHER = 10**18

@@ -4,7 +4,9 @@ The owner writes these into job.yaml, strangers' machines read them: all sizes a
 what follows from them is finite and can be computed in all rounds. docs/limits.md has the bounds with their reasons.
 """
 
+from collections.abc import Mapping
 from math import frexp, prod
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -336,6 +338,10 @@ def _check_feature(name: str, feature: Feature) -> None:
     for what, values in (("mean", feature.mean), ("std", feature.std)):
         if len(values) not in (1, first):
             raise ValueError(f"{name}: {what} has {len(values)} numbers, 1 or {first} are required")
+
+
+Files = Mapping[str, Path]
+"""Where the files that a job names are, by those names."""
 
 
 def named_files(model: ModelConfig, schema: DataSchema) -> tuple[str, ...]:

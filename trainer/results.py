@@ -16,6 +16,7 @@ from torch import nn
 from trainer.config import (
     ClassTarget,
     DataSchema,
+    Files,
     Finite,
     LabelsTarget,
     ModelConfig,
@@ -30,7 +31,7 @@ from trainer.models.frozen import stored_frozen, wanted_frozen
 from trainer.models.tensors import MAX_HEADER, opened, read_into
 from trainer.models.trainable import ADAPTER, adapter_config
 from trainer.models.vectors import trained
-from trainer.programs import Files, Program, check_program, open_program
+from trainer.programs import Program, check_program, open_program
 
 FORMAT = "merit.model/1"
 _BATCH = 1024

@@ -204,11 +204,12 @@ def _batches(program: Program, data: Dataset, words: int = 1) -> Iterator[Batch]
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """What a model is worth on a data set. loss: the mean. name, value: of the metric, NaN where it is not defined;
-    "loss" where there is none."""
+    "loss" where there is none. share: whether the value is a part of one, which people read in percent."""
 
     loss: float
     name: str
     value: float
+    share: bool
 
 
 def evaluate(program: Program, data: Dataset, metric: Metric | None = None) -> Evaluation:
@@ -216,18 +217,21 @@ def evaluate(program: Program, data: Dataset, metric: Metric | None = None) -> E
     if len(data) == 0:
         raise ValueError("there are no samples to evaluate on")
     program.train(False)
-    meter = metric.meter() if metric and program.task else None
+    task, meter = program.task, metric.meter() if metric and program.task else None
     loss = 0.0
     with torch.no_grad():
         for inputs, y in _batches(program, data):
-            loss += float(program.losses(inputs, y).double().mean()) * size((inputs, y))
-            if meter is not None and program.task is not None:
-                program.task.count(meter, program.predict(inputs), inputs, y)
+            if task is None or meter is None:
+                losses = program.losses(inputs, y)
+            else:
+                losses, outputs = program.judged(inputs, y)
+                task.count(meter, outputs, inputs, y)
+            loss += float(losses.double().mean()) * size((inputs, y))
     mean = loss / len(data)
-    if metric is None or meter is None or program.task is None:
-        return Evaluation(mean, "loss", mean)
-    value = program.task.value(meter)
-    return Evaluation(mean, metric.name, math.nan if value is None else value)
+    if metric is None or meter is None or task is None:
+        return Evaluation(mean, "loss", mean, share=False)
+    value = task.value(meter)
+    return Evaluation(mean, metric.name, math.nan if value is None else value, share=metric.unit == "share")
 
 
 def loss_gradient(program: Program, data: Dataset) -> Float32s:

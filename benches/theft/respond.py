@@ -9,10 +9,9 @@ from aggregator.points import divide
 from benches.pay.attacks import ATTACKS, Attack, Scene, integers, unit
 from benches.pay.play import POT, UPDATE, Learner, Played, judge, play
 from benches.pay.tasks import task
-from examples.kit import together
 from marketplace.domain import Rule
 from trainer.data import Dataset
-from trainer.data.split import iid
+from trainer.data.split import iid, together
 from zk.encoding import Float32s, Int16s
 
 Floats = np.ndarray

@@ -15,12 +15,13 @@ from marketplace.domain import ZERO_ADDRESS, Rule
 from marketplace.errors import InputError
 from marketplace.services.node import Node
 from marketplace.services.owner import aggregator_key, base_weights, publish_spec
-from marketplace.services.programs import Files, job_program
+from marketplace.services.programs import job_program
 from marketplace.services.proofs import JobSetups
-from marketplace.services.safety import check_new_job, trained_numbers
+from marketplace.services.safety import check_new_job
 from marketplace.services.validation import Validation, publish_validation, read_data
 from marketplace.spec import Decimals, JobFile, terms_of
 from marketplace.units import format_amount
+from trainer.config import Files
 from trainer.data import normalise
 from zk.statements import circuit_id
 
@@ -49,9 +50,8 @@ def preview(
     token: what it pays in; a token that is not given is shown in its smallest units.
     """
     rule = job.rule(validated=with_validation)
-    check_new_job(job, rule, files)
+    parameters = check_new_job(job, rule, files)
     aggregator_key(job)
-    parameters = trained_numbers(job, files)
     document = job.model_dump(mode="json", exclude_defaults=True, by_alias=True)
     paid_in = job.market.token or ZERO_ADDRESS
     return JobPreview(

@@ -229,6 +229,7 @@ class RoundScore(Model):
 
 class JobScores(Model):
     metric: str = Field(description="The job's main metric; loss where it has no other.", examples=["accuracy"])
+    share: bool = Field(description="Its values are parts of one, which people read in percent.")
     rounds: list[RoundScore] = Field(description="Those that can be known, in order.")
     source: Literal["kept", "revealed"] | None = Field(description="Of the validation data.")
     problem: str = Field(

@@ -58,7 +58,7 @@ def check(
     else:
         path = existing(Path(job))
         written = read_job_file(path)
-        files = find_files(written, path.parent)
+        files = find_files(written, lambda name: path.parent / name)
         report = check_data(written, job_program(written, files), files, data, options)
     said = f"{report.samples} samples fit job {job}, and its model trains on them."
     here.show(report.to_dict(), "\n".join([*report.lines(), said]))

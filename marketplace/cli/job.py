@@ -60,7 +60,7 @@ def create(
 
     here = session(context)
     node, job = _read(here, existing(file))
-    files = find_files(job, file.parent)
+    files = find_files(job, lambda name: file.parent / name)
     data = read_data(validation, job.data, files) if validation is not None else None
     weights = Base(base, _renamed(base_name or []), tuple(base_fresh or ())) if base is not None else None
     check_new_job(job, rule_of(job, data), files)
@@ -418,12 +418,13 @@ def watch(
                     "loss": check.found.loss,
                     "metric": check.found.name,
                     "value": check.found.value,
+                    "share": check.found.share,
                     "selected": check.selected,
                     "problem": check.problem,
                 },
                 Text.assemble(
                     f"{clock_time()} Round {check.round}: {check.found.name} "
-                    f"{format_metric(check.found.name, check.found.value)}, loss {check.found.loss:.4f}, "
+                    f"{format_metric(check.found.value, share=check.found.share)}, loss {check.found.loss:.4f}, "
                     f"selected {check.selected}",
                     (f" - {check.problem}" if check.problem else "", "bold red"),
                 ),

@@ -21,7 +21,7 @@ from marketplace.services.deliveries import DELIVERY
 from marketplace.services.models import Models
 from marketplace.services.node import Node, fetch_spec
 from marketplace.services.openings import check_opening
-from marketplace.services.programs import fetch_files, program_of
+from marketplace.services.programs import MAX_JOB_FILE_BYTES, fetch_files, program_of
 from marketplace.services.rounds import proof_context, proof_problem
 from marketplace.services.validation import Revealed, Validation, read_data, revealed
 from marketplace.spec import Spec
@@ -241,6 +241,10 @@ def _named_files(history: JobHistory, spec: Spec, d: int) -> Iterator[tuple[str,
     """(what, cid, largest size in bytes, whether it may be missing)."""
     c = chunks(d, spec.proofs.chunk)
     yield "the base model", spec.base_cid, max_model_file_bytes(d), False
+    for name, pinned in spec.files.items():
+        yield f"the file {name}", pinned.cid, MAX_JOB_FILE_BYTES, False
+    if spec.frozen is not None:
+        yield "what of the model is frozen", spec.frozen.cid, MAX_JOB_FILE_BYTES, False
     yield "the set-up", spec.proofs.srs.cid, MAX_SETUP_BYTES, False
     yield "the key of the pay rule", spec.proofs.key.cid, MAX_SETUP_BYTES, False
     if history.key_published is not None:
@@ -409,8 +413,8 @@ def _check_models(
     opening = "opens its commitment" if srs else "is there"
     detail = f"the sum of each of {len(history.settled)} rounds {opening}, and the model after it was rebuilt"
     if report.found:
-        name = report.found[0].name
-        detail += f"; {name} " + ", ".join(format_metric(name, entry.value) for entry in report.found)
+        shown = ", ".join(format_metric(entry.value, share=entry.share) for entry in report.found)
+        detail += f"; {report.found[0].name} {shown}"
     report.add("models", detail, problems)
 
 

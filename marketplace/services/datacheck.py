@@ -3,12 +3,12 @@
 from typing import TYPE_CHECKING
 
 from marketplace.errors import InputError
+from trainer.config import Files
 from trainer.data import DataOptions, Dataset, normalise, tokenizer_files
 from trainer.data.report import Report, check
 from trainer.train import evaluate, train_round
 
 if TYPE_CHECKING:
-    from marketplace.services.programs import Files
     from marketplace.spec import JobFile, Spec
     from trainer.programs import Program
 
@@ -16,7 +16,7 @@ STEPS = {"epochs": 1, "steps": 1, "accumulate": 1, "warmup_steps": 0, "stop_afte
 
 
 def check_data(
-    described: "JobFile | Spec", program: "Program", files: "Files", source: str, options: DataOptions
+    described: "JobFile | Spec", program: "Program", files: Files, source: str, options: DataOptions
 ) -> Report:
     """What is in the data, once they have been read, trained on for a step and predicted. Raises InputError."""
     try:

@@ -17,7 +17,7 @@ from marketplace.services.handover import hand_over_all, seal_handover
 from marketplace.services.models import Models
 from marketplace.services.money import check_funds, creation_cost
 from marketplace.services.node import JobFeed, Node, fetch_spec, job_key
-from marketplace.services.programs import Files, fetch_program, job_program, publish_files, publish_frozen
+from marketplace.services.programs import fetch_program, job_program, publish_files, publish_frozen
 from marketplace.services.proofs import JobSetups, open_setup
 from marketplace.services.rows import open_rows, owners_part, reveal_what_nobody_else_does, rows_problem
 from marketplace.services.safety import check_new_job
@@ -33,6 +33,7 @@ from marketplace.services.validation import (
 )
 from marketplace.spec import JobFile, ProofsSpec, Spec, ValidationConfig, terms_of
 from marketplace.storage import put_bytes
+from trainer.config import Files
 from trainer.data import Dataset, normalise
 from trainer.data import to_safetensors as to_data_file
 from trainer.models import flatten, load_flat
@@ -66,7 +67,7 @@ class Base:
         """Of all that it says, contents included."""
         found = hashlib.sha256(repr((sorted(self.names.items()), self.fresh)).encode())
         for path in [self.path] if self.path.is_file() else sorted(self.path.glob("*.safetensors")):
-            found.update(hashlib.sha256(path.read_bytes()).digest())
+            found.update(_digest(path))
         return found.digest()
 
 
@@ -78,6 +79,12 @@ class Created:
     escrow: int
     before: bool = False
     """Whether it had been told of already: nothing was sent now."""
+
+
+def _digest(path: Path) -> bytes:
+    """sha256 of a file, which need not fit into memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def created_before(
@@ -107,9 +114,10 @@ def created_before(
 def _intent(job: JobFile, validation: Dataset | None, base: Base | None, files: Files) -> str:
     """What is asked for, the same each time: terms differ in the moment at which enrolment closes."""
     asked = hashlib.sha256(job.model_dump_json().encode())
-    named = (files[name].read_bytes() for name in sorted(files))
-    for part in [base.digest() if base else b"", to_data_file(validation) if validation else b"", *named]:
+    for part in [base.digest() if base else b"", to_data_file(validation) if validation else b""]:
         asked.update(hashlib.sha256(part).digest())
+    for name in sorted(files):
+        asked.update(_digest(files[name]))
     return f"createJob {asked.hexdigest()}"
 
 

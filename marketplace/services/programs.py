@@ -1,6 +1,6 @@
 """A job's program on this machine: the files that its description names are fetched once, and kept by their hash."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,21 +11,18 @@ from marketplace.files import read_within, write_atomically
 from marketplace.services.node import Node
 from marketplace.spec import JobFile, PinnedFile, Spec
 from marketplace.storage import get_bytes, put_bytes
-from trainer.config import PROGRAM
+from trainer.config import PROGRAM, Files
 
 if TYPE_CHECKING:
     from trainer.programs import Program
-
-Files = Mapping[str, Path]
-"""Where the files are, by the name that the job gives them."""
 
 MAX_JOB_FILE_BYTES = 2**31
 """Of one file that a job names: a program with its frozen weights, a tokenizer."""
 
 
-def find_files(job: JobFile, folder: Path) -> dict[str, Path]:
-    """The files that a job names, beside its own. Raises InputError."""
-    found = {name: folder / name for name in job.files}
+def find_files(job: JobFile, place: Callable[[str], Path]) -> dict[str, Path]:
+    """The files that a job names. place: where one of a name is. Raises InputError."""
+    found = {name: place(name) for name in job.files}
     for name, path in found.items():
         if not path.is_file():
             raise InputError(f"The job names the file {name}, which is not there: {path}.")
@@ -36,11 +33,15 @@ def find_files(job: JobFile, folder: Path) -> dict[str, Path]:
 
 def publish_files(node: Node, files: Files) -> dict[str, PinnedFile]:
     """Stores the files; what the job's spec says of them."""
-    contents = {name: read_within(path, MAX_JOB_FILE_BYTES) for name, path in files.items()}
-    return {
-        name: PinnedFile(hash="0x" + keccak(content).hex(), cid=put_bytes(node.storage, content))
-        for name, content in contents.items()
-    }
+    return {name: _publish(node, read_within(path, MAX_JOB_FILE_BYTES)) for name, path in files.items()}
+
+
+def _publish(node: Node, content: bytes) -> PinnedFile:
+    return PinnedFile(hash=_hash(content), cid=put_bytes(node.storage, content))
+
+
+def _hash(content: bytes) -> str:
+    return "0x" + keccak(content).hex()
 
 
 def fetch_files(node: Node, spec: Spec) -> dict[str, Path]:
@@ -51,11 +52,11 @@ def fetch_files(node: Node, spec: Spec) -> dict[str, Path]:
 def _fetch(node: Node, name: str, pinned: PinnedFile) -> Path:
     path = node.home / "files" / pinned.hash[2:]
     if path.is_file():
-        if "0x" + keccak(read_within(path, MAX_JOB_FILE_BYTES)).hex() == pinned.hash:
+        if _hash(read_within(path, MAX_JOB_FILE_BYTES)) == pinned.hash:
             return path
         path.unlink()  # a damaged copy is only a copy
     content = get_bytes(node.storage, pinned.cid, max_bytes=MAX_JOB_FILE_BYTES)
-    if "0x" + keccak(content).hex() != pinned.hash:
+    if _hash(content) != pinned.hash:
         raise CorruptContent(f"The job's file {name}, at {pinned.cid}, is not the one that the job names.")
     write_atomically(path, content)
     return path
@@ -85,7 +86,7 @@ def publish_frozen(node: Node, job: JobFile, program: "Program") -> PinnedFile |
         raise InputError(
             f"The model's frozen part has {len(content)} bytes; at most {MAX_JOB_FILE_BYTES} are possible."
         )
-    return PinnedFile(hash="0x" + keccak(content).hex(), cid=put_bytes(node.storage, content))
+    return _publish(node, content)
 
 
 def fetch_program(node: Node, spec: Spec) -> "Program":

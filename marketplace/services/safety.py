@@ -12,9 +12,8 @@ from aggregator.points import rate_at
 from marketplace.domain import Rule, Terms
 from marketplace.errors import CorruptContent, InputError
 from marketplace.services.dearest import too_dear
-from marketplace.services.programs import Files
 from marketplace.spec import JobFile, Spec
-from trainer.config import MIN_STEP
+from trainer.config import MIN_STEP, Files
 from trainer.models import check_weights
 from trainer.programs import check_program
 from trainer.train import learning_rate
@@ -40,8 +39,8 @@ def check_computable(
     files: what the job names, where it is at hand: without, its model is not looked at. base: float32[d], the model of
     round 1. validation: the owner's data, where they are at hand.
     """
-    problem = unfit(
-        spec, terms.rounds, (terms.rate, terms.rate_decay), files, base, validation, settle_window=terms.settle_window
+    problem = _misdescribed(spec, files) or unfit(
+        spec, terms.rounds, (terms.rate, terms.rate_decay), base, validation, settle_window=terms.settle_window
     )
     if not problem and spec.clip is not None and spec.clip < terms.scale:
         problem = f"clip {spec.clip} is below the scale of updates, so that every update would be zero"
@@ -53,44 +52,49 @@ def check_computable(
 
 def check_new_job(
     job: JobFile, rule: Rule, files: Files, base: Float32s | None = None, validation: "Validation | None" = None
-) -> None:
-    """The same for a job that is about to be created, and pays by `rule`. Raises InputError."""
+) -> int:
+    """The same for a job that is about to be created, and pays by `rule`. Raises InputError.
+
+    d, how many numbers are trained.
+    """
     market = job.market
-    problem = unfit(
-        job, market.rounds, job.server_rate.fixed, files, base, validation, settle_window=market.settle_window
-    )
+    try:
+        d = check_program(job.model, job.data, job.judged, job.training.batch_size, files)
+    except ValueError as error:
+        raise InputError(f"The job cannot be carried out: {error}.") from error
+    problem = unfit(job, market.rounds, job.server_rate.fixed, base, validation, settle_window=market.settle_window)
     if not problem:
-        d = trained_numbers(job, files)
         problem = too_dear(rule, market.max_trainers, chunks(d, job.proofs.chunk_for(d)))
     if problem:
         raise InputError(f"The job cannot be carried out: {problem}.")
+    return d
 
 
-def trained_numbers(described: JobFile | Spec, files: Files) -> int:
-    """d. Raises ValueError where model, data and task do not fit each other, or cost more than is possible."""
-    task = described.judged if isinstance(described, JobFile) else described.task
-    return check_program(described.model, described.data, task, described.training.batch_size, files)
+def _misdescribed(spec: Spec, files: Files) -> str:
+    """What is wrong with a description's model, where all that it names is at hand, as a clause; "" for nothing."""
+    if set(files) != set(spec.files):
+        return ""
+    try:
+        d = check_program(spec.model, spec.data, spec.task, spec.training.batch_size, files)
+    except ValueError as error:
+        return str(error)
+    return "" if d == spec.parameters else f"its description says {spec.parameters} parameters, its model has {d}"
 
 
 def unfit(
     described: JobFile | Spec,
     rounds: int,
     server_rate: tuple[int, int],
-    files: Files,
     base: Float32s | None = None,
     validation: "Validation | None" = None,
     *,
     settle_window: int = 0,
 ) -> str:
-    """What keeps a job from being carried out, as a clause; "" for nothing.
+    """What beside its model keeps a job from being carried out, as a clause; "" for nothing.
 
     server_rate: that of round 1 and its decay, as the terms have them. settle_window: in seconds.
     """
     try:
-        if isinstance(described, JobFile):
-            trained_numbers(described, files)
-        elif set(files) == set(described.files) and (d := trained_numbers(described, files)) != described.parameters:
-            return f"its description says {described.parameters} parameters, its model has {d}"
         if base is not None:
             check_weights(base)
     except ValueError as error:

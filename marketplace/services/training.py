@@ -18,9 +18,10 @@ from marketplace.services.deliveries import seal_update
 from marketplace.services.models import Models
 from marketplace.services.node import Node, fetch_spec
 from marketplace.services.openings import keep_submission
-from marketplace.services.programs import Files, fetch_files, fetch_program
+from marketplace.services.programs import fetch_files, fetch_program
 from marketplace.services.proofs import JobSetup, committed, open_setup
 from marketplace.spec import Spec
+from trainer.config import Files
 from trainer.data import Dataset
 from trainer.models import flatten, load_flat
 from trainer.own import OwnTraining, train_own

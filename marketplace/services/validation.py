@@ -19,11 +19,11 @@ from marketplace.files import read_within, write_atomically
 from marketplace.keys.sealing import Purpose, open_sealed, seal_bytes_to
 from marketplace.replay import JobHistory
 from marketplace.services.node import Node, fetch_opened
-from marketplace.services.programs import Files, fetch_program
+from marketplace.services.programs import fetch_program
 from marketplace.spec import MAX_VALIDATION_BYTES, Spec, ValidationConfig
 from marketplace.storage import get_bytes, put_bytes
 from trainer import data as datasets
-from trainer.config import DataSchema
+from trainer.config import DataSchema, Files
 from trainer.data import PLAIN, DataOptions, Dataset, from_safetensors, normalise, to_safetensors, tokenizer_files
 from trainer.models import load_flat
 from trainer.programs import Program

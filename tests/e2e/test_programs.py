@@ -96,7 +96,7 @@ def test_a_description_that_says_another_size_is_refused_before_the_model_is_bui
 def test_a_file_that_is_not_there_is_named(world: World) -> None:
     job = job_file(world.node("aggregator"), parts=PROGRAM)
     with pytest.raises(InputError, match=r"names the file own\.safetensors, which is not there"):
-        find_files(job, world.folder)
+        find_files(job, lambda name: world.folder / name)
     with pytest.raises(InputError, match=r"own\.safetensors is not at hand"):
         create_job(world.node("owner"), job, blobs(80, 1))
 

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -32,9 +33,10 @@ from marketplace.storage.cid import CidBuilder, cid_of, parse_cid
 from tests.fuzz.target import Target, changed, hold
 from trainer.config import DataSchema, ModelConfig
 from trainer.data import DataOptions, Dataset, Notes, from_safetensors, read, to_safetensors
-from trainer.models import build
-from trainer.models import from_safetensors as read_state
+from trainer.models import build, flatten
 from trainer.models import to_safetensors as state_file
+from trainer.models.tensors import opened, read_into
+from trainer.results import whole
 from zk import encoding, files, setup
 from zk.encoding import LIMIT
 
@@ -235,9 +237,9 @@ def json_tables() -> list[bytes]:
 def typed_tables() -> list[bytes]:
     table = pa.table({"a": [1.0, -2.5], "c": ["None", "é"], "t": ["x", "q"], "y": [0, 1]})
     out = []
-    for opened in (pa.ipc.new_file, pa.ipc.new_stream):
+    for made in (pa.ipc.new_file, pa.ipc.new_stream):
         sink = pa.BufferOutputStream()
-        with opened(sink, table.schema) as writer:
+        with made(sink, table.schema) as writer:
             writer.write_table(table)
         out.append(b"\0" + sink.getvalue().to_pybytes())
     return out
@@ -246,6 +248,12 @@ def typed_tables() -> list[bytes]:
 @cache
 def module():  # type: ignore[no-untyped-def]
     return build(ModelConfig(architecture="mlp", parameters={"inputs": 2, "hidden": [2], "classes": 2}, seed=1))
+
+
+def read_state(module: Any, data: bytes) -> Any:
+    with opened(data) as file:
+        read_into(file, whole(module))
+    return flatten(module)
 
 
 def _state_file(data: bytes) -> None:

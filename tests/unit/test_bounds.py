@@ -43,13 +43,14 @@ from trainer.models import (
     check_weights,
     count_parameters,
     flatten,
-    from_safetensors,
     load_flat,
     to_safetensors,
 )
 from trainer.models.effort import MAX_VALUES_A_BATCH, batch_within, effort
+from trainer.models.tensors import opened, read_into
 from trainer.programs import check_program, open_program
 from trainer.quantize import to_integers
+from trainer.results import whole
 from trainer.train import evaluate, learning_rate, loss_gradient
 from zk.encoding import LIMIT, ONE
 
@@ -297,7 +298,7 @@ def test_the_model_stays_finite_in_all_rounds_whatever_trainers_send(
     """The worst: every trainer sends the largest update in every round, from the largest base model."""
     job = JobFile.model_validate(document(market__rounds=rounds)).model_copy(update={"server_rate": rate})
     rates = rate.fixed
-    if unfit(job, rounds, rates, {}):
+    if unfit(job, rounds, rates):
         assert rate_at(*rates, rounds) < 1
         return
 
@@ -466,7 +467,7 @@ optimizers = st.builds(
 def test_a_job_that_is_accepted_learns_in_all_rounds(training: TrainingConfig, rounds: int) -> None:
     job = JobFile.model_validate(document(market__rounds=rounds)).model_copy(update={"training": training})
     rates = [learning_rate(training, round) for round in range(1, rounds + 1)]
-    assert (unfit(job, rounds, job.server_rate.fixed, {}) == "") is (min(rates) >= MIN_STEP)
+    assert (unfit(job, rounds, job.server_rate.fixed) == "") is (min(rates) >= MIN_STEP)
 
 
 # ---------------------------------------------------------------- validation data
@@ -527,4 +528,7 @@ def test_a_diverged_model_is_measured_and_not_an_error() -> None:
 
 def test_a_base_model_from_a_file_is_the_models_own() -> None:
     module = build(MLP)
-    assert torch.equal(from_safetensors(build(MLP), to_safetensors(module)), flatten(module))
+    other = build(MLP)
+    with opened(to_safetensors(module)) as file:
+        read_into(file, whole(other))
+    assert torch.equal(flatten(other), flatten(module))

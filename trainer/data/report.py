@@ -19,7 +19,7 @@ from trainer.config import (
     TensorFeature,
     TextFeature,
 )
-from trainer.data import read
+from trainer.data import PLAIN, read
 from trainer.data.dataset import Array, Dataset
 from trainer.data.options import DataOptions
 from trainer.data.reading import Notes
@@ -29,7 +29,6 @@ SHOWN = 3
 
 _CHARACTERS = 80
 _MOST_CLASSES = 1000
-_DEFAULTS = DataOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ def _listed(counts: Mapping[str, int]) -> str:
 def check(
     source: str,
     schema: DataSchema,
-    options: DataOptions = _DEFAULTS,
+    options: DataOptions = PLAIN,
     tokenizers: Mapping[str, bytes] | None = None,
 ) -> tuple[Report, Dataset]:
     """Reads a source as a trainer would, and says what was found; the data too. ValueError for what `read` refuses."""

@@ -44,6 +44,13 @@ def label_skew(data: Dataset, parts: int, alpha: float, seed: int, minimum: int 
     raise ValueError(f"no split of {len(data)} samples with alpha {alpha} gives {parts} parts of {minimum} or more")
 
 
+def together(parts: Sequence[Dataset]) -> Dataset:
+    """All samples of several data sets."""
+    inputs = {name: np.concatenate([part.inputs[name] for part in parts]) for name in parts[0].inputs}
+    targets = [part.y for part in parts if part.y is not None]
+    return Dataset(inputs, np.concatenate(targets) if targets else None)
+
+
 def _check(data: Dataset, parts: int) -> None:
     if not 1 <= parts <= len(data):
         raise ValueError(f"{len(data)} samples cannot be split into {parts} parts")

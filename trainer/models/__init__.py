@@ -15,7 +15,7 @@ from trainer.models.registry import (
     count_parameters,
     register,
 )
-from trainer.models.vectors import check_weights, flatten, from_safetensors, load_flat, to_safetensors, trained
+from trainer.models.vectors import check_weights, flatten, load_flat, to_safetensors, trained
 
 __all__ = [
     "MAX_PARAMETERS",
@@ -25,7 +25,6 @@ __all__ = [
     "check_weights",
     "count_parameters",
     "flatten",
-    "from_safetensors",
     "frozen_tensors",
     "load_base",
     "load_flat",

@@ -1,7 +1,6 @@
 """What is trained of a module as one vector, and as a file: the parameters that require a gradient, in their order."""
 
 import numpy as np
-import safetensors
 import safetensors.torch
 import torch
 from torch import nn
@@ -46,24 +45,3 @@ def check_weights(weights: Float32s) -> None:
 def to_safetensors(module: nn.Module) -> bytes:
     """The module's parameters by name as a safetensors file, for `load_state_dict` of the same architecture."""
     return safetensors.torch.save({name: p.detach().cpu().contiguous() for name, p in trained(module).items()})
-
-
-def from_safetensors(module: nn.Module, content: bytes) -> torch.Tensor:
-    """float32[d] of a file that `to_safetensors` made for the same architecture; the module then has these parameters.
-
-    Raises ValueError for a file of other tensors, shapes or dtypes, and for parameters that are not finite.
-    """
-    try:
-        tensors = safetensors.torch.load(content)
-    except (safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise ValueError(f"the file is not a safetensors file: {error}") from error
-    own = trained(module)
-    if tensors.keys() != own.keys():
-        raise ValueError(f"the file has the tensors {sorted(tensors)}, the model {sorted(own)}")
-    for name, tensor in tensors.items():
-        if tensor.shape != own[name].shape or tensor.dtype != torch.float32 or not bool(tensor.isfinite().all()):
-            raise ValueError(f"tensor {name!r} is not the model's finite float32{list(own[name].shape)}")
-    with torch.no_grad():
-        for name, parameter in own.items():
-            parameter.copy_(tensors[name])
-    return flatten(module)

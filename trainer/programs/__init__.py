@@ -1,6 +1,6 @@
 """Programs: what a job trains. One type for a model that is described, and for one that its owner exported."""
 
-from trainer.programs.opening import Files, check_program, open_program
+from trainer.programs.opening import check_program, open_program
 from trainer.programs.program import Described, Program
 
-__all__ = ["Described", "Files", "Program", "check_program", "open_program"]
+__all__ = ["Described", "Program", "check_program", "open_program"]

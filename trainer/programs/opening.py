@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from trainer.config import PROGRAM, DataSchema, ModelConfig, TaskConfig
+from trainer.config import PROGRAM, DataSchema, Files, ModelConfig, TaskConfig
 from trainer.data.dataset import target_shape
 from trainer.models import trained
 from trainer.models.effort import MAX_PRODUCTS, MAX_VALUES_A_BATCH, MAX_VALUES_A_SAMPLE, changed_buffers
@@ -14,9 +14,6 @@ from trainer.programs import reading
 from trainer.programs.exported import Exported
 from trainer.programs.program import Described, Program
 from trainer.tasks import Task, task_of
-
-Files = Mapping[str, Path]
-"""What a job names, by those names."""
 
 
 def open_program(model: ModelConfig, schema: DataSchema, task: TaskConfig, files: Files) -> Program:

@@ -30,6 +30,10 @@ class Program(ABC):
     def predict(self, inputs: Tensors) -> torch.Tensor:
         """float[b, …], what the task's metrics and users take."""
 
+    def judged(self, inputs: Tensors, target: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """What `losses` and `predict` give, for less where one follows from the other."""
+        return self.losses(inputs, target), self.predict(inputs)
+
     def train(self, mode: bool = True) -> "Program":
         """Sets the mode, except of normalisations: they keep to the base's statistics, which no update carries."""
         self.module.train(mode)
@@ -57,6 +61,10 @@ class Described(Program):
 
     def losses(self, inputs: Tensors, target: torch.Tensor | None, *, smoothing: float = 0.0) -> torch.Tensor:
         return self.task.losses(self.predict(inputs), inputs, target, smoothing=smoothing)
+
+    def judged(self, inputs: Tensors, target: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+        outputs = self.predict(inputs)
+        return self.task.losses(outputs, inputs, target), outputs
 
     def predict(self, inputs: Tensors) -> torch.Tensor:
         outputs: torch.Tensor = self.module(*inputs.values())

@@ -31,6 +31,7 @@ export function Progress({ jobId, rounds, mine, total }: Props) {
         <Curves
           title={`${measured.metric[0]?.toUpperCase()}${measured.metric.slice(1)} by round, on the owner's ${measured.source === "kept" ? "" : "revealed "}validation data`}
           metric={measured.metric}
+          share={measured.share}
           points={measured.rounds}
           range={[0, total]}
         />
@@ -51,12 +52,9 @@ export function Progress({ jobId, rounds, mine, total }: Props) {
 }
 
 type Point = { round: number; loss: number; value?: number | null };
-type CurvesProps = { title: string; metric: string; points: Point[]; range: [number, number] };
+type CurvesProps = { title: string; metric: string; share?: boolean; points: Point[]; range: [number, number] };
 
-/** Metrics that are a part of one, and read in percent. */
-const PARTS = ["accuracy", "f1", "auroc", "exact match", "iou"];
-
-function Curves({ title, metric, points, range }: CurvesProps) {
+function Curves({ title, metric, share, points, range }: CurvesProps) {
   const values = points.flatMap((p) => (typeof p.value === "number" ? [{ x: p.round, y: p.value }] : []));
   const measured = metric === "loss" ? [] : [{ name: `${metric} (left)`, kind: 1 as const, points: values }];
   const losses = points.map((p) => ({ x: p.round, y: p.loss }));
@@ -65,7 +63,7 @@ function Curves({ title, metric, points, range }: CurvesProps) {
       title={title}
       xLabel="round"
       xRange={range}
-      left={(value) => (PARTS.includes(metric) ? percent(value, 0) : value.toPrecision(2))}
+      left={(value) => (share ? percent(value, 0) : value.toPrecision(2))}
       right={(value) => value.toPrecision(2)}
       lines={
         measured.length > 0

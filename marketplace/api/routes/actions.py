@@ -42,6 +42,7 @@ from marketplace.chain.tokens import TokenFacts
 from marketplace.domain import MAX_TRAINERS, ZERO_ADDRESS
 from marketplace.errors import ChainError, InputError, JobOver
 from marketplace.services.invitations import VALID_FOR, admission, invite
+from marketplace.services.programs import find_files
 from marketplace.spec import JobFile
 from trainer.config import ClassTarget, DataSchema, MaskTarget, TagsTarget
 
@@ -244,7 +245,7 @@ def _values(sample: Any) -> list[float]:
 
 def _files(services: Services, job: JobFile) -> dict[str, FilePath]:
     """The files that a job names, in the folders that this node may read. Raises InputError."""
-    return {name: FilePath(services.folders.confined(name)) for name in job.files}
+    return find_files(job, lambda name: FilePath(services.folders.confined(name)))
 
 
 # ---------------------------------------------------------------- the chain

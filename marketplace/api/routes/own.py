@@ -96,6 +96,7 @@ def show_scores(job_id: JobId, services: Services) -> JobScores:
     scores = services.scores(services.index.history(job_id))
     return JobScores(
         metric=scores.scores[0].found.name if scores.scores else "loss",
+        share=bool(scores.scores) and scores.scores[0].found.share,
         rounds=[
             RoundScore(round=s.round, loss=s.found.loss, value=s.found.value if isfinite(s.found.value) else None)
             for s in scores.scores

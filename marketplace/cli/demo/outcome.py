@@ -11,7 +11,7 @@ from rich.table import Table
 from marketplace.cli.demo.cast import Cast
 from marketplace.domain import Job
 from marketplace.replay import JobHistory
-from marketplace.units import PARTS, format_metric
+from marketplace.units import format_metric
 from trainer.train import Evaluation
 
 
@@ -81,7 +81,7 @@ def outcome_tables(outcome: Outcome) -> Group:
     """The results for people."""
     scores, name = outcome.scores[1:], outcome.scores[0].name
     by_round = Table("", *(f"round {number}" for number in range(1, len(scores) + 1)), title=f"Test {name} by round")
-    by_round.add_row("", *(format_metric(name, entry.value) for entry in scores))
+    by_round.add_row("", *(format_metric(entry.value, share=entry.share) for entry in scores))
     rounds = sorted(outcome.history.settled)
     pay = Table(title="What each round brought, as a part of it, and pay in ether")
     for header in ("trainer", "role", *(f"round {number}" for number in rounds), "paid"):
@@ -110,7 +110,7 @@ def picture(outcome: Outcome, path: Path) -> None:
     name = outcome.scores[0].name
     left.plot(range(len(outcome.scores)), [entry.value for entry in outcome.scores], marker="o")
     left.set(xlabel="round", ylabel=f"test {name}", title=f"{name.capitalize()} by round")
-    if name in PARTS:
+    if outcome.scores[0].share:
         left.set_ylim(0, 1)
         left.yaxis.set_major_formatter("{x:.0%}")
     left.grid(alpha=0.3)

@@ -283,7 +283,7 @@ class Play:
             self._status[name] = str(notice["text"]) if done is None else f"{notice['text']} {done:.0%}"
             return
         problem = f", but {notice['problem']}" if notice["problem"] else ""
-        shown = format_metric(notice["metric"], notice["value"])
+        shown = format_metric(notice["value"], share=notice["share"])
         text = f"Round {notice['round']}: validation {notice['metric']} {shown}{problem}"
         self._status[name] = text
         self._out.print(text + ".")

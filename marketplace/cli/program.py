@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from marketplace.cli.session import session
+from marketplace.cli.session import existing, session
 from marketplace.errors import InputError
+from marketplace.files import write_atomically
 
 app = typer.Typer(no_args_is_help=True, help="Programs: any module and loss, as a file without code.")
 
@@ -25,10 +26,7 @@ def export_program(
         content = export(load_source(source))
     except ValueError as error:
         raise InputError(f"{source} cannot be exported: {error}.") from error
-    try:
-        output.write_bytes(content)
-    except OSError as error:
-        raise InputError(f"The program cannot be written to {output}: {error.strerror}.") from error
+    write_atomically(output, content, mode=0o644)
     here.show(
         {"file": str(output), "bytes": len(content)},
         f"{output} has {len(content)} bytes: the program with its weights. `merit program show` says what is in it.",
@@ -46,9 +44,7 @@ def show(
 
     here = session(context)
     try:
-        document = described(outline(file))
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror}.") from error
+        document = described(outline(existing(file)))
     except ValueError as error:
         raise InputError(f"{error}.") from error
     lines = [f"{name}: {', '.join(value) if isinstance(value, list) else value}" for name, value in document.items()]

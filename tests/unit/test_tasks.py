@@ -1,6 +1,7 @@
 """Tasks: losses are torch's own, metrics are scikit-learn's, and what is not asked for counts for nothing."""
 
 import math
+import pickle
 import subprocess
 import sys
 import warnings
@@ -385,6 +386,19 @@ def test_perplexity_that_no_number_holds_is_none() -> None:
     outputs, inputs, _ = batch("language-modelling")
     assert measured(made("language-modelling"), "perplexity", [(outputs * 1e6, inputs, None)]) is None
     assert math.isfinite(measured(made("language-modelling"), "perplexity", [(outputs * 0, inputs, None)]) or math.nan)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_task_can_be_sent_to_another_process_with_its_metrics(kind: TaskKind) -> None:
+    task = made(kind)
+    sent = pickle.loads(pickle.dumps(task))
+    outputs, inputs, target = batch(kind)
+    for name, metric in task.metrics.items():
+        values = []
+        for judge, meter in ((task, metric.meter()), (sent, sent.metrics[name].meter())):
+            judge.count(meter, outputs, inputs, target)
+            values.append(judge.value(meter))
+        assert values[0] == values[1]
 
 
 def test_tasks_are_known_without_loading_torchmetrics() -> None:

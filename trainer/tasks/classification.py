@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from trainer.config import ClassTarget, DataSchema, TaskConfig
-from trainer.tasks.task import Metric, Task, Tensors, class_weights, named
+from trainer.tasks.task import Metric, Task, Tensors, class_weights, metered, named
 
 if TYPE_CHECKING:
     import torchmetrics
@@ -22,23 +22,10 @@ class Classification(Task):
         self.classes = schema.target.classes
         self._weights = class_weights(config, self.classes)
         self.metrics = named(
-            Metric("accuracy", True, self._accuracy), Metric("f1", True, self._f1), Metric("auroc", True, self._auroc)
+            Metric("accuracy", True, metered("Classes", self.classes, "accuracy")),
+            Metric("f1", True, metered("Classes", self.classes, "f1")),
+            Metric("auroc", True, metered("Auroc")),
         )
-
-    def _accuracy(self) -> "torchmetrics.Metric":
-        from trainer.tasks import meters  # noqa: PLC0415 (takes a second)
-
-        return meters.Classes(self.classes, meters.accuracy)
-
-    def _f1(self) -> "torchmetrics.Metric":
-        from trainer.tasks import meters  # noqa: PLC0415
-
-        return meters.Classes(self.classes, meters.f1)
-
-    def _auroc(self) -> "torchmetrics.Metric":
-        from trainer.tasks import meters  # noqa: PLC0415
-
-        return meters.Auroc()
 
     def outputs(self, inputs: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
         return (self.classes,)

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from trainer.config import IGNORED, DataSchema, TaskConfig
-from trainer.tasks.task import Metric, Task, Tensors, named, no_class_weights
+from trainer.tasks.task import Metric, Task, Tensors, metered, named, no_class_weights
 
 if TYPE_CHECKING:
     import torchmetrics
@@ -24,18 +24,8 @@ class LanguageModelling(Task):
         (self._text,) = schema.texts
         self._pad = pads[self._text]
         self.metrics = named(
-            Metric("perplexity", False, self._perplexity, ""), Metric("accuracy", True, self._accuracy)
+            Metric("perplexity", False, metered("mean", "Perplexity"), ""), Metric("accuracy", True, metered("mean"))
         )
-
-    def _perplexity(self) -> "torchmetrics.Metric":
-        from trainer.tasks import meters  # noqa: PLC0415 (takes a second)
-
-        return meters.mean(meters.Perplexity)
-
-    def _accuracy(self) -> "torchmetrics.Metric":
-        from trainer.tasks import meters  # noqa: PLC0415
-
-        return meters.mean()
 
     def outputs(self, inputs: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
         return (*inputs[self._text], -1)

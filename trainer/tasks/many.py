@@ -1,8 +1,7 @@
 """What tasks have in common in which a sample has many answers, one of several classes each."""
 
 from abc import abstractmethod
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
@@ -21,17 +20,6 @@ class ManyAnswers(Task):
     def __init__(self, config: TaskConfig, classes: int) -> None:
         self.classes = classes
         self._weights = class_weights(config, classes)
-
-    def meter(self, figure: str) -> "Callable[[], torchmetrics.Metric]":
-        """Makes meters of a figure of trainer/tasks/meters.py, which takes a second to import."""
-
-        def make() -> "torchmetrics.Metric":
-            from trainer.tasks import meters  # noqa: PLC0415
-
-            formula: Any = getattr(meters, figure)
-            return meters.Classes(self.classes, formula)
-
-        return make
 
     @abstractmethod
     def each(self, outputs: torch.Tensor, target: torch.Tensor, smoothing: float) -> torch.Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from trainer.config import DataSchema, LabelsTarget, TaskConfig
-from trainer.tasks.task import Metric, Task, Tensors, class_weights, named
+from trainer.tasks.task import Metric, Task, Tensors, class_weights, metered, named
 
 if TYPE_CHECKING:
     import torchmetrics
@@ -22,23 +22,10 @@ class MultiLabel(Task):
         self.labels = len(schema.target.names)
         self._weights = class_weights(config, self.labels)
         self.metrics = named(
-            Metric("f1", True, self._f1), Metric("auroc", True, self._auroc), Metric("exact-match", True, self._exact)
+            Metric("f1", True, metered("Labels", self.labels, "f1")),
+            Metric("auroc", True, metered("Auroc")),
+            Metric("exact-match", True, metered("mean")),
         )
-
-    def _f1(self) -> "torchmetrics.Metric":
-        from trainer.tasks import meters  # noqa: PLC0415 (takes a second)
-
-        return meters.Labels(self.labels, meters.f1)
-
-    def _auroc(self) -> "torchmetrics.Metric":
-        from trainer.tasks import meters  # noqa: PLC0415
-
-        return meters.Auroc()
-
-    def _exact(self) -> "torchmetrics.Metric":
-        from trainer.tasks import meters  # noqa: PLC0415
-
-        return meters.mean()
 
     def outputs(self, inputs: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
         return (self.labels,)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from trainer.config import DataSchema, NumberTarget, TaskConfig
-from trainer.tasks.task import Metric, Task, Tensors, named, no_class_weights
+from trainer.tasks.task import Metric, Task, Tensors, metered, named, no_class_weights
 
 if TYPE_CHECKING:
     import torchmetrics
@@ -24,25 +24,10 @@ class Regression(Task):
         no_class_weights(config)
         self.numbers, self.std = len(schema.target.names), schema.target.std
         self.metrics = named(
-            Metric("rmse", False, self._rmse, "target"),
-            Metric("mae", False, self._mae, "target"),
-            Metric("r2", True, self._r2, ""),
+            Metric("rmse", False, metered("mean", "RootMean"), "target"),
+            Metric("mae", False, metered("mean"), "target"),
+            Metric("r2", True, metered("R2", self.numbers), ""),
         )
-
-    def _rmse(self) -> "torchmetrics.Metric":
-        from trainer.tasks import meters  # noqa: PLC0415 (takes a second)
-
-        return meters.mean(meters.RootMean)
-
-    def _mae(self) -> "torchmetrics.Metric":
-        from trainer.tasks import meters  # noqa: PLC0415
-
-        return meters.mean()
-
-    def _r2(self) -> "torchmetrics.Metric":
-        from trainer.tasks import meters  # noqa: PLC0415
-
-        return meters.R2(self.numbers)
 
     def outputs(self, inputs: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
         return (self.numbers,)

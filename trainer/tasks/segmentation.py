@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from trainer.config import IGNORED, DataSchema, ImageFeature, MaskTarget, TaskConfig
 from trainer.tasks.many import ManyAnswers
-from trainer.tasks.task import Metric, named
+from trainer.tasks.task import Metric, metered, named
 
 
 class Segmentation(ManyAnswers):
@@ -21,7 +21,10 @@ class Segmentation(ManyAnswers):
             raise ValueError("segmentation needs a target of kind mask")
         (self._image,) = [name for name, feature in schema.features.items() if isinstance(feature, ImageFeature)]
         super().__init__(config, schema.target.classes)
-        self.metrics = named(Metric("iou", True, self.meter("iou")), Metric("accuracy", True, self.meter("accuracy")))
+        self.metrics = named(
+            Metric("iou", True, metered("Classes", self.classes, "iou")),
+            Metric("accuracy", True, metered("Classes", self.classes, "accuracy")),
+        )
 
     def outputs(self, inputs: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
         return (self.classes, *inputs[self._image][1:])

@@ -5,6 +5,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -74,6 +75,23 @@ class Task(ABC):
         if name not in self.metrics:
             raise ValueError(f"there is no metric {name!r} for this task; there are {', '.join(self.metrics)}")
         return self.metrics[name]
+
+
+def metered(kind: str, *given: object) -> "Callable[[], torchmetrics.Metric]":
+    """Makes meters of a kind of trainer/tasks/meters.py, which takes a second to import, out of what is given.
+
+    Texts are names of that file. A task can be sent to another process, and so this is no function within another.
+    """
+    return partial(_meter, kind, given)
+
+
+def _meter(kind: str, given: tuple[object, ...]) -> "torchmetrics.Metric":
+    from trainer.tasks import meters  # noqa: PLC0415
+
+    made: torchmetrics.Metric = getattr(meters, kind)(
+        *(getattr(meters, one) if isinstance(one, str) else one for one in given)
+    )
+    return made
 
 
 def named(*metrics: Metric) -> dict[str, Metric]:

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from trainer.config import IGNORED, DataSchema, TagsTarget, TaskConfig
 from trainer.tasks.many import ManyAnswers
-from trainer.tasks.task import Metric, named
+from trainer.tasks.task import Metric, metered, named
 
 
 class TokenClassification(ManyAnswers):
@@ -20,7 +20,10 @@ class TokenClassification(ManyAnswers):
             raise ValueError("token-classification needs a target of kind tags")
         (self._text,) = schema.texts
         super().__init__(config, schema.target.classes)
-        self.metrics = named(Metric("accuracy", True, self.meter("accuracy")), Metric("f1", True, self.meter("f1")))
+        self.metrics = named(
+            Metric("accuracy", True, metered("Classes", self.classes, "accuracy")),
+            Metric("f1", True, metered("Classes", self.classes, "f1")),
+        )
 
     def outputs(self, inputs: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
         return (*inputs[self._text], self.classes)

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
 
 from marketplace.errors import InputError
 
@@ -41,6 +42,11 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.integer_or_hex)
 def canonical_json(document: BaseModel) -> bytes:
     """Sorted keys, no spaces, UTF-8."""
     return json.dumps(document.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()
+
+
+def json_line(value: object) -> str:
+    """One line for programs, ASCII. JSON has no infinity and no NaN: they are null. What it does not know is text."""
+    return to_json(value, inf_nan_mode="null", fallback=str, ensure_ascii=True).decode()
 
 
 def parse_yaml(text: str, *, where: str) -> Any:

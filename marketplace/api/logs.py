@@ -1,9 +1,10 @@
 """Structured logs: one JSON object a line, on standard error."""
 
-import json
 import logging
 import sys
 from datetime import UTC, datetime
+
+from marketplace.documents import json_line
 
 
 class JsonLines(logging.Formatter):
@@ -19,7 +20,7 @@ class JsonLines(logging.Formatter):
             line |= facts
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return json_line(line)
 
 
 def log_to_stderr(level: int = logging.INFO) -> None:

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +19,7 @@ from marketplace.cli.reading import (
     reading_options,
 )
 from marketplace.cli.session import existing, session
+from marketplace.documents import json_line
 from marketplace.errors import InputError
 from marketplace.files import write_atomically
 
@@ -96,5 +96,5 @@ def _written(found: "Prediction", suffix: str) -> bytes:
         return (_table(found) + "\n").encode()
     if suffix == ".jsonl":
         header, rows = _rows(found)
-        return "".join(json.dumps(dict(zip(header, row, strict=True))) + "\n" for row in rows).encode()
+        return "".join(json_line(dict(zip(header, row, strict=True))) + "\n" for row in rows).encode()
     raise InputError("--output is a .csv, .jsonl or .npz file.")

@@ -1,6 +1,5 @@
 """From settings to something to work with: connections, keys, and how to talk to the person."""
 
-import json
 import os
 import signal
 import sys
@@ -27,6 +26,7 @@ from marketplace.chain.events import EventReader
 from marketplace.chain.journal import Journal
 from marketplace.chain.market import Market, is_market
 from marketplace.cli.running import RunningNode, local_node
+from marketplace.documents import json_line
 from marketplace.errors import ChainError, InputError, NotFound
 from marketplace.files import no_room, read_within
 from marketplace.keys.identity import Identity
@@ -203,7 +203,7 @@ class Session:
         """
         try:
             if self.json:
-                sys.stdout.write(json.dumps(document, default=str) + "\n")
+                sys.stdout.write(json_line(document) + "\n")
                 sys.stdout.flush()
             elif isinstance(text, str):
                 self.out.print(Text(text), soft_wrap=True)
@@ -290,9 +290,7 @@ class Session:
             return
         try:
             if self.json:
-                line = json.dumps(
-                    {"time": datetime.now(UTC).isoformat(timespec="milliseconds")} | asdict(notice), default=str
-                )
+                line = json_line({"time": datetime.now(UTC).isoformat(timespec="milliseconds")} | asdict(notice))
             else:
                 line = f"{clock_time()} {notice.text}"
             sys.stdout.write(line + "\n")

@@ -22,7 +22,7 @@ from zk.encoding import Float32s, chunks
 if TYPE_CHECKING:
     from marketplace.services.validation import Validation
 
-GRADIENTS_A_ROUND = 4  # of the validation loss, by rule `reference`: one selects, three pay
+GRADIENTS_A_ROUND = 5  # of the validation loss, by rule `reference`: at both ends and the quarters of the step
 PROBED = 64  # validation samples that are measured before all are asked
 TRIES = 3  # at measuring, on a machine that may be busy
 

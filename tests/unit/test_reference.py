@@ -1,4 +1,4 @@
-"""The reference rows: rounding, and Simpson's rule along the step."""
+"""The reference rows: rounding, and Simpson's rule on both halves of the step."""
 
 from fractions import Fraction
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aggregator.reference import first_row, quantize_row, second_row
+from aggregator.reference import first_row, quantize_row, second_row, second_vector
 from zk.encoding import LIMIT
 
 FLOATS = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=6)
@@ -92,16 +92,17 @@ def test_the_second_row_times_the_step_is_the_loss_taken_away():
     assert gained == pytest.approx(loss(base) - loss(end), rel=1e-3)
 
 
-def test_the_gradient_is_asked_for_at_the_start_the_middle_and_the_end_in_float32():
+def test_the_second_row_weighs_the_gradient_at_the_quarters_of_the_step():
     asked = []
 
     def gradient(p):
         asked.append((p.dtype, p.tolist()))
-        return np.ones_like(p)
+        return p**4
 
-    row, _ = second_row(gradient, np.zeros(2, np.float32), np.ones(2, np.float32))
-    assert asked == [(np.float32, [0, 0]), (np.float32, [0.5, 0.5]), (np.float32, [1, 1])]
-    assert row.tolist() == [-(2**14), -(2**14)]
+    u = second_vector(gradient, np.zeros(2, np.float32), np.ones(2, np.float32))
+    assert asked == [(np.float32, [t, t]) for t in (0, 0.25, 0.5, 0.75, 1)]
+    assert u == pytest.approx([-(4 * 0.25**4 + 2 * 0.5**4 + 4 * 0.75**4 + 1) / 12] * 2, rel=1e-6)
+    assert u.dtype == np.float32
 
 
 def test_where_the_gradient_is_not_finite_the_row_is_zero():
@@ -109,3 +110,11 @@ def test_where_the_gradient_is_not_finite_the_row_is_zero():
         assert first_row(lambda p, v=value: p * np.float32(v), np.ones(2, np.float32))[0].tolist() == [0, 0]
         row, exponent = second_row(lambda p, v=value: p * np.float32(v), np.ones(2, np.float32), np.ones(2, np.float32))
         assert (row.tolist(), exponent) == ([0, 0], 0)
+
+
+@pytest.mark.parametrize("late", [1.25, 1.5, 1.75, 2.0])
+def test_nor_where_it_is_not_finite_from_somewhere_on_the_step(late):
+    row, exponent = second_row(
+        lambda p: np.where(p >= late, np.float32(np.inf), p), np.ones(2, np.float32), np.full(2, 2, np.float32)
+    )
+    assert (row.tolist(), exponent) == ([0, 0], 0)

@@ -8,53 +8,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
-from marketplace.cli import (
-    aggregator,
-    audit,
-    chain,
-    data,
-    demo,
-    doctor,
-    job,
-    key,
-    pay,
-    predict,
-    program,
-    setup,
-    trainer,
-    up,
-)
-from marketplace.cli.session import Session
-from marketplace.documents import explain
+from marketplace.cli.commands import Commands
 from marketplace.errors import InputError, MeritError
-from marketplace.settings import Settings
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="A marketplace for decentralized learning: escrowed rewards, judged contributions, audited payouts.",
 )
-app.add_typer(key.app, name="key")
-app.add_typer(job.app, name="job")
-app.add_typer(trainer.app, name="trainer")
-app.add_typer(data.app, name="data")
-app.add_typer(aggregator.app, name="aggregator")
-app.add_typer(program.app, name="program")
-app.add_typer(setup.app, name="setup")
-app.command("deploy")(chain.deploy)
-app.command("chain")(chain.chain)
-app.command("up")(up.up)
-app.command("page")(up.page)
-app.command("doctor")(doctor.doctor)
-app.command("fund")(chain.fund)
-app.command("withdraw")(pay.withdraw)
-app.command("audit")(audit.audit)
-app.command("predict")(predict.predict)
-app.command("demo")(demo.demo)
 
 
 def _version(wanted: bool) -> None:
@@ -88,6 +53,12 @@ def options(
     ] = False,
 ) -> None:
     """Options here stand before the command; each is also an environment variable, e.g. MERIT_RPC."""
+    from pydantic import ValidationError
+
+    from marketplace.cli.session import Session
+    from marketplace.documents import explain
+    from marketplace.settings import Settings
+
     given: dict[str, Any] = {
         "rpc": rpc,
         "storage": storage,

@@ -4,8 +4,8 @@ Its state is kept in a file, which is replaced as a whole soon after each block:
 file in place, and a power loss in the middle of that leaves neither the old state nor the new one. What Anvil writes
 itself, when it is told to stop, goes into a file beside, and is taken over once it is known to be whole.
 
-Anvil comes with the npm package @foundry-rs/anvil, or is downloaded from it (chain/download.py). Its accounts derive from the mnemonic that every development chain
-prints at start: they are public, and nothing of worth belongs on them.
+Anvil comes with the npm package @foundry-rs/anvil, or is downloaded from it (chain/download.py). Its accounts derive
+from the mnemonic that every development chain prints at start: they are public, and nothing of worth belongs on them.
 """
 
 import gzip
@@ -76,8 +76,8 @@ class Anvil:
     accounts: how many funded accounts, each with `balance` ether. port: 0 lets the system choose a free one.
     state: a file that the chain starts from where it exists, and that it is kept in while it runs. block_time: seconds
     between blocks; None mines a block for each transaction. start_within: seconds to wait for it.
-    Without an Anvil on the machine, it is downloaded first. Raises as `find_anvil` does, ChainError when it does not come
-    up, InputError for a state that is not whole.
+    Without an Anvil on the machine it is downloaded first. Raises as `find_anvil` does, ChainError when it does not
+    come up, InputError for a state that is not whole.
     """
 
     def __init__(

@@ -48,6 +48,7 @@ HASHES: Mapping[tuple[str, str], tuple[str, str]] = MappingProxyType(
 """By system and machine: the package's ending, and npm's `integrity` of its archive, sha512 in base64."""
 
 MAX_ARCHIVE, MAX_PROGRAM = 2**27, 2**28  # bytes; today's have 15 MB and 44 MB
+_REGISTRY_NAME = "npm_config_registry"  # npm's own spelling
 _MEMBER = "package/bin/anvil"
 _PART = 2**18
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, and without a byte
@@ -63,7 +64,7 @@ def downloaded_anvil() -> Path:
     digest = b64decode(pinned)
     path = cache_folder() / f"anvil-{VERSION}-{digest.hex()[:16]}" / "anvil"
     if not path.is_file():
-        registry = (os.environ.get("npm_config_registry") or REGISTRY).rstrip("/")
+        registry = (os.environ.get(_REGISTRY_NAME) or REGISTRY).rstrip("/")
         url = f"{registry}/@foundry-rs/anvil-{ending}/-/anvil-{ending}-{VERSION}.tgz"
         where = shown_url(registry)
         write_atomically(path, _program(_fetched(url, where), digest, where), mode=0o755)
@@ -79,8 +80,8 @@ def _package() -> tuple[str, str]:
     machine = platform.system(), platform.machine()
     if machine not in HASHES:
         raise NotFound(
-            f"Anvil is neither on PATH nor to be downloaded for this machine ({' '.join(machine)}): install Foundry, or "
-            "use another chain with --rpc."
+            f"Anvil is not on PATH, and npm has none for this machine ({' '.join(machine)}): install Foundry, or use "
+            "another chain with --rpc."
         )
     return HASHES[machine]
 
@@ -105,8 +106,8 @@ def _fetched(url: str, where: str) -> bytes:
     except requests.RequestException as error:
         status = error.response.status_code if error.response is not None else type(error).__name__
         raise ChainError(
-            f"Anvil is not on PATH, and {where} does not give it ({status}): install Foundry, name an npm registry that "
-            "can be reached in npm_config_registry, or use another chain with --rpc."
+            f"Anvil is not on PATH, and {where} does not give it ({status}): install Foundry, name an npm registry "
+            "that can be reached in npm_config_registry, or use another chain with --rpc."
         ) from error
     return content.getvalue()
 

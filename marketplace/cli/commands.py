@@ -1,4 +1,4 @@
-"""The commands of `merit` by name. What a command needs is imported when it is called: `merit --help` needs none of it."""
+"""The commands of `merit` by name. What one needs is imported when it is called: `merit --help` needs none of it."""
 
 from importlib import import_module
 

@@ -5,14 +5,14 @@ import sys
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from marketplace.cli.commands import Commands
-from marketplace.errors import InputError, MeritError
+from marketplace.errors import MeritError
 
 app = typer.Typer(
     cls=Commands,
@@ -53,26 +53,21 @@ def options(
     ] = False,
 ) -> None:
     """Options here stand before the command; each is also an environment variable, e.g. MERIT_RPC."""
-    from pydantic import ValidationError
-
     from marketplace.cli.session import Session
-    from marketplace.documents import explain
-    from marketplace.settings import Settings
+    from marketplace.settings import settings_with
 
-    given: dict[str, Any] = {
-        "rpc": rpc,
-        "storage": storage,
-        "market": market,
-        "home": home,
-        "key": key,
-        "password_file": password_file,
-        "poll": poll,
-        "allow_development_setup": allow_development_setup,
-    }
-    try:
-        settings = Settings(**{name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
-        raise InputError(f"A setting is wrong: {explain(error)}.") from error
+    settings = settings_with(
+        {
+            "rpc": rpc,
+            "storage": storage,
+            "market": market,
+            "home": home,
+            "key": key,
+            "password_file": password_file,
+            "poll": poll,
+            "allow_development_setup": allow_development_setup,
+        }
+    )
     context.obj = Session(settings, json, Console(highlight=False), Console(stderr=True, highlight=False))
 
 

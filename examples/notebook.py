@@ -61,36 +61,39 @@ def train(work: merit.OwnRound) -> nn.Module:
     return work.module
 
 
-# %% A market on this machine: everything below would be the same with `merit.connect(...)`, but for its clock.
-with merit.local() as market:
-    job = market.create(JOB, program=program, validation=clouds(100, 1), progress=print)
-    print(f"Job {job.number} is {job.state.name.lower()}. {job.waits_for()}")
+# %% A market on this machine: all that follows is the same with `merit.connect(...)`, but for play money and clock.
+market = merit.local()
+job = market.create(JOB, program=program, validation=clouds(100, 1), progress=print)
+print(f"Job {job.number} is {job.state.name.lower()}. {job.waits_for()}")
 
-    names = ["anna", "ben", "cleo"]
-    trainers = [market.account(name).job(job.number) for name in names]
-    at_work = [
-        trainer.join(clouds(80, 10 + number), train=train if number == 0 else None, devices="cpu")
-        for number, trainer in enumerate(trainers)
-    ]
+# %% Three trainers, each with an account and data of its own, at work in the background.
+names = ["anna", "ben", "cleo"]
+at_work = [
+    market.account(name).job(job.number).join(clouds(80, 10 + number), train=train if name == "anna" else None)
+    for number, name in enumerate(names)
+]
 
-    for event in job.watch():
-        print(type(event).__name__)
-        if isinstance(event, merit.events.Revealed):
-            market.forward(600)  # members have ten minutes to dispute: on this chain they can be skipped
-    for participation in at_work:
-        participation.wait()  # each claims its pay
+# %% What happens, until the job is over.
+for event in job.watch():
+    print(type(event).__name__)
+    if isinstance(event, merit.events.Revealed):
+        market.forward(600)  # members have ten minutes to dispute: on this chain they can be skipped
+for trainer in at_work:
+    trainer.wait()  # each claims its pay
 
-    # %% What the owner's node finds of each round, what an auditor finds who trusts nobody, and who got what.
-    for check in job.oversee():
-        print(f"Round {check.round}: {check.found.name} {check.found.value:.1%} {check.problem}")
-    report = job.audit(models=True)
-    print(f"audit: {'OK' if report.ok else report.findings} ({report.proofs} proofs checked)")
-    for name, paid in zip(names, job.pay().values(), strict=True):
-        print(f"{name} got {market.account(name).withdraw() / 1e18:.4f} ether, of which {paid.pay / 1e18:.4f} are pay")
+# %% What its owner's node finds in each round, and what an auditor finds who trusts nobody.
+for check in job.oversee():
+    print(f"Round {check.round}: {check.found.name} {check.found.value:.1%} {check.problem}")
+report = job.audit(models=True)
+print(f"audit: {'OK' if report.ok else report.findings} ({report.proofs} proofs checked)")
 
-    # %% The model.
-    model = job.model()
-    model.save("two-clouds.safetensors")
+# %% Who is paid what: an account withdraws its pay and its stake.
+for name, paid in zip(names, job.pay().values(), strict=True):
+    print(f"{name} has {market.account(name).withdraw() / 1e18:.4f} ether, of which {paid.pay / 1e18:.4f} are pay")
+
+# %% The model, as a file that says how to use it.
+job.model().save("two-clouds.safetensors")
+market.close()
 
 answer = merit.load_model("two-clouds.safetensors").predict(clouds(5, 99))
-print(answer.values, answer.probabilities)
+print(answer.values)

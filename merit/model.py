@@ -36,7 +36,8 @@ class Model:
         return self._program.module
 
     def predict(self, data: Data, options: DataOptions = PLAIN) -> Prediction:
-        """What it says of data, which need no target. Raises InputError for data that do not fit."""
+        """What it says of data, whose targets do not matter. Raises InputError for data that do not fit."""
+        data = Dataset(data.inputs, None) if isinstance(data, Dataset) else data
         try:
             loaded = results.Loaded(self.card, self._program, self._files)
             return loaded.predict(self._read(data, loaded.schema, options))

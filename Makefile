@@ -27,10 +27,11 @@ EPOCH := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),
 
 wheel: page ## build/dist: a wheel that needs neither Rust nor Node nor make, and its sdist
 	rm -rf build/dist
-	SOURCE_DATE_EPOCH=$(EPOCH) MATURIN_PEP517_ARGS="--compatibility pypi" \
+	SOURCE_DATE_EPOCH=$(EPOCH) CARGO_TARGET_DIR=$(CURDIR)/build/wheel MATURIN_PEP517_ARGS="--compatibility pypi" \
 	RUSTFLAGS="--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo" $(UV) build -q --out-dir build/dist
 
-try-wheel: wheel ## install it in an empty environment, without Rust and Node, and play the demo; ARGS="--python python3.13"
+try-wheel: wheel ## install it where neither Rust nor Node is, and play the demo; ARGS="--python python3.13"
+	UV=$(CURDIR)/$(UV) scripts/same-sdist build/dist
 	UV=$(CURDIR)/$(UV) scripts/try-wheel build/dist $(ARGS)
 
 test: test-unit ## every test

@@ -1,11 +1,14 @@
 """A trainer that works in a thread of its own."""
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from marketplace.services.agent import Notice, Report
+
+log = logging.getLogger("merit.participation")
 
 MOST_KEPT = 1000  # notices
 
@@ -25,7 +28,11 @@ class Participation:
         self._stop, self._begun = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, args=(work,), name=name, daemon=True)
         self._thread.start()
-        self._begun.wait()
+        try:
+            self._begun.wait()
+        except BaseException:  # interrupted: nobody will have what could stop it
+            self._stop.set()
+            raise
         if not self._thread.is_alive() or self._error is not None:
             self.wait()
 
@@ -69,4 +76,7 @@ class Participation:
 
     def _report(self, notice: Notice) -> None:
         self._notices.append(notice)
-        self._told(notice)
+        try:
+            self._told(notice)
+        except Exception:  # silence would cost stake: the work goes on
+            log.exception("A report of the %s", self._name)

@@ -155,6 +155,21 @@ def test_what_keeps_it_from_beginning_is_raised_where_it_was_begun() -> None:
         Participation("trainer", work, lambda notice: None)
 
 
+def test_a_report_that_fails_does_not_end_a_trainer(caplog: pytest.LogCaptureFixture) -> None:
+    def work(report: Report, stop: threading.Event, beginning: Beginning) -> None:
+        report(Notice("hello", "Hello."))
+        with beginning():
+            report(Notice("joined", "Joined."))
+
+    def broken(notice: Notice) -> None:
+        raise BrokenPipeError(notice.text)
+
+    joined = Participation("trainer", work, broken)
+    joined.wait(PATIENCE)
+    assert [notice.kind for notice in joined.notices] == ["hello", "joined"]
+    assert "BrokenPipeError: Joined." in caplog.text
+
+
 def test_it_stops_when_told_and_keeps_the_last_notices_only() -> None:
     def work(report: Report, stop: threading.Event, beginning: Beginning) -> None:
         for number in range(MOST_KEPT + 5):

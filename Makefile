@@ -7,7 +7,7 @@ ARGS ?=
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
 .PHONY: help setup demo examples page up docs test test-page test-rust test-unit test-contracts test-e2e check bench bench-proofs bench-pay bench-theft bench-rows bench-load bench-train gpu-check
-.PHONY: screenshots test-faults test-hostile test-invariants test-invariants-nightly test-symbolic fuzz fuzz-rust slither sbom advisories format lock artifacts clean
+.PHONY: wheel try-wheel screenshots test-faults test-hostile test-invariants test-invariants-nightly test-symbolic fuzz fuzz-rust slither sbom advisories format lock artifacts clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -21,6 +21,18 @@ page: frontend/dist/index.html ## build the page that `merit up` serves
 
 up: setup page ## a whole market on this machine, with its page; ARGS="--port 8080"
 	$(BIN)/merit up $(ARGS)
+
+# What files are dated by: the same commit gives the same sdist, byte for byte, whoever builds it and where.
+EPOCH := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),315532800)
+
+wheel: page ## build/dist: a wheel that needs neither Rust nor Node nor make, and its sdist
+	rm -rf build/dist
+	SOURCE_DATE_EPOCH=$(EPOCH) CARGO_TARGET_DIR=$(CURDIR)/build/wheel MATURIN_PEP517_ARGS="--compatibility pypi" \
+	RUSTFLAGS="--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo" $(UV) build -q --out-dir build/dist
+
+try-wheel: wheel ## install it where neither Rust nor Node is, and play the demo; ARGS="--python python3.13"
+	UV=$(CURDIR)/$(UV) scripts/same-sdist build/dist
+	UV=$(CURDIR)/$(UV) scripts/try-wheel build/dist $(ARGS)
 
 test: test-unit ## every test
 	$(MAKE) -j 2 --output-sync=target test-rust test-contracts test-page test-invariants # each leaves a core idle at times
@@ -75,6 +87,7 @@ check: setup ## types, style, import arrows, artifacts against sources
 	$(BIN)/python -m marketplace.chain.compile --check
 	$(BIN)/python -m scripts.job_file_docs --check
 	$(BIN)/python -m scripts.policy_docs --check
+	$(BIN)/python -m scripts.notebook --check
 	$(BIN)/python -m mypy.stubtest zk._core --ignore-missing-stub
 	cd zk/core && cargo fmt --check && cargo clippy -q --workspace --all-targets -- -D warnings
 	forge fmt --check contracts tests/invariants tests/symbolic
@@ -138,6 +151,7 @@ screenshots: setup page ## make docs/images again
 docs: setup ## write the pages that are made from the sources
 	$(BIN)/python -m scripts.job_file_docs
 	$(BIN)/python -m scripts.policy_docs
+	$(BIN)/python -m scripts.notebook
 
 artifacts: setup ## compile the contracts
 	@echo "Compiling the contracts (half a minute) ..."

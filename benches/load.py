@@ -37,9 +37,9 @@ from benches.load_tools import (
 from marketplace.chain.anvil import Anvil
 from marketplace.chain.connection import Connection
 from marketplace.chain.deploy import deploy
-from marketplace.cli.up import LOCAL_PASSWORD
 from marketplace.keys.keystore import Keystore
 from marketplace.services.audit import audit_job
+from marketplace.services.local import LOCAL_PASSWORD
 
 SAMPLE = 1.0  # seconds between two looks at processes' memory
 LISTENERS = 8

@@ -1,15 +1,17 @@
-"""What a Merit process is told from outside. Only the entry point (`cli/main.py`) builds Settings from the environment;
-everything below it takes values as arguments.
+"""What a Merit process is told from outside. Only the entry points (`cli/main.py` and `merit`) build Settings from the
+environment; everything below them takes values as arguments.
 
 Each field is also an environment variable with the prefix MERIT_, e.g. MERIT_RPC. Command-line options win.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from marketplace.addresses import parse_address
+from marketplace.documents import explain
 from marketplace.errors import InputError
 
 
@@ -69,3 +71,11 @@ class Settings(BaseSettings):
     @property
     def storage_address(self) -> str:
         return self.storage or f"folder:{self.home_folder / 'storage'}"
+
+
+def settings_with(given: Mapping[str, object]) -> Settings:
+    """What is given, apart from None, and the environment for the rest. Raises InputError."""
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise InputError(f"A setting is wrong: {explain(error)}.") from error

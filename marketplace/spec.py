@@ -458,10 +458,15 @@ def read_job_file(path: Path, decimals: Decimals | None = None) -> JobFile:
         text = data.decode()
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not YAML: {error}.") from error
+    return job_of(parse_yaml(text, where=str(path)), where=str(path), decimals=decimals)
+
+
+def job_of(document: object, *, where: str, decimals: Decimals | None = None) -> JobFile:
+    """The same from plain values. Raises InputError, which begins with `where`."""
     try:
-        return JobFile.model_validate(parse_yaml(text, where=str(path)), context={"decimals": decimals})
+        return JobFile.model_validate(document, context={"decimals": decimals})
     except ValidationError as error:
-        raise InputError(f"{path}: {explain(error)}.") from error
+        raise InputError(f"{where}: {explain(error)}.") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,6 +162,9 @@ def load_model(path: Path, files: Files | None = None) -> Loaded:
         card = read_card(file.metadata)
         if files is None:
             files = {name: path.parent / Path(name).name for name in named_files(card.model, card.data)}
+            for name, beside in files.items():
+                if not beside.is_file():
+                    raise ValueError(f"the file {name}, which the model names, is not there: {beside}")
         check_program(card.model, card.data, card.task, 1, files)
         program = open_program(card.model, card.data, card.task, files)
         read_into(file, whole(program.module))

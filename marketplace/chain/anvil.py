@@ -4,8 +4,8 @@ Its state is kept in a file, which is replaced as a whole soon after each block:
 file in place, and a power loss in the middle of that leaves neither the old state nor the new one. What Anvil writes
 itself, when it is told to stop, goes into a file beside, and is taken over once it is known to be whole.
 
-Anvil comes with the npm package @foundry-rs/anvil. Its accounts derive from the mnemonic that every development chain
-prints at start: they are public, and nothing of worth belongs on them.
+Anvil comes with the npm package @foundry-rs/anvil, or is downloaded from it (chain/download.py). Its accounts derive
+from the mnemonic that every development chain prints at start: they are public, and nothing of worth belongs on them.
 """
 
 import gzip
@@ -28,6 +28,7 @@ from eth_account.signers.local import LocalAccount
 from pydantic_core import from_json
 
 from marketplace.chain.connection import Connection
+from marketplace.chain.download import downloaded_anvil
 from marketplace.errors import ChainError, InputError, NotFound
 from marketplace.files import write_atomically
 
@@ -55,6 +56,14 @@ def find_tool(name: str) -> str:
     return found
 
 
+def find_anvil() -> str:
+    """The path of Anvil: as `find_tool` finds it, else downloaded. Raises as `downloaded_anvil` does."""
+    try:
+        return find_tool("anvil")
+    except NotFound:
+        return str(downloaded_anvil())
+
+
 def dev_accounts(count: int = 10) -> tuple[LocalAccount, ...]:
     """The first accounts of the public development mnemonic (BIP-39, path m/44'/60'/0'/0/i)."""
     Account.enable_unaudited_hdwallet_features()
@@ -67,7 +76,8 @@ class Anvil:
     accounts: how many funded accounts, each with `balance` ether. port: 0 lets the system choose a free one.
     state: a file that the chain starts from where it exists, and that it is kept in while it runs. block_time: seconds
     between blocks; None mines a block for each transaction. start_within: seconds to wait for it.
-    Raises NotFound without an Anvil, ChainError when it does not come up, InputError for a state that is not whole.
+    Without an Anvil on the machine it is downloaded first. Raises as `find_anvil` does, ChainError when it does not
+    come up, InputError for a state that is not whole.
     """
 
     def __init__(
@@ -94,7 +104,7 @@ class Anvil:
         if state is not None:
             options["dump-state"] = _at_exit(state)
         # Its own default is to allow any gas: what works here has to work on Ethereum.
-        self._command = [find_tool("anvil"), "--host", "127.0.0.1", "--color", "never", "--enable-tx-gas-limit"]
+        self._command = [find_anvil(), "--host", "127.0.0.1", "--color", "never", "--enable-tx-gas-limit"]
         for name, value in options.items():
             self._command += [f"--{name}", str(value)]
 

@@ -105,8 +105,8 @@ def _versions() -> Iterator[Finding]:
         yield Finding("versions", "warning", f"{python}: Merit is tested with Python 3.11 to 3.13.")
     try:
         yield Finding("Anvil", "ok", f"{find_tool('anvil')}, for chains on this machine.")
-    except NotFound as error:
-        yield Finding("Anvil", "warning", f"{error} It is needed for chains on this machine only.")
+    except NotFound:
+        yield Finding("Anvil", "ok", "It is downloaded when a chain on this machine is started for the first time.")
     try:
         from zk import kzg  # noqa: F401
     except ImportError as error:

@@ -1,6 +1,7 @@
 """`merit job`: an owner's commands, and what anyone can see."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +14,7 @@ from rich.text import Text
 from marketplace.chain.market import Market, Receipt
 from marketplace.cli.session import Session, address, amount, clock_time, existing, session, stop_on_signals
 from marketplace.domain import State
-from marketplace.errors import InputError, Reverted
+from marketplace.errors import InputError
 from marketplace.files import write_atomically
 from marketplace.services.standing import clock
 from marketplace.spec import JobFile, read_job_file
@@ -22,7 +23,7 @@ from marketplace.units import format_ago, format_metric, parse_duration
 if TYPE_CHECKING:
     from marketplace.services.money import Cost
     from marketplace.services.node import Node
-    from marketplace.services.owner import Created
+    from marketplace.services.owner import Created, News
 
 app = typer.Typer(no_args_is_help=True, help="Create jobs and follow them.")
 Job = Annotated[int, typer.Argument(min=1, help="The job's number.")]
@@ -146,36 +147,24 @@ def _cost_table(market: Market, job: JobFile, cost: "Cost") -> Table:
 @app.command("list")
 def list_jobs(context: typer.Context) -> None:
     """All jobs of the market."""
+    from marketplace.services.listing import summaries
+
     here = session(context)
     market = here.market()
+    found = summaries(market)
     table = Table("job", "state", "round", "seats", "reward a round", "rule", "owner")
-    rows = []
-    for number in range(1, market.job_count() + 1):
-        job, terms = market.job(number), market.terms(number)
-        rows.append(
-            {
-                "job": number,
-                "state": job.state.name.lower(),
-                "round": job.round,
-                "rounds": terms.rounds,
-                "trainers": job.active.bit_count(),
-                "seats": terms.max_trainers,
-                "reward": terms.reward,
-                "token": terms.token,
-                "rule": terms.rule.label,
-                "owner": job.owner,
-            }
-        )
+    for each in found:
         table.add_row(
-            str(number),
-            job.state.name.lower(),
-            f"{job.round}/{terms.rounds}",
+            str(each.job),
+            each.state.name.lower(),
+            f"{each.round}/{each.rounds}",
             # Trainers leave an ended job with their stakes: that its seats are free then says nothing.
-            str(terms.max_trainers) if job.state.over else f"{job.active.bit_count()}/{terms.max_trainers}",
-            amount(market, terms.token, terms.reward),
-            terms.rule.label,
-            job.owner,
+            str(each.seats) if each.state.over else f"{each.trainers}/{each.seats}",
+            amount(market, each.token, each.reward),
+            each.rule,
+            each.owner,
         )
+    rows = [asdict(each) | {"state": each.state.name.lower()} for each in found]
     here.show(rows, table if rows else "There is no job yet; `merit job create` makes one.")
 
 
@@ -260,26 +249,20 @@ def claim(
     seat: Annotated[int | None, typer.Option(min=0, max=31, help="Of this seat; by default that of --key.")] = None,
 ) -> None:
     """Credit a trainer's pay and stake to its payee, once the job is over. Anyone may, and more than once."""
-    from marketplace.services.node import JobFeed
+    from marketplace.services import claiming
 
     here = session(context)
     node = here.node()
-    market, account = node.market, node.me.account
-    if seat is None:
-        seat = JobFeed(node, job).refresh().slot_of(account.address)
-        if seat is None:
-            raise InputError(f"{account.address} has no seat in job {job}: name one with --seat.")
-    receipt = None
-    try:
-        with here.patience("waiting for the transaction to be mined"):
-            receipt = market.claim(account, job, seat)
-    except Reverted as refusal:
-        if refusal.name != "AlreadyClaimed":  # a trainer's node claims by itself
-            raise
-    done = "are credited" if receipt else "were claimed before"
+    with here.patience("waiting for the transaction to be mined"):
+        found = claiming.claim(node, job, seat)
+    done = "are credited" if found.receipt else "were claimed before"
     here.show(
-        {"seat": seat, "before": receipt is None, "transaction": receipt.transaction if receipt else None},
-        f"Pay and stake of seat {seat} {done}; `merit withdraw` takes them.",
+        {
+            "seat": found.seat,
+            "before": found.receipt is None,
+            "transaction": found.receipt.transaction if found.receipt else None,
+        },
+        f"Pay and stake of seat {found.seat} {done}; `merit withdraw` takes them.",
     )
 
 
@@ -387,9 +370,9 @@ def watch(
 
     To an aggregator that takes the job over it seals the job key and the committed validation data.
     """
-    from marketplace.services.agent import Notice, Patience
+    from marketplace.services.agent import Patience
     from marketplace.services.node import JobFeed, fetch_spec
-    from marketplace.services.owner import Watcher
+    from marketplace.services.owner import Over, RoundCheck, Watcher
     from marketplace.services.programs import fetch_files
     from marketplace.services.validation import read_data
 
@@ -403,15 +386,32 @@ def watch(
         watcher = Watcher(node, job, data)
     stop = stop_on_signals()
     told = Patience(here.tell)
-    wrong = 0
-    while not stop.is_set():
-        state = watcher.state()
-        if aggregator := watcher.hand_over():
+    wrong, over = 0, False
+    while not stop.is_set() and not over:
+        for news in watcher.look():
+            wrong += isinstance(news, RoundCheck) and bool(news.problem)
+            over = isinstance(news, Over)
+            _tell_news(here, job, news)
+        if not over:
+            told.look(watcher)
+            stop.wait(here.settings.poll)
+    if wrong:
+        raise typer.Exit(1)
+
+
+def _tell_news(here: Session, job: int, news: "News") -> None:
+    from marketplace.services.agent import Notice
+    from marketplace.services.owner import HandedOver, Over, Shown
+
+    match news:
+        case HandedOver(aggregator):
             here.show({"handed_over": aggregator}, f"{clock_time()} Handed job {job} over to {aggregator}.")
-        if watcher.reveal():
+        case Shown():
             here.show({"revealed": job}, f"{clock_time()} Revealed the validation data of job {job} to its members.")
-        for check in watcher.news():
-            wrong += bool(check.problem)
+        case Over(state):
+            said = state.name.lower()
+            here.tell(Notice("over", f"Job {job} is {said}.", values={"state": said}))
+        case check:
             here.show(
                 {
                     "round": check.round,
@@ -429,14 +429,6 @@ def watch(
                     (f" - {check.problem}" if check.problem else "", "bold red"),
                 ),
             )
-        if state.over:
-            said = state.name.lower()
-            here.tell(Notice("over", f"Job {job} is {said}.", values={"state": said}))
-            break
-        told.look(watcher)
-        stop.wait(here.settings.poll)
-    if wrong:
-        raise typer.Exit(1)
 
 
 @app.command("reveal")

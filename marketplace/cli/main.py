@@ -5,56 +5,21 @@ import sys
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
-from marketplace.cli import (
-    aggregator,
-    audit,
-    chain,
-    data,
-    demo,
-    doctor,
-    job,
-    key,
-    pay,
-    predict,
-    program,
-    setup,
-    trainer,
-    up,
-)
-from marketplace.cli.session import Session
-from marketplace.documents import explain
-from marketplace.errors import InputError, MeritError
-from marketplace.settings import Settings
+from marketplace.cli.commands import Commands
+from marketplace.errors import MeritError
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="A marketplace for decentralized learning: escrowed rewards, judged contributions, audited payouts.",
 )
-app.add_typer(key.app, name="key")
-app.add_typer(job.app, name="job")
-app.add_typer(trainer.app, name="trainer")
-app.add_typer(data.app, name="data")
-app.add_typer(aggregator.app, name="aggregator")
-app.add_typer(program.app, name="program")
-app.add_typer(setup.app, name="setup")
-app.command("deploy")(chain.deploy)
-app.command("chain")(chain.chain)
-app.command("up")(up.up)
-app.command("page")(up.page)
-app.command("doctor")(doctor.doctor)
-app.command("fund")(chain.fund)
-app.command("withdraw")(pay.withdraw)
-app.command("audit")(audit.audit)
-app.command("predict")(predict.predict)
-app.command("demo")(demo.demo)
 
 
 def _version(wanted: bool) -> None:
@@ -88,20 +53,21 @@ def options(
     ] = False,
 ) -> None:
     """Options here stand before the command; each is also an environment variable, e.g. MERIT_RPC."""
-    given: dict[str, Any] = {
-        "rpc": rpc,
-        "storage": storage,
-        "market": market,
-        "home": home,
-        "key": key,
-        "password_file": password_file,
-        "poll": poll,
-        "allow_development_setup": allow_development_setup,
-    }
-    try:
-        settings = Settings(**{name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
-        raise InputError(f"A setting is wrong: {explain(error)}.") from error
+    from marketplace.cli.session import Session
+    from marketplace.settings import settings_with
+
+    settings = settings_with(
+        {
+            "rpc": rpc,
+            "storage": storage,
+            "market": market,
+            "home": home,
+            "key": key,
+            "password_file": password_file,
+            "poll": poll,
+            "allow_development_setup": allow_development_setup,
+        }
+    )
     context.obj = Session(settings, json, Console(highlight=False), Console(stderr=True, highlight=False))
 
 

@@ -13,13 +13,15 @@ def withdraw(
     token: Annotated[str, typer.Option(help="The token's address; the chain's coin by default.")] = ZERO_ADDRESS,
 ) -> None:
     """Withdraw all that --key was credited in a token."""
+    from marketplace.services import claiming
+
     here = session(context)
     token = address(token, "--token")
     market, identity = here.market(), here.identity()
-    credited = market.credit(identity.address, token)
     with here.patience("waiting for the transaction to be mined"):
-        receipt = market.withdraw(identity.account, token)
+        taken = claiming.withdraw(market, identity.account, token)
+    transaction = taken.receipt.transaction
     here.show(
-        {"payee": identity.address, "token": token, "amount": credited, "transaction": receipt.transaction},
-        f"Withdrew {amount(market, token, credited)} to {identity.address}.",
+        {"payee": identity.address, "token": token, "amount": taken.amount, "transaction": transaction},
+        f"Withdrew {amount(market, token, taken.amount)} to {identity.address}.",
     )

@@ -1,6 +1,6 @@
 """`merit trainer`: take part in a job."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -15,14 +15,9 @@ from marketplace.cli.reading import (
     SkipBad,
     reading_options,
 )
-from marketplace.cli.session import Session, address, amount, session, stop_on_signals
+from marketplace.cli.session import address, session, stop_on_signals
 from marketplace.domain import Credited, Reason
 from marketplace.errors import InputError
-from marketplace.files import exclusive
-
-if TYPE_CHECKING:
-    from marketplace.services.agent import Report
-    from marketplace.services.node import Node
 
 app = typer.Typer(no_args_is_help=True, help="Train for a job with your own data.")
 
@@ -54,8 +49,8 @@ def join(
     ] = False,
 ) -> None:
     """Join a job and take part in every round until it is over. Start it again after a crash: it goes on."""
-    from marketplace.services.agent import run
-    from marketplace.services.trainer import Plan, TrainerAgent, data_loader
+    from marketplace.services.taking_part import take_part
+    from marketplace.services.trainer import Plan, data_loader
     from trainer.devices import parse_devices
     from trainer.own import load_own
 
@@ -69,36 +64,18 @@ def join(
     stop = stop_on_signals()
     node = here.node()
     plan = Plan(payee or node.me.address, chosen, seed, anyway=anyway, ticket=ticket, own=function)
-    with exclusive(node.work(job)), here.narrator() as report:
-        _say_the_deal(here, node, job, ticket, report)
-        with here.patience("reading the job, its set-up and the data, and measuring a round"):
-            agent = TrainerAgent(node, job, data_loader(data, options), plan, report)
-        run(agent, report=report, poll=here.settings.poll, patience=patience, stop=stop)
-
-
-def _say_the_deal(here: Session, node: "Node", job: int, ticket: str, report: "Report") -> None:
-    """What joining takes and what pay rests on, before anything is sent.
-
-    Raises InputError where funds lack, or a ticket.
-    """
-    from marketplace.domain import State
-    from marketplace.services.agent import Notice
-    from marketplace.services.invitations import admission
-    from marketplace.services.money import about, check_funds, joining_cost
-    from marketplace.services.node import JobFeed
-    from marketplace.services.standing import trust
-
-    history = JobFeed(node, job).refresh()
-    if history.state is not State.OPEN or history.slot_of(node.me.address) is not None:
-        return  # it is in already, or too late: the agent knows what to say
-    admission(node.market, node.me.address, job, history.terms, ticket)
-    cost = joining_cost(node, history.terms)
-    check_funds(node.market, node.me.address, cost)
-    stake = amount(node.market, cost.token, cost.deposit)
-    text = f"Joining job {job} deposits a stake of {stake}; gas costs about {about(cost.gas)}"
-    text += f" at most, and up to {about(cost.later)} for {history.terms.rounds} rounds."
-    report(Notice("cost", text, values={"stake": cost.deposit, "gas": cost.gas, "later": cost.later}))
-    report(Notice("trust", trust(history.terms, history.created.owner)))
+    with here.narrator() as report:
+        take_part(
+            node,
+            job,
+            data_loader(data, options),
+            plan,
+            report,
+            poll=here.settings.poll,
+            patience=patience,
+            stop=stop,
+            beginning=lambda: here.patience("reading the job, its set-up and the data, and measuring a round"),
+        )
 
 
 @app.command("leave")

@@ -2,13 +2,10 @@
 
 import logging
 import os
-import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -16,32 +13,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from marketplace.chain.anvil import Anvil
-from marketplace.chain.connection import Connection
-from marketplace.chain.deploy import AddressBook, Deployment, deploy, is_lost
-from marketplace.chain.events import EventReader
-from marketplace.chain.fund import fund
-from marketplace.chain.journal import Journal
-from marketplace.chain.market import Market, is_market
 from marketplace.cli.chain import free_port
-from marketplace.cli.running import RunningNode, announced, any_node, local_node, place_of
 from marketplace.cli.session import Session, address, session, stop_on_signals
 from marketplace.errors import NotFound
-from marketplace.files import exclusive
 from marketplace.keys.identity import Identity
-from marketplace.keys.keystore import Keystore
+from marketplace.services.local import AGGREGATOR, ME, SAMPLES, aggregating, local_market
 from marketplace.services.node import Node
-from marketplace.storage import Caller, open_storage
+from marketplace.services.running import RunningNode, announced, any_node, local_node, place_of
 
 if TYPE_CHECKING:
     from marketplace.services.agent import Notice
     from marketplace.services.dispatcher import Dispatcher
 
 DIST = Path(__file__).resolve().parents[2] / "frontend" / "dist"
-LOCAL_PASSWORD = "local"  # noqa: S105 - keys of a throwaway chain
-LOCAL_SCRYPT = 4096
-SAMPLES = ("sample-1", "sample-2")  # with the node's own key as many as a first job asks for
-POCKET = 10 * 10**18  # wei below which a key of the local chain is filled up
 
 log = logging.getLogger("merit.up")
 
@@ -218,106 +202,18 @@ def _shared(here: Session) -> Place:
 @contextmanager
 def _local(here: Session, chain_port: int) -> Iterator[Place]:
     """A chain, storage, market and aggregator of its own, in a folder of their own; the chain is kept there."""
-    settings = here.settings
-    home = settings.home_folder / "local"
-    home.mkdir(parents=True, exist_ok=True)
-    keys = Keystore(home / "keys", scrypt_n=LOCAL_SCRYPT)
-    me, aggregator = _local_key(keys, "node"), _local_key(keys, "aggregator")
-    storage = settings.storage or f"folder:{home / 'storage'}"
-    with ExitStack() as stack:
-        stack.enter_context(exclusive(home))
-        free_port(chain_port, "--chain-port")
-        anvil = stack.enter_context(Anvil(port=chain_port, state=home / "chain.json"))
-        connection = Connection(anvil.url, timeout=settings.rpc_timeout)
-        for identity in (me, aggregator):
-            if connection.balance(identity.address) < POCKET:
-                fund(connection, identity.address)
-        entry = _market(here, home, connection, me)
+    free_port(chain_port, "--chain-port")
 
-        def opened(identity: Identity, home: Path = home) -> Node:
-            reached = Connection(anvil.url, timeout=settings.rpc_timeout)
-            journal = Journal(home / "sent")
-            market = Market(reached, entry.market, receipt_within=settings.receipt_timeout, journal=journal)
-            events = EventReader(reached, entry.market, entry.block)
-            caller = Caller(identity.account, reached.chain_id, market.address)
-            kept = open_storage(storage, timeout=settings.storage_timeout, caller=caller)
-            return Node(market, events, kept, home, identity)
-
-        samples = tuple(partial(opened, _local_key(keys, name), home / name) for name in SAMPLES)
-        with _aggregating(opened(aggregator), settings.poll) as dispatcher:
-            yield Place(lambda: opened(me), entry.block, storage, aggregator, dispatcher, anvil.url, samples)
-
-
-def _local_key(keys: Keystore, name: str) -> Identity:
-    try:
-        return keys.load(name, LOCAL_PASSWORD)
-    except NotFound:
-        return keys.create(name, LOCAL_PASSWORD)
-
-
-def _market(here: Session, home: Path, connection: Connection, me: Identity) -> Deployment:
-    """The local market; a new one where the chain has none, and where it has lost it, which is said."""
-    book = AddressBook(home / "markets.json")
-    entry = book.find(connection.chain_id)
-    if entry is not None and is_lost(connection, entry):
-        aside = _set_aside(home)
-        here.err.print(
-            f"The state of the local chain was lost: the market {entry.market}, its jobs and their money are gone. "
-            f"A new market starts on a new chain. What this node had noted of the old one is in {aside}.",
-            style="yellow",
-            soft_wrap=True,
-        )
-        entry = None
-    elif entry is not None and not is_market(connection, entry.market):
-        here.err.print(
-            f"The market {entry.market} is of another version of Merit: a new one is deployed.", style="yellow"
-        )
-        entry = None
-    if entry is None:
-        entry = deploy(connection, me.account)
-        book.put(connection.chain_id, entry)
-    return entry
-
-
-def _set_aside(home: Path) -> Path:
-    """Moves what is known of a chain that is lost out of the way: its jobs' numbers will be those of other jobs."""
-    lost = home / "lost"
-    lost.mkdir(exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=lost, prefix=datetime.now(UTC).strftime("%Y-%m-%d-")))
-    for name in ("index", "trainers", "work", "sent", "markets.json", *SAMPLES):
-        if (home / name).exists():
-            (home / name).rename(aside / name)
-    return aside
-
-
-@contextmanager
-def _aggregating(node: Node, poll: float) -> Iterator["Dispatcher"]:
-    """Serves the jobs that name the local aggregator, as its policy and its user accept them."""
-    from marketplace.services.agent import run
-    from marketplace.services.dispatcher import Dispatcher
-
-    stop = threading.Event()
+    def say(text: str) -> None:
+        here.err.print(text, style="yellow", soft_wrap=True)
 
     def tell(notice: "Notice") -> None:
         facts = {"kind": notice.kind, "round": notice.round, **notice.values}
         log.info(notice.text, extra={"facts": facts})
 
-    dispatcher = Dispatcher(node, node.me.address, tell)
-
-    def serve() -> None:
-        while not stop.is_set():
-            try:
-                run(dispatcher, report=tell, poll=poll, patience=float("inf"), stop=stop)
-            except Exception:
-                if not stop.is_set():
-                    log.exception("the aggregator")
-                stop.wait(5.0)
-        dispatcher.close()
-
-    thread = threading.Thread(target=serve, name="aggregator", daemon=True)
-    thread.start()
-    try:
-        yield dispatcher
-    finally:
-        stop.set()
-        thread.join(60)
+    with local_market(here.settings, chain_port=chain_port, say=say) as local:
+        me, aggregator = local.identity(ME), local.identity(AGGREGATOR)
+        samples = tuple(partial(local.node, local.identity(name), local.home / name) for name in SAMPLES)
+        with aggregating(local.node(aggregator), here.settings.poll, tell) as dispatcher:
+            first = local.deployment.block
+            yield Place(partial(local.node, me), first, local.storage, aggregator, dispatcher, local.rpc, samples)

@@ -136,7 +136,7 @@ def audit_job(
         token=history.terms.token,
         rule=history.terms.rule.label,
         over=history.state.over,
-        pay=_pay(history),
+        pay=pay_by_seat(history),
         on_check=on_check,
     )
     report.add(
@@ -179,7 +179,8 @@ def audit_job(
     return report
 
 
-def _pay(history: JobHistory) -> dict[int, Paid]:
+def pay_by_seat(history: JobHistory) -> dict[int, Paid]:
+    """What each member is paid; what it would be now, while the job goes on."""
     settled, people = history.settled_rounds, history.participants
     return {
         slot: Paid(

@@ -135,6 +135,11 @@ class JobFeed:
         )
 
     @property
+    def events(self) -> tuple[Event, ...]:
+        """All that were read, in order."""
+        return tuple(self._events)
+
+    @property
     def last(self) -> Event:
         """The job's last event, of those that were read."""
         return self._events[-1]

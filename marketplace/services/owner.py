@@ -287,6 +287,28 @@ class RoundCheck:
     problem: str
 
 
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """An aggregator that has taken over was given what it needs."""
+
+    aggregator: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The members were shown the validation data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """Nothing more will happen."""
+
+    state: State
+
+
+News = HandedOver | Shown | RoundCheck | Over
+
+
 class Watcher:
     """Follows a job with the owner's validation data, recomputing each round's reference rows."""
 
@@ -300,6 +322,17 @@ class Watcher:
         self._srs = open_setup(node, history.created, self._spec).srs
         self._models = Models(node, history.created, self._spec, self._srs)
         self._seen = 0
+
+    def look(self) -> Iterator[News]:
+        """Does what is an owner's to do at this moment, and tells it as it is done."""
+        state = self.state()
+        if aggregator := self.hand_over():
+            yield HandedOver(aggregator)
+        if self.reveal():
+            yield Shown()
+        yield from self.news()
+        if state.over:
+            yield Over(state)
 
     def news(self) -> Iterator[RoundCheck]:
         """Checks the rounds that were settled since the last call, in order."""

@@ -36,7 +36,7 @@ from marketplace.services.standing import what_it_waits_for
 from marketplace.services.training import LoadData, NothingToSubmit, Plan, Tamper, Training, told
 from marketplace.services.validation import read_data
 from trainer import data as datasets
-from trainer.data import PLAIN, DataOptions
+from trainer.data import PLAIN, DataOptions, Dataset
 from trainer.models import load_flat
 from zk.encoding import Float32s, Int16s
 
@@ -509,6 +509,6 @@ class TrainerAgent:
         self._report(Notice(kind, text, round, values))
 
 
-def data_loader(source: str, options: DataOptions = PLAIN) -> LoadData:
+def data_loader(source: str | Dataset, options: DataOptions = PLAIN) -> LoadData:
     """How a trainer's data are read once the job's schema is known: checked, then normalised. Raises InputError."""
     return lambda spec, files: datasets.normalise(read_data(source, spec.data, files, options), spec.data)

@@ -25,6 +25,7 @@ from marketplace.storage import get_bytes, put_bytes
 from trainer import data as datasets
 from trainer.config import DataSchema, Files
 from trainer.data import PLAIN, DataOptions, Dataset, from_safetensors, normalise, to_safetensors, tokenizer_files
+from trainer.data.dataset import check
 from trainer.models import load_flat
 from trainer.programs import Program
 from trainer.train import Evaluation, evaluate, gradient_noise, loss_gradient
@@ -73,12 +74,14 @@ class Reveal(BaseModel):
     rows: dict[int, str]  # round → CID of the plain rows file
 
 
-def read_data(source: str, schema: DataSchema, files: Files, options: DataOptions = PLAIN) -> Dataset:
-    """Data as they are in their source, checked against a job's schema. Raises InputError.
+def read_data(source: str | Dataset, schema: DataSchema, files: Files, options: DataOptions = PLAIN) -> Dataset:
+    """Data as they are in their source, or as they were given, checked against a job's schema. Raises InputError.
 
     files: what the job names, tokenizers among it.
     """
     try:
+        if isinstance(source, Dataset):
+            return check(source, schema, "what was given")
         return datasets.read(source, schema, options, tokenizer_files(files, schema))
     except ValueError as error:
         raise InputError(f"The data do not fit: {error}.") from error

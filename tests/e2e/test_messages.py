@@ -7,16 +7,15 @@ print against a real chain, and the templates of all messages in the sources.
 import difflib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 import typer
 import typer.rich_utils
 import yaml
-from typer.main import get_command
 
-from marketplace.cli.main import app
+from marketplace.cli.commands import COMMANDS, loaded
 from marketplace.keys.keystore import Keystore
 from tests.chain_fixtures import PEOPLE
 from tests.e2e.command_line import at_home, run
@@ -97,13 +96,13 @@ def helps(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     monkeypatch.setattr(typer.rich_utils, "COLOR_SYSTEM", None)
     pages = []
 
-    def visit(command: object, path: tuple[str, ...]) -> None:
+    def visit(commands: Mapping[str, object], *path: str) -> None:
         _, out, _ = run(monkeypatch, capsys, *path, "--help")
         pages.append(f"$ merit {' '.join([*path, '--help'])}\n{_plain(out)}")
-        for name, below in getattr(command, "commands", {}).items():
-            visit(below, (*path, name))
+        for name, command in commands.items():
+            visit(getattr(command, "commands", {}), *path, name)
 
-    visit(get_command(app), ())
+    visit({name: loaded(name) for name in COMMANDS})
     return "\n".join(pages)
 
 

@@ -41,7 +41,7 @@ for each in (inputs, [inputs[0] - 1, *inputs[1:]]):
 
 AUDIT = """
 importlib.import_module("marketplace.services.audit")
-importlib.import_module("marketplace.cli.main")
+importlib.import_module("marketplace.cli.commands").loaded("audit")
 print("imported")
 """
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from marketplace.cli.running import RunningNode, announced, any_node, local_node, place_of
 from marketplace.domain import ZERO_ADDRESS
+from marketplace.services.running import RunningNode, announced, any_node, local_node, place_of
 from tests.unit.test_api_up import merit, merit_up
 
 pytestmark = pytest.mark.slow

@@ -1,0 +1,40 @@
+"""What `Job.watch` gives: the market contract's events, with the fields that it gives them (IJobMarket.sol)."""
+
+from marketplace.domain import (
+    AggregationAccepted,
+    Claimed,
+    ConfirmationOpened,
+    Credited,
+    Disputed,
+    Ejected,
+    EndAsked,
+    Ended,
+    Event,
+    FeesClaimed,
+    HandedOver,
+    JobCreated,
+    Joined,
+    KeyPublished,
+    Left,
+    OpeningShown,
+    Redelivered,
+    Revealed,
+    RoundOpened,
+    RoundSettled,
+    RoundSkipped,
+    RoundVoided,
+    RowsDisputed,
+    Started,
+    TakenOver,
+    Unrevealed,
+    UpdateSubmitted,
+    ValidationRevealed,
+    Withdrawn,
+)
+
+__all__ = [
+    "AggregationAccepted", "Claimed", "ConfirmationOpened", "Credited", "Disputed", "Ejected", "EndAsked", "Ended",
+    "Event", "FeesClaimed", "HandedOver", "JobCreated", "Joined", "KeyPublished", "Left", "OpeningShown",
+    "Redelivered", "Revealed", "RoundOpened", "RoundSettled", "RoundSkipped", "RoundVoided", "RowsDisputed", "Started",
+    "TakenOver", "Unrevealed", "UpdateSubmitted", "ValidationRevealed", "Withdrawn",
+]  # fmt: skip

@@ -6,7 +6,7 @@ UV := build/uv/bin/uv
 ARGS ?=
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help setup demo examples page up docs test test-page test-rust test-unit test-contracts test-e2e check bench bench-proofs bench-pay bench-theft bench-rows bench-load bench-train gpu-check
+.PHONY: help setup demo examples page up docs test test-page test-rust test-unit test-contracts test-e2e test-flower check bench bench-proofs bench-pay bench-theft bench-rows bench-load bench-train gpu-check
 .PHONY: screenshots test-faults test-hostile test-invariants test-invariants-nightly test-symbolic fuzz fuzz-rust slither sbom advisories format lock artifacts clean
 
 help: ## what there is to make
@@ -55,6 +55,9 @@ test-invariants-nightly: setup ## a million calls, broken contracts, and proofs;
 test-symbolic: setup build/symbolic/venv/.ready ## what claims do to money, for all values at once
 	$(BIN)/python -m scripts.symbolic $(ARGS)
 
+test-flower: setup .venv-flower/.ready ## a trainer's own training by Flower, in Flower's environment
+	.venv-flower/bin/python -m pytest -q tests/unit/test_own_training.py
+
 test-page: page
 	cd frontend && npm run -s check
 
@@ -97,7 +100,7 @@ slither: setup build/slither/venv/.ready ## Slither's findings against docs/secu
 advisories: setup .venv-audit/.ready ## known holes in what is used; ARGS=--require
 	$(BIN)/python -m scripts.advisories $(ARGS)
 
-examples: setup ## every example as a whole job, beside training on all data; ARGS="--only digits --json FILE"
+examples: setup .venv-flower/.ready ## every example as a whole job, beside training on all data; ARGS="--only digits --json FILE"
 	$(BIN)/python -m examples.run $(ARGS)
 
 bench: setup ## a round's phases, and the Gram matrix, with time and bytes

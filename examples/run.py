@@ -10,7 +10,7 @@ import json
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from examples.kit import Parts
-from marketplace.cli.demo.cast import Cast, Player, player
+from marketplace.cli.demo.cast import Cast, player
 from marketplace.cli.demo.outcome import Outcome
 from marketplace.cli.demo.play import Play, Script
 from marketplace.files import write_atomically
@@ -114,7 +114,12 @@ class Example(Play):
         for number, source in enumerate(parts.trainers, start=1):
             given = player(folder, f"trainer {number}", "honest")
             arguments = as_arguments(parts.options[number - 1]) if parts.options else ()
-            trainers.append(Player(given.name, given.role, given.identity, given.home, Path(source), arguments))
+            one = replace(given, data=Path(source), options=arguments)
+            if parts.own:
+                own = parts.own[number - 1]
+                options = (*arguments, f"--with={own.function}")
+                one = replace(one, options=options, python=own.python, path=(HERE.parent, self._folder))
+            trainers.append(one)
         owner, aggregator = player(folder, "owner", "owner"), player(folder, "aggregator", "aggregator")
         for path in self._folder.iterdir():  # what job.yaml names lies beside it
             if path.suffix not in (".py", ".md", ".yaml") and path.is_file():

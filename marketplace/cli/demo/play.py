@@ -207,14 +207,14 @@ class Play:
         raise DemoFailed(f"`merit {' '.join(arguments)}` failed: {done.stderr.decode(errors='replace').strip()}")
 
     def _start_all(self, players: Cast, environment: dict[str, str], job_id: int) -> None:
-        cli = [sys.executable, "-m", "marketplace.cli.main", "--json"]
+        cli = ["-m", "marketplace.cli.main", "--json"]
         self._start(players.aggregator, environment, [*cli, "aggregator", "run", "--job", str(job_id)])
         for player in players.trainers:
             if player.role == "honest":
                 command = [*cli, "trainer", "join", str(job_id), "--data", str(player.data), *player.options]
             else:
                 module = "marketplace.cli.demo.misbehave"
-                command = [sys.executable, "-m", module, player.role, str(job_id), str(player.data)]
+                command = ["-m", module, player.role, str(job_id), str(player.data)]
             self._start(player, environment, command)
         watch = [*cli, "job", "watch", str(job_id)]
         if self._script.rule != "reference":
@@ -222,9 +222,10 @@ class Play:
         self._start(players.owner, environment, watch)
 
     def _start(self, player: Player, environment: dict[str, str], command: list[str]) -> None:
+        path = {"PYTHONPATH": os.pathsep.join(map(str, player.path))} if player.path else {}
         popen = subprocess.Popen(
-            command,
-            env=environment | {"MERIT_HOME": str(player.home)},
+            [str(player.python), *command],
+            env=environment | path | {"MERIT_HOME": str(player.home)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -5,8 +5,9 @@ from functools import cache
 import torch
 
 from tests.fuzz.target import Target, hold
-from tests.programs import opened, small, taken_apart, written
+from tests.programs import mixed_source, opened, recurrent_source, small, taken_apart, written
 from trainer.programs.document import FORMAT, read_document
+from trainer.programs.export import export
 from trainer.programs.exported import Exported
 from trainer.programs.operators import NAMES
 
@@ -43,7 +44,9 @@ def weights() -> dict[str, torch.Tensor]:
 
 @cache
 def files() -> list[bytes]:
-    return [small(), small().replace(b"float32", b"float64", 1), small().replace(FORMAT.encode(), b"merit/program/v2")]
+    """Real exports: layers and dropout; convolution, norms, attention, embedding, half precision; recurrent layers."""
+    real = [small(), export(mixed_source()), export(recurrent_source())]
+    return [*real, small().replace(b"float32", b"float64", 1), small().replace(FORMAT.encode(), b"merit/program/v2")]
 
 
 @cache

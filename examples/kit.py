@@ -40,6 +40,9 @@ class Parts:
     refused: Sequence[str] = field(default=())
 
 
+Opened = Callable[[Path, Dataset], float]
+"""An example's `opened`: the loss on data of the model in the folder that `merit job model --folder` wrote."""
+
 Make = Callable[[Path, int], Parts]
 """An example's `make`: writes its data below a folder, from a seed."""
 

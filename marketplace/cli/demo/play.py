@@ -90,6 +90,7 @@ class Play:
         self._seconds: dict[str, float] = {}
         self._status: dict[str, str] = {}
         self._confirmed: set[str] = set()  # trainers who have checked the last sum
+        self.environment: dict[str, str] = {}  # of the parties' commands, once there is a market
 
     def run(self, *, json_file: Path | None, plot_file: Path | None) -> bool:
         """Plays the whole job; True when its audit found nothing wrong. Raises MeritError when it cannot be played."""
@@ -124,7 +125,7 @@ class Play:
             market = Market(connection, entry.market)
             events = EventReader(connection, entry.market, entry.block)
             storage = script.ipfs or f"folder:{folder / 'storage'}"
-            environment = self._environment(connection.url, storage, entry.market)
+            environment = self.environment = self._environment(connection.url, storage, entry.market)
         with self._phase("create", "The owner creates the job"):
             write_job(folder / "job.yaml", self.document(players))
             options = ["--validation", str(players.validation)] if script.rule == "reference" else []

@@ -17,9 +17,9 @@ HERE = Path(__file__).parent
 def make(folder: Path, seed: int) -> Parts:
     old = [text for module in (*MODULES["numpy"], *MODULES["scipy"]) for text in paragraphs(module)]
     new = list(dict.fromkeys(text for module in MODULES["torch"] for text in paragraphs(module)))
-    new = [new[at] for at in np.random.default_rng(seed).permutation(len(new))[:550]]
+    new = [new[at] for at in np.random.default_rng(seed).permutation(len(new))[:490]]
     _write(old[:300], folder / "old.txt")
-    cuts = np.cumsum([150, 100])
+    cuts = np.cumsum([150, 40])
     for name, part in zip(("test", "validation"), (new[: cuts[0]], new[cuts[0] : cuts[1]]), strict=True):
         _write(part, folder / f"{name}.txt")
     trainers = [

@@ -51,6 +51,7 @@ from trainer.models import load_flat
 from trainer.train import Evaluation, evaluate
 
 STALL_SECONDS = 300.0  # without any news from any process, which a busy machine starts slowly, the demo has failed
+CALL_SECONDS = 900.0  # of one command: an audit of a busy machine tells nothing for minutes
 STOP_SECONDS = 20.0
 
 
@@ -197,7 +198,7 @@ class Play:
             env=environment | {"MERIT_HOME": str(player.home)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=STALL_SECONDS,
+            timeout=CALL_SECONDS,
             check=False,
         )
         try:

@@ -38,7 +38,7 @@ def opened(folder: Path, data: Dataset) -> float:
     model = PeftModel.from_pretrained(base, str(folder)).eval()
     losses = []
     with torch.no_grad():
-        for tokens in torch.from_numpy(data.inputs["text"]).split(64):
+        for tokens in torch.split(torch.from_numpy(data.inputs["text"]), 64):
             losses.append(float(model(input_ids=tokens, labels=tokens).loss) * len(tokens))
     return sum(losses) / len(data)
 

@@ -6,7 +6,7 @@ UV := build/uv/bin/uv
 ARGS ?=
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help setup demo examples page up docs test test-page test-rust test-unit test-contracts test-e2e check bench bench-proofs bench-pay bench-theft bench-rows bench-load bench-train gpu-check
+.PHONY: help setup demo examples page up docs test test-page test-rust test-unit test-contracts test-e2e test-flower check bench bench-proofs bench-pay bench-theft bench-rows bench-load bench-train gpu-check
 .PHONY: wheel try-wheel screenshots test-faults test-hostile test-invariants test-invariants-nightly test-symbolic fuzz fuzz-rust slither sbom advisories format lock artifacts clean
 
 help: ## what there is to make
@@ -67,6 +67,9 @@ test-invariants-nightly: setup ## a million calls, broken contracts, and proofs;
 test-symbolic: setup build/symbolic/venv/.ready ## what claims do to money, for all values at once
 	$(BIN)/python -m scripts.symbolic $(ARGS)
 
+test-flower: setup .venv-flower/.ready ## a trainer's own training by Flower, in Flower's environment
+	.venv-flower/bin/python -m pytest -q tests/unit/test_own_training.py
+
 test-page: page
 	cd frontend && npm run -s check
 
@@ -110,7 +113,7 @@ slither: setup build/slither/venv/.ready ## Slither's findings against docs/secu
 advisories: setup .venv-audit/.ready ## known holes in what is used; ARGS=--require
 	$(BIN)/python -m scripts.advisories $(ARGS)
 
-examples: setup ## every example as a whole job, beside training on all data; ARGS="--only digits --json FILE"
+examples: setup .venv-flower/.ready ## every example as a whole job, beside training on all data; ARGS="--only digits --json FILE"
 	$(BIN)/python -m examples.run $(ARGS)
 
 bench: setup ## a round's phases, and the Gram matrix, with time and bytes
@@ -161,11 +164,12 @@ lock: $(UV) ## resolve the dependencies again
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group dev --extra text --extra vision pyproject.toml -o requirements.lock
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group brownie -o requirements-brownie.lock
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group audit -o requirements-audit.lock
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group flower pyproject.toml -o requirements-flower.lock
 	echo slither-analyzer==0.11.6 | $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url - -o requirements-slither.lock
 	echo halmos==0.3.3 | $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url - -o requirements-symbolic.lock
 
 clean: ## remove what was installed and built
-	rm -rf $(VENV) .venv-brownie .venv-audit node_modules build
+	rm -rf $(VENV) .venv-brownie .venv-audit .venv-flower node_modules build
 
 $(UV):
 	$(PYTHON) -m venv build/uv
@@ -194,6 +198,12 @@ build/slither/venv/.ready: requirements-slither.lock | $(UV)
 build/symbolic/venv/.ready: requirements-symbolic.lock | $(UV)
 	$(UV) venv -q --allow-existing --python $(PYTHON) build/symbolic/venv
 	$(UV) pip sync -q --python build/symbolic/venv/bin/python requirements-symbolic.lock
+	touch $@
+
+.venv-flower/.ready: requirements-flower.lock $(VENV)/.ready | $(UV)
+	@echo "Installing Flower beside what Merit needs (6 GB) ..."
+	$(UV) venv -q --allow-existing --python $(PYTHON) .venv-flower
+	$(UV) pip sync -q --compile-bytecode --python .venv-flower/bin/python requirements-flower.lock
 	touch $@
 
 .venv-audit/.ready: requirements-audit.lock | $(UV)

@@ -1,5 +1,6 @@
 """What an example is made of, and what its data are made with."""
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +16,19 @@ from trainer.train import train_round
 
 
 @dataclass(frozen=True, slots=True)
+class Own:
+    """A trainer's own training, `module:function` beside the example, and the Python that runs it, if not this one."""
+
+    function: str
+    python: Path = Path(sys.executable)
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """Data sources as the command line takes them. trainers: one each; options: how each is read, if not plainly.
 
-    refused: sources that must not be taken, for what the example shows of messy files.
+    own: how each trains, if not as Merit does. refused: sources that must not be taken, for what the example shows of
+    messy files.
     """
 
     trainers: Sequence[str]
@@ -26,8 +36,12 @@ class Parts:
     test: str
     options: Sequence[DataOptions] = ()
     base: Path | None = None
+    own: Sequence[Own] = ()
     refused: Sequence[str] = field(default=())
 
+
+Opened = Callable[[Path, Dataset], float]
+"""An example's `opened`: the loss on data of the model in the folder that `merit job model --folder` wrote."""
 
 Make = Callable[[Path, int], Parts]
 """An example's `make`: writes its data below a folder, from a seed."""

@@ -10,7 +10,7 @@ import json
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -20,22 +20,23 @@ from rich.console import Console
 from rich.table import Table
 
 from examples.kit import Parts
-from marketplace.cli.demo.cast import Cast, Player, player
+from marketplace.chain.connection import Connection
+from marketplace.cli.demo.cast import Cast, player
 from marketplace.cli.demo.outcome import Outcome
 from marketplace.cli.demo.play import Play, Script
 from marketplace.files import write_atomically
-from marketplace.keys.sealing import sealed_size
+from marketplace.services.openings import LARGE, SMALL
 from marketplace.services.owner import Base, take_base
 from marketplace.services.programs import find_files, job_program
 from marketplace.spec import JobFile, read_job_file
+from marketplace.storage import get_bytes, open_storage
 from marketplace.units import format_metric
 from trainer.data import PLAIN, DataOptions, Dataset, load, tokenizer_files
 from trainer.data.split import together
 from trainer.train import evaluate, train_round
-from zk.encoding import chunks
-from zk.files import max_sum_file_bytes, max_update_file_bytes
 
 HERE = Path(__file__).parent
+SAME = 1e-4  # how far apart the losses of a model in two libraries may be, relative
 POINTS, PART = 0.02, 0.05  # how far from the pooled training a metric may be: of what is a part of one, and relative
 
 
@@ -46,7 +47,11 @@ def names() -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One example's row. metric, pooled, alone: on the test data; bytes: of a trainer and round."""
+    """One example's row. metric, pooled, alone: on the test data; bytes: of a trainer and round, in storage.
+
+    audited, opened: the last loss on the validation data as the audit found it, and as another library finds it that
+    has opened the model's folder; None where the example does not show that.
+    """
 
     name: str
     metric: str
@@ -63,6 +68,8 @@ class Measured:
     pay: list[int]
     audit_ok: bool
     refused: list[str]
+    audited: float
+    opened: float | None
 
     @property
     def good(self) -> bool:
@@ -70,7 +77,8 @@ class Measured:
         sign = 1 if self.higher else -1
         allowed = POINTS if self.share else PART * abs(self.pooled)
         near = sign * (self.value - self.pooled) >= -allowed
-        return self.audit_ok and near and sign * (self.value - mean(self.alone)) > 0
+        same = self.opened is None or abs(self.opened - self.audited) <= SAME * self.audited
+        return self.audit_ok and same and near and sign * (self.value - mean(self.alone)) > 0
 
     def document(self) -> dict[str, Any]:
         return {
@@ -89,6 +97,8 @@ class Measured:
             "audit_ok": self.audit_ok,
             "good": self.good,
             "refused": self.refused,
+            "audited_loss": self.audited,
+            "opened_loss": self.opened,
         }
 
 
@@ -104,17 +114,33 @@ class Example(Play):
         self.parts: Parts | None = None
         self.job: JobFile | None = None
         self.refused: list[str] = []
+        self.opened: float | None = None
+        self._data = importlib.import_module(f"examples.{self.name}.data")
+
+    def _play(self, folder: Path, connection: Connection) -> Outcome:
+        outcome = super()._play(folder, connection)
+        if hasattr(self._data, "opened"):
+            options = ["--output", str(folder / "result.safetensors"), "--folder", str(folder / "result")]
+            self._call(
+                self._cast.owner, self.environment, "job", "model", str(outcome.history.created.job_id), *options
+            )
+            self.opened = self._data.opened(folder / "result", self.read(str(self._cast.validation)))
+        return outcome
 
     def players(self, folder: Path) -> Cast:
-        made = importlib.import_module(f"examples.{self.name}.data").make
         data = folder / "data"
         data.mkdir()
-        self.parts = parts = made(data, self._script.seed)
+        self.parts = parts = self._data.make(data, self._script.seed)
         trainers = []
         for number, source in enumerate(parts.trainers, start=1):
             given = player(folder, f"trainer {number}", "honest")
             arguments = as_arguments(parts.options[number - 1]) if parts.options else ()
-            trainers.append(Player(given.name, given.role, given.identity, given.home, Path(source), arguments))
+            one = replace(given, data=Path(source), options=arguments)
+            if parts.own:
+                own = parts.own[number - 1]
+                options = (*arguments, f"--with={own.function}")
+                one = replace(one, options=options, python=own.python, path=(HERE.parent, self._folder))
+            trainers.append(one)
         owner, aggregator = player(folder, "owner", "owner"), player(folder, "aggregator", "aggregator")
         for path in self._folder.iterdir():  # what job.yaml names lies beside it
             if path.suffix not in (".py", ".md", ".yaml") and path.is_file():
@@ -125,7 +151,8 @@ class Example(Play):
         self.job = job = read_job_file(write)
         self.files = find_files(job, lambda name: folder / name)
         self.refused = [_refusal(job, source) for source in parts.refused]
-        return Cast(owner, aggregator, trainers, self.read(parts.test), Path(parts.validation), parts.base)
+        self._cast = Cast(owner, aggregator, trainers, self.read(parts.test), Path(parts.validation), parts.base)
+        return self._cast
 
     def document(self, players: Cast) -> dict[str, Any]:
         identity = players.aggregator.identity
@@ -145,8 +172,7 @@ class Example(Play):
         options = self.parts.options or [PLAIN] * len(self.parts.trainers)
         own = [self.read(source, how) for source, how in zip(self.parts.trainers, options, strict=True)]
         test = self.read(self.parts.test)
-        d, last = outcome.parameters, outcome.scores[-1]
-        c = chunks(d, self.job.proofs.chunk_for(d))
+        last = outcome.scores[-1]
         program = job_program(self.job, self.files)
         return Measured(
             self.name,
@@ -156,15 +182,25 @@ class Example(Play):
             self.trained(together(own), test),
             [self.trained(part, test) for part in own],
             last.name == "loss" or program.task is None or program.task.metric(self.job.judged.metric).higher,
-            d,
+            outcome.parameters,
             len(outcome.history.settled),
             seconds,
-            sealed_size(max_update_file_bytes(d, c)),
-            sealed_size(max_sum_file_bytes(d, c)),
+            *self._bytes(outcome),
             [row["wei"] for row in outcome.payouts().values()],
             outcome.audit_ok,
             self.refused,
+            outcome.audit["found"][-1]["loss"],
+            self.opened,
         )
+
+    def _bytes(self, outcome: Outcome) -> tuple[int, int]:
+        """What a trainer puts into storage in a round, its update's two files; and what it gets, a round's sum."""
+        assert self._keep is not None  # noqa: S101
+        works = {path.parent for trainer in self._cast.trainers for path in trainer.home.rglob(LARGE)}
+        up = max((work / LARGE).stat().st_size + (work / SMALL).stat().st_size for work in works)
+        settlement = outcome.history.settled[max(outcome.history.settled)].settlement
+        storage = open_storage(f"folder:{self._keep / 'storage'}", timeout=60)
+        return up, len(get_bytes(storage, settlement.sum_cid, max_bytes=2**31))
 
     def trained(self, data: Dataset, test: Dataset) -> float:
         """The metric on `test` of the job's program after as many rounds of training on `data`."""

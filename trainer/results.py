@@ -31,7 +31,7 @@ from trainer.models.frozen import stored_frozen, wanted_frozen
 from trainer.models.tensors import MAX_HEADER, opened, read_into
 from trainer.models.trainable import ADAPTER, adapter_config
 from trainer.models.vectors import trained
-from trainer.programs import Program, check_program, open_program
+from trainer.programs import Program, check_program, check_tokens, open_program
 
 FORMAT = "merit.model/1"
 _BATCH = 1024
@@ -87,6 +87,7 @@ class Loaded:
         """data: normalised, as `trainer.data.load` gives it for `schema`. ValueError without samples."""
         if len(data) == 0:
             raise ValueError("there are no samples to predict on")
+        check_tokens(self.program, data)
         self.program.train(False)
         size = batch_within(_BATCH, self.program.effort(self._tensors(data[:2])).values)
         with torch.no_grad():

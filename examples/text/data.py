@@ -43,7 +43,7 @@ def make(folder: Path, seed: int) -> Parts:
         rows += [(text, library) for text in list(texts)[:1200]]
     order = np.random.default_rng(seed).permutation(len(rows))
     frame = pd.DataFrame([rows[at] for at in order], columns=["text", "library"])
-    sizes = {"test": 400, "validation": 300}
+    sizes = {"test": 400, "validation": 150}
     sources, at = {}, 0
     for name, size in sizes.items():
         sources[name], at = _write(frame[at : at + size], folder / f"{name}.csv"), at + size

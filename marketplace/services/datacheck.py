@@ -6,6 +6,7 @@ from marketplace.errors import InputError
 from trainer.config import Files
 from trainer.data import DataOptions, Dataset, normalise, tokenizer_files
 from trainer.data.report import Report, check
+from trainer.programs import check_tokens
 from trainer.train import evaluate, train_round
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def _try(program: "Program", data: Dataset, described: "JobFile | Spec") -> None
     """A step of a whole batch, one of a single sample, and a prediction. The program is changed by them."""
     step = described.training.model_copy(update=STEPS)
     try:
+        check_tokens(program, data)
         for part in (data[: step.batch_size], data[:1]):
             train_round(program, part, step, round=1, seed=0, schema=described.data)
             evaluate(program, part)

@@ -1,16 +1,16 @@
 """A job's program on this machine: the files that its description names are fetched once, and kept by their hash."""
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eth_utils.crypto import keccak
+from Crypto.Hash import keccak
 
 from marketplace.errors import CorruptContent, InputError
-from marketplace.files import read_within, write_atomically
 from marketplace.services.node import Node
 from marketplace.spec import JobFile, PinnedFile, Spec
-from marketplace.storage import get_bytes, put_bytes
+from marketplace.storage import fetch_to
 from trainer.config import PROGRAM, Files
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MAX_JOB_FILE_BYTES = 2**31
 """Of one file that a job names: a program with its frozen weights, a tokenizer."""
+
+_PIECE = 2**20
 
 
 def find_files(job: JobFile, place: Callable[[str], Path]) -> dict[str, Path]:
@@ -33,15 +35,24 @@ def find_files(job: JobFile, place: Callable[[str], Path]) -> dict[str, Path]:
 
 def publish_files(node: Node, files: Files) -> dict[str, PinnedFile]:
     """Stores the files; what the job's spec says of them."""
-    return {name: _publish(node, read_within(path, MAX_JOB_FILE_BYTES)) for name, path in files.items()}
+    return {name: _publish(node, path, f"The job's file {name}") for name, path in files.items()}
 
 
-def _publish(node: Node, content: bytes) -> PinnedFile:
-    return PinnedFile(hash=_hash(content), cid=put_bytes(node.storage, content))
+def _publish(node: Node, path: Path, what: str) -> PinnedFile:
+    """Stores a file piece by piece: it may be larger than memory."""
+    size = path.stat().st_size
+    if size > MAX_JOB_FILE_BYTES:
+        raise InputError(f"{what} has {size} bytes; at most {MAX_JOB_FILE_BYTES} are possible.")
+    with path.open("rb") as file:
+        return PinnedFile(hash=_hash(path), cid=node.storage.put(file))
 
 
-def _hash(content: bytes) -> str:
-    return "0x" + keccak(content).hex()
+def _hash(path: Path) -> str:
+    hashed = keccak.new(digest_bits=256)
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            hashed.update(piece)
+    return "0x" + hashed.digest().hex()
 
 
 def fetch_files(node: Node, spec: Spec) -> dict[str, Path]:
@@ -52,13 +63,16 @@ def fetch_files(node: Node, spec: Spec) -> dict[str, Path]:
 def _fetch(node: Node, name: str, pinned: PinnedFile) -> Path:
     path = node.home / "files" / pinned.hash[2:]
     if path.is_file():
-        if _hash(read_within(path, MAX_JOB_FILE_BYTES)) == pinned.hash:
+        if _hash(path) == pinned.hash:
             return path
         path.unlink()  # a damaged copy is only a copy
-    content = get_bytes(node.storage, pinned.cid, max_bytes=MAX_JOB_FILE_BYTES)
-    if _hash(content) != pinned.hash:
-        raise CorruptContent(f"The job's file {name}, at {pinned.cid}, is not the one that the job names.")
-    write_atomically(path, content)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        fetched = Path(folder) / path.name
+        fetch_to(node.storage, pinned.cid, fetched, MAX_JOB_FILE_BYTES)
+        if _hash(fetched) != pinned.hash:
+            raise CorruptContent(f"The job's file {name}, at {pinned.cid}, is not the one that the job names.")
+        fetched.replace(path)
     return path
 
 
@@ -77,16 +91,15 @@ def publish_frozen(node: Node, job: JobFile, program: "Program") -> PinnedFile |
 
     Published even where a seed makes it: other versions of torch may draw other numbers from the seed.
     """
-    from trainer.models.frozen import frozen_tensors, pack_frozen  # noqa: PLC0415 (torch takes seconds)
+    from trainer.models.frozen import frozen_tensors, write_frozen  # noqa: PLC0415 (torch takes seconds)
 
     if job.model.architecture == PROGRAM or not frozen_tensors(program.module):
         return None
-    content = pack_frozen(program.module)
-    if len(content) > MAX_JOB_FILE_BYTES:
-        raise InputError(
-            f"The model's frozen part has {len(content)} bytes; at most {MAX_JOB_FILE_BYTES} are possible."
-        )
-    return _publish(node, content)
+    node.home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=node.home) as folder:
+        path = Path(folder) / "frozen.safetensors"
+        write_frozen(program.module, path)
+        return _publish(node, path, "The model's frozen part")
 
 
 def fetch_program(node: Node, spec: Spec) -> "Program":

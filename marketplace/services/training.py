@@ -26,7 +26,7 @@ from trainer.data import Dataset
 from trainer.models import flatten, load_flat
 from trainer.own import OwnTraining, train_own
 from trainer.parallel import train_on
-from trainer.programs import Program
+from trainer.programs import Program, check_tokens
 from trainer.quantize import to_integers
 from trainer.train import Progress, RoundResult, train_round, warm_up
 from zk.encoding import Float32s, Int16s, submission_hash
@@ -99,6 +99,10 @@ class Training:
             data = self._load_data(spec, fetch_files(self._node, spec))
             setup = open_setup(self._node, history.created, spec)
             program = fetch_program(self._node, spec)
+            try:
+                check_tokens(program, data)
+            except ValueError as error:
+                raise InputError(f"The data do not fit: {error}.") from error
             warm_up(spec.training)
             models = Models(self._node, history.created, spec, setup.srs, cache=self._folder)
             self._opened = Workplace(spec, data, setup, program, models)

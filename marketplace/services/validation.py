@@ -27,7 +27,7 @@ from trainer.config import DataSchema, Files
 from trainer.data import PLAIN, DataOptions, Dataset, from_safetensors, normalise, to_safetensors, tokenizer_files
 from trainer.data.dataset import check
 from trainer.models import load_flat
-from trainer.programs import Program
+from trainer.programs import Program, check_tokens
 from trainer.train import Evaluation, evaluate, gradient_noise, loss_gradient
 from zk.encoding import SALT_BYTES, Float32s
 
@@ -100,6 +100,7 @@ def unpack_validation(content: bytes, spec: Spec, program: Program) -> Validatio
         raise CorruptContent("The validation data are not those that the owner committed to.")
     try:
         data = from_safetensors(content[SALT_BYTES:], spec.data, "the committed validation data")
+        check_tokens(program, data)
     except ValueError as error:
         raise CorruptContent(f"{error}.") from error
     return Validation(normalise(data, spec.data), program, spec.task.metric, content)

@@ -5,8 +5,9 @@ from functools import cache
 import torch
 
 from tests.fuzz.target import Target, hold
-from tests.programs import opened, small, taken_apart, written
+from tests.programs import mixed_source, opened, recurrent_source, small, taken_apart, written
 from trainer.programs.document import FORMAT, read_document
+from trainer.programs.export import export
 from trainer.programs.exported import Exported
 from trainer.programs.operators import NAMES
 
@@ -43,7 +44,9 @@ def weights() -> dict[str, torch.Tensor]:
 
 @cache
 def files() -> list[bytes]:
-    return [small(), small().replace(b"float32", b"float64", 1), small().replace(FORMAT.encode(), b"merit/program/v2")]
+    """Real exports: layers and dropout; convolution, norms, attention, embedding, half precision; recurrent layers."""
+    real = [small(), export(mixed_source()), export(recurrent_source())]
+    return [*real, small().replace(b"float32", b"float64", 1), small().replace(FORMAT.encode(), b"merit/program/v2")]
 
 
 @cache
@@ -51,7 +54,8 @@ def graphs() -> list[bytes]:
     header = small()[8 : 8 + int.from_bytes(small()[:8], "little")]
     text = header[header.index(b'"{') + 1 : header.rindex(b'}"') + 1].replace(b'\\"', b'"')
     sized = text.replace(b'{"kind":"int","value":1}', b'{"kind":"size","coefficients":[0,1]}')
-    return [text, sized, text.replace(b"aten.relu.default", b"aten.cumsum.default"), b"[" * 3000]
+    reduced = text.replace(b'"reduction":{"kind":"int","value":0}', b'"reduction":{"kind":"int","value":3}')
+    return [text, sized, reduced, text.replace(b"aten.relu.default", b"aten.cumsum.default"), b"[" * 3000]
 
 
 TARGETS = [

@@ -10,6 +10,7 @@ build/fuzz/crash-… and its Python call is printed. Exits 1 if there was a find
 import argparse
 import importlib
 import importlib.util
+import os
 import subprocess
 import sys
 import time
@@ -121,7 +122,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in names if given.target == "all" else [given.target]:
         command = [sys.executable, "-m", "tests.fuzz.run", "--here", "--target", name]
         command += ["--seconds", str(given.seconds), "--seed", str(given.seed)]
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        alone = os.environ | {"OMP_NUM_THREADS": "1"}  # inputs are tiny: torch's threads would wait for each other
+        done = subprocess.run(command, env=alone, capture_output=True, text=True, errors="replace", check=False)
         runs = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Done ")]
         _say(f"{name:15} {'ok' if done.returncode == 0 else f'FOUND ({done.returncode})'}  {''.join(runs[-1:])}")
         if done.returncode:

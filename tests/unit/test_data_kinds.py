@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import safetensors.numpy
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -241,3 +242,37 @@ def test_a_picture_that_is_turned_to_another_size_is_refused(tmp_path: Path) -> 
     source = kept(tmp_path, Image.new("L", (WIDTH, HEIGHT)), "a.jpg", exif=exif)
     with pytest.raises(ValueError, match=rf"a\.jpg: .*{WIDTH} × {HEIGHT} pixels are expected, {HEIGHT} × {WIDTH}"):
         read(source, image_schema())
+
+
+@pytest.mark.parametrize("ending", [".npz", ".safetensors"])
+def test_arrays_are_mapped_as_columns_are(tmp_path: Path, ending: str) -> None:
+    features = {"a": {"kind": "tensor", "shape": [2]}, "b": {"kind": "tensor", "shape": [2]}}
+    schema = DataSchema.model_validate(
+        {"features": features, "target": {"kind": "category", "name": "label", "classes": 2}}
+    )
+    arrays = {"first": np.ones((2, 2), np.float32), "b": np.zeros((2, 2), np.float32), "klasse": np.array([0, 1])}
+    path = tmp_path / f"data{ending}"
+    if ending == ".npz":
+        np.savez(path, **arrays)  # type: ignore[arg-type]
+    else:
+        safetensors.numpy.save_file(arrays, path)
+    options = DataOptions(map={"a": "first", "label": "klasse"})
+    data = read(str(path), schema, options)
+    assert data.inputs["a"].tolist() == [[1, 1], [1, 1]]
+    assert data.y is not None
+    assert data.y.tolist() == [0, 1]
+    with pytest.raises(ValueError, match="expected"):
+        read(str(path), schema)
+    with pytest.raises(ValueError, match="map: 'y' is taken for two names"):
+        read(str(path), schema, DataOptions(map={"a": "y"}))
+
+
+@pytest.mark.parametrize("ending", [".npz", ".safetensors"])
+def test_columns_of_an_array_have_no_names_to_map(tmp_path: Path, ending: str) -> None:
+    target = {"kind": "number", "names": ["p", "q"]}
+    schema = DataSchema.model_validate({"features": {"age": {"kind": "number"}}, "target": target})
+    path = tmp_path / f"data{ending}"
+    path.write_bytes(b"")
+    for name, array in (("age", "table"), ("p", "y")):
+        with pytest.raises(ValueError, match=f"map: '{name}' is a column of the array '{array}' here, and has no name"):
+            read(str(path), schema, DataOptions(map={name: "other"}))

@@ -108,6 +108,8 @@ ATTACKS: dict[str, tuple[Change, str]] = {
         "not one that",
     ),
     "a file": (_before_the_loss(_node("aten.from_file.default", filename="/etc/passwd")), "graphs are wrong"),
+    "a reduction that is none": (_set("training/nodes/4/arguments/reduction/value", 7), "has the reduction 7"),
+    "a reduction below none": (_set("evaluation/nodes/3/arguments/reduction/value", -1), "has the reduction -1"),
     "a number out of values": (_before_the_loss(_node("aten._local_scalar_dense.default", self=LAST)), "not one that"),
     "a shape out of values": (_before_the_loss(_node("aten.nonzero.default", self=LAST)), "not one that"),
     "another namespace": (_before_the_loss(_node("prims.add.default", self=LAST, other=_int(1))), "not one that"),

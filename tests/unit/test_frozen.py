@@ -1,6 +1,7 @@
 """What is frozen travels as a file: strict, the same bytes for the same values; and a base comes from a checkpoint."""
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import safetensors.torch
 import torch
 
 from trainer.config import LoraConfig, ModelConfig
-from trainer.models import build, flatten, frozen_tensors, load_base, load_frozen, pack_frozen
+from trainer.models import build, flatten, frozen_tensors, load_base, load_frozen, write_frozen
 
 MLP = ModelConfig(architecture="mlp", parameters={"inputs": 6, "hidden": [5], "classes": 3}, seed=3, trainable=("3.*",))
 GPT2 = ModelConfig(
@@ -22,6 +23,12 @@ GPT2 = ModelConfig(
 )
 ADAPTED = GPT2.model_copy(update={"lora": LoraConfig(rank=2, targets=("c_attn",))})
 NORMED = ModelConfig(architecture="timm", parameters={"name": "resnet10t", "classes": 2}, seed=1, trainable=("fc.*",))
+
+
+def pack_frozen(module: torch.nn.Module) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        write_frozen(module, Path(folder) / "frozen")
+        return (Path(folder) / "frozen").read_bytes()
 
 
 def other(config: ModelConfig) -> ModelConfig:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from trainer.config import DataSchema, ImageFeature, TextFeature
 from trainer.data.archives import from_safetensors, to_safetensors, write_npz
 from trainer.data.dataset import Dataset, check, normalise
-from trainer.data.options import DataOptions
+from trainer.data.options import PLAIN, DataOptions
 from trainer.data.reading import Notes, Reading
 
 __all__ = [
@@ -24,7 +24,6 @@ _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow", "
 _ARRAYS = (".npz", ".safetensors")
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 _BESIDE = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-PLAIN = DataOptions()
 _NO_FILES: Mapping[str, bytes] = MappingProxyType({})
 
 
@@ -84,7 +83,7 @@ def _found(source: str, reading: Reading) -> Dataset:
     if ending in _ARRAYS:
         from trainer.data import archives  # noqa: PLC0415
 
-        return (archives.read_npz if ending == ".npz" else archives.read_safetensors)(path, schema)
+        return (archives.read_npz if ending == ".npz" else archives.read_safetensors)(reading)
     if ending == ".txt":
         from trainer.data.texts import read_texts  # noqa: PLC0415
 

@@ -11,8 +11,10 @@ import safetensors.numpy
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from trainer.config import DataSchema, LabelsTarget, NumberTarget
+from trainer.config import TABLE, DataSchema, LabelsTarget, NumberTarget
 from trainer.data.dataset import MAX_BYTES, Dataset, check, check_size, to_float32, to_labels
+from trainer.data.options import PLAIN, DataOptions, target_names
+from trainer.data.reading import Reading
 
 # Version 3 is for structured dtypes with names outside Latin-1.
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
@@ -32,15 +34,21 @@ def _member(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     return array
 
 
-def read_npz(path: Path, schema: DataSchema) -> Dataset:
-    """An array for each input by its name, or "x" where there is one; the target's in "y". Never pickles."""
+def read_npz(reading: Reading) -> Dataset:
+    """An array for each input by its name, or "x" where there is one; the target's in "y"; or as mapped. Never
+    pickles."""
+    path, schema = reading.path, reading.schema
     check_size(path)
-    expected = ", ".join([*_names(schema), *(["y"] if schema.target else [])])
+    names, target = array_names(schema, reading.options)
+    expected = ", ".join([*names.values(), *([target] if schema.target else [])])
     try:
         with zipfile.ZipFile(path) as archive:
-            alone = "x.npy" in archive.namelist() and len(schema.inputs) == 1
-            found = {name: _member(archive, "x" if alone else name) for name in schema.inputs}
-            y = _member(archive, "y") if schema.target else None
+            there = archive.namelist()
+            found = {
+                name: _member(archive, name if array == "x" and "x.npy" not in there else array)
+                for name, array in names.items()
+            }
+            y = _member(archive, target) if schema.target else None
     except KeyError as error:
         raise ValueError(f"{path}: plain arrays {expected} are expected, not found: {error}") from error
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, ValueError, RuntimeError) as error:
@@ -52,8 +60,20 @@ def read_npz(path: Path, schema: DataSchema) -> Dataset:
     return Dataset(inputs, None if y is None else to_target(y, schema, path))
 
 
-def _names(schema: DataSchema) -> list[str]:
-    return ["x"] if len(schema.inputs) == 1 else list(schema.inputs)
+def array_names(schema: DataSchema, options: DataOptions = PLAIN) -> tuple[dict[str, str], str]:
+    """The array of each input, and the target's. Raises ValueError if `map` has a name that no array stands for."""
+    target = target_names(schema)
+    arrays = {*schema.inputs, *(target if len(target) == 1 else ())}
+    for name in options.map:
+        if name not in arrays:
+            where = TABLE if name in schema.columns else "y"
+            raise ValueError(f"map: {name!r} is a column of the array {where!r} here, and has no name")
+    alone = len(schema.inputs) == 1
+    names = {name: options.map.get(name, "x" if alone else name) for name in schema.inputs}
+    y = options.map.get(target[0], "y") if target else "y"
+    if len({*names.values(), y}) <= len(names):
+        raise ValueError(f"map: {y if y in names.values() else 'an array'!r} is taken for two names")
+    return names, y
 
 
 def to_target(y: NDArray[Any], schema: DataSchema, source: object) -> NDArray[Any]:
@@ -81,25 +101,28 @@ def to_safetensors(data: Dataset) -> bytes:
     return safetensors.numpy.save(_arrays(data))
 
 
-def from_safetensors(content: bytes, schema: DataSchema, source: object = "the data set") -> Dataset:
+def from_safetensors(
+    content: bytes, schema: DataSchema, source: object = "the data set", options: DataOptions = PLAIN
+) -> Dataset:
     """The data set of `to_safetensors`, checked against the schema. Raises ValueError for anything else."""
+    names, y = array_names(schema, options)
     try:
         tensors = safetensors.numpy.load(content)
     except (safetensors.SafetensorError, ValueError, KeyError, json.JSONDecodeError) as error:
         raise ValueError(f"{source}: a safetensors file is expected: {error}") from error
     numbers = isinstance(schema.target, NumberTarget | LabelsTarget)
     texts = schema.texts
-    wanted = {
-        name: "int64" if own in texts else "float32" for name, own in zip(_names(schema), schema.inputs, strict=True)
-    } | ({"y": "float32" if numbers else "int64"} if schema.target else {})
+    wanted = {array: "int64" if own in texts else "float32" for own, array in names.items()} | (
+        {y: "float32" if numbers else "int64"} if schema.target else {}
+    )
     found = {name: str(tensor.dtype) for name, tensor in tensors.items()}
     if found != wanted:
         raise ValueError(f"{source}: tensors {wanted} are expected, {found} were found")
-    inputs = {own: tensors[name] for name, own in zip(_names(schema), schema.inputs, strict=True)}
-    return check(Dataset(inputs, tensors.get("y")), schema, source)
+    inputs = {own: tensors[array] for own, array in names.items()}
+    return check(Dataset(inputs, tensors.get(y)), schema, source)
 
 
-def read_safetensors(path: Path, schema: DataSchema) -> Dataset:
-    """Tensors as `to_safetensors` writes them."""
-    check_size(path)
-    return from_safetensors(path.read_bytes(), schema, path)
+def read_safetensors(reading: Reading) -> Dataset:
+    """Tensors as `to_safetensors` writes them, or of the names that they are mapped to."""
+    check_size(reading.path)
+    return from_safetensors(reading.path.read_bytes(), reading.schema, reading.path, reading.options)

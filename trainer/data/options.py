@@ -67,6 +67,10 @@ class DataOptions(Settings):
                 raise ValueError(f"map: {self.column(name)!r} is taken for {name!r} and for another name")
 
 
+PLAIN = DataOptions()
+"""Files as a job describes them."""
+
+
 def target_names(schema: DataSchema) -> tuple[str, ...]:
     """Names of the target's columns, or of its folder."""
     target = schema.target

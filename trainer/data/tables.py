@@ -130,6 +130,9 @@ class _Encoder:
         return [text or "" for text in found]
 
     def _images(self, column: Column, feature: ImageFeature, gaps: Flags) -> Array:
+        kind = column.cells.type
+        if pa.types.is_nested(kind) and not pa.types.is_struct(kind):
+            column.refuse_kind("images' file names or bytes")
         rows = np.zeros((len(column.cells), feature.channels, feature.height, feature.width), dtype=np.float32)
         for at, cell in enumerate(column.cells.to_pylist()):
             try:

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.config import IGNORED, ClassTarget, TagsTarget, TextFeature
+from trainer.config import BYTES, IGNORED, ClassTarget, TagsTarget, TextFeature
 from trainer.data.dataset import Dataset
 from trainer.data.reading import Reading, entries
 from trainer.data.sources import lines
 from trainer.data.store import Growing
 from zk.encoding import Int64s
 
-BYTES = "bytes"
 PAD = 256
 MAX_TEXT = 2**28
 """Most characters of one document."""

@@ -2,11 +2,11 @@
 
 A job names an architecture and its parameters; no code travels. An architecture is a pydantic model of its parameters,
 each bounded, and builds a module. What is trained of it is the vector float32[d] of `flatten`; the rest is frozen, and
-a file of its own (`pack_frozen`).
+a file of its own (`write_frozen`).
 """
 
 from trainer.models.base import load_base
-from trainer.models.frozen import frozen_tensors, load_frozen, pack_frozen
+from trainer.models.frozen import frozen_tensors, load_frozen, write_frozen
 from trainer.models.registry import (
     MAX_PARAMETERS,
     Architecture,
@@ -29,8 +29,8 @@ __all__ = [
     "load_base",
     "load_flat",
     "load_frozen",
-    "pack_frozen",
     "register",
     "to_safetensors",
     "trained",
+    "write_frozen",
 ]

@@ -45,13 +45,13 @@ def wanted_frozen(module: nn.Module) -> dict[str, tuple[torch.Tensor, torch.dtyp
     return {name: (tensor, types[name]) for name, tensor in frozen_tensors(module).items()}
 
 
-def pack_frozen(module: nn.Module) -> bytes:
-    """The frozen part as a safetensors file; the same bytes for the same values. ValueError unless finite."""
-    return safetensors.torch.save(stored_frozen(module))
+def write_frozen(module: nn.Module, path: Path) -> None:
+    """Writes the frozen part as a safetensors file; the same bytes for the same values. ValueError unless finite."""
+    safetensors.torch.save_file(stored_frozen(module), path)
 
 
 def load_frozen(module: nn.Module, content: bytes | Path) -> None:
-    """Copies what `pack_frozen` made for the same description into the module. A file on disk is mapped.
+    """Copies what `write_frozen` wrote for the same description into the module. A file on disk is mapped.
 
     Raises ValueError for other tensors, shapes or types, and for values that are not finite: the module is then not to
     be used.

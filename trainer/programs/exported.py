@@ -11,7 +11,7 @@ from torch import nn
 from trainer.models.effort import MAX_PRODUCTS, MAX_VALUES_A_BATCH, MAX_VALUES_A_SAMPLE, Effort
 from trainer.programs.counting import Count
 from trainer.programs.document import DTYPES, Document, Samples
-from trainer.programs.graphs import Steps, compile_graph
+from trainer.programs.graphs import TORCH_ERRORS, Steps, compile_graph, first_line
 from trainer.programs.program import Program
 from trainer.tasks import Task
 from trainer.tasks.task import Tensors
@@ -146,8 +146,8 @@ class Exported(Program):
                 trainable = {key: value for key, value in state.items() if value.requires_grad}
                 try:
                     found = torch.autograd.grad(output.mean(), list(trainable.values()), allow_unused=True)
-                except (RuntimeError, TypeError, IndexError) as error:
-                    raise ValueError(f"it has no gradient: {str(error).splitlines()[0][:200]}") from error
+                except TORCH_ERRORS as error:
+                    raise ValueError(f"it has no gradient: {first_line(error)}") from error
             missing = tuple(key for key, each in zip(trainable, found, strict=True) if each is None)
         return missing
 

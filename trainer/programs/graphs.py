@@ -118,8 +118,8 @@ class Steps:
                 if step.makes:
                     named["device"] = device
                 given = step.func(*[resolve(value) for value in step.positional], **named)
-            except _TORCH as error:
-                raise ValueError(f"node {number} ({step.name}): {_line(error)}") from error
+            except TORCH_ERRORS as error:
+                raise ValueError(f"node {number} ({step.name}): {first_line(error)}") from error
             values.append(_widened(given) if wide else given)
             for index in step.ends:
                 values[index] = None
@@ -132,11 +132,11 @@ class Steps:
         return output
 
 
-_TORCH = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError)
+TORCH_ERRORS = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError)
 """What torch raises for calls that it does not take."""
 
 
-def _line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     first = (str(error).strip() or type(error).__name__).splitlines()[0]
     return "".join(c if c.isprintable() else " " for c in first)[:300]
 

@@ -13,15 +13,18 @@ from trainer.models.registry import build, count_parameters, outline
 from trainer.programs import reading
 from trainer.programs.exported import Exported
 from trainer.programs.program import Described, Program
+from trainer.programs.tokens import check_tokenizers, known_tokens
 from trainer.tasks import Task, task_of
 
 
 def open_program(model: ModelConfig, schema: DataSchema, task: TaskConfig, files: Files) -> Program:
     """The program on the CPU in float32: a file's, or initialised from its seed alone. Raises ValueError."""
     judge = task_of(task, schema)
-    if model.architecture == PROGRAM:
-        return reading.open_exported(_file(model, files), judge)
-    return Described(build(model), judge)
+    exported = model.architecture == PROGRAM
+    program = reading.open_exported(_file(model, files), judge) if exported else Described(build(model), judge)
+    if schema.texts:
+        program.tokens = known_tokens(_outlined(model, judge, files), schema)
+    return program
 
 
 def check_program(model: ModelConfig, schema: DataSchema, task: TaskConfig, batch_size: int, files: Files) -> int:
@@ -38,10 +41,19 @@ def check_program(model: ModelConfig, schema: DataSchema, task: TaskConfig, batc
         d = sum(parameter.numel() for parameter in trained(program.module).values())
     else:
         d = count_parameters(model)
-        with torch.device("meta"):
-            program = Described(outline(model), judge).train(False)
+        program = _outlined(model, judge, files)
     _check_cost(program, schema, judge, model.architecture, batch_size)
+    if schema.texts:
+        check_tokenizers(known_tokens(program.train(False), schema), schema, files)
     return d
+
+
+def _outlined(model: ModelConfig, judge: Task, files: Files) -> Program:
+    """The program on the meta device, where nothing is allocated or computed."""
+    if model.architecture == PROGRAM:
+        return reading.outline(_file(model, files), judge)
+    with torch.device("meta"):
+        return Described(outline(model), judge).train(False)
 
 
 def _file(model: ModelConfig, files: Files) -> Path:

@@ -115,6 +115,8 @@ def check_call(name: str, given: dict[str, Any]) -> None:
         raise ValueError(f"{name} would change its running statistics: normalisations keep to the base's")
     if name == "aten.one_hot.default" and given.get("num_classes", -1) < 1:
         raise ValueError(f"{name} has no num_classes: a shape cannot depend on values")
+    if given.get("reduction", 0) not in (0, 1, 2):  # torch's kernels and its shapes take others for different ones
+        raise ValueError(f"{name} has the reduction {given['reduction']}: 0 (none), 1 (mean) or 2 (sum) is expected")
     for argument in ("sparse", "scale_grad_by_freq"):
         if given.get(argument):
             raise ValueError(f"{name} has {argument}: gradients are dense")

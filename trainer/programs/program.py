@@ -1,6 +1,8 @@
 """A program: parameters, the loss of a batch, and predictions. What of it is trained is one vector."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import torch
 from torch import nn
@@ -13,11 +15,13 @@ from trainer.tasks.task import Tensors
 class Program(ABC):
     """module: its parameters, in their canonical order; what is trained requires a gradient, the rest is frozen.
 
-    Buffers are constant: no training changes them. task: None where the program has its own loss.
+    Buffers are constant: no training changes them. task: None where the program has its own loss. tokens: how many
+    each text's embedding has rows for, where that can be seen.
     """
 
     module: nn.Module
     task: Task | None
+    tokens: Mapping[str, int] = MappingProxyType({})
 
     @abstractmethod
     def losses(self, inputs: Tensors, target: torch.Tensor | None, *, smoothing: float = 0.0) -> torch.Tensor:

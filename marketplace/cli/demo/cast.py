@@ -1,6 +1,7 @@
 """Who plays in the demo, what each has, and the job they play."""
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +23,10 @@ Kind = Literal["honest", "poisoner", "free-rider", "silent"]
 
 @dataclass(frozen=True, slots=True)
 class Player:
-    """One party with a home folder and a key of its own; `data` is a trainer's file, `options` those that it takes."""
+    """One party with a home folder and a key of its own; `data` is a trainer's file, `options` those that it takes.
+
+    `python` runs a trainer's node, which finds modules below `path` too.
+    """
 
     name: str
     role: str
@@ -30,6 +34,8 @@ class Player:
     home: Path
     data: Path | None = None
     options: tuple[str, ...] = ()
+    python: Path = Path(sys.executable)
+    path: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

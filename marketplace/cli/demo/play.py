@@ -51,6 +51,7 @@ from trainer.models import load_flat
 from trainer.train import Evaluation, evaluate
 
 STALL_SECONDS = 300.0  # without any news from any process, which a busy machine starts slowly, the demo has failed
+CALL_SECONDS = 900.0  # of one command: an audit of a busy machine tells nothing for minutes
 STOP_SECONDS = 20.0
 
 
@@ -90,6 +91,7 @@ class Play:
         self._seconds: dict[str, float] = {}
         self._status: dict[str, str] = {}
         self._confirmed: set[str] = set()  # trainers who have checked the last sum
+        self.environment: dict[str, str] = {}  # of the parties' commands, once there is a market
 
     def run(self, *, json_file: Path | None, plot_file: Path | None) -> bool:
         """Plays the whole job; True when its audit found nothing wrong. Raises MeritError when it cannot be played."""
@@ -124,7 +126,7 @@ class Play:
             market = Market(connection, entry.market)
             events = EventReader(connection, entry.market, entry.block)
             storage = script.ipfs or f"folder:{folder / 'storage'}"
-            environment = self._environment(connection.url, storage, entry.market)
+            environment = self.environment = self._environment(connection.url, storage, entry.market)
         with self._phase("create", "The owner creates the job"):
             write_job(folder / "job.yaml", self.document(players))
             options = ["--validation", str(players.validation)] if script.rule == "reference" else []
@@ -196,7 +198,7 @@ class Play:
             env=environment | {"MERIT_HOME": str(player.home)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=STALL_SECONDS,
+            timeout=CALL_SECONDS,
             check=False,
         )
         try:
@@ -207,14 +209,14 @@ class Play:
         raise DemoFailed(f"`merit {' '.join(arguments)}` failed: {done.stderr.decode(errors='replace').strip()}")
 
     def _start_all(self, players: Cast, environment: dict[str, str], job_id: int) -> None:
-        cli = [sys.executable, "-m", "marketplace.cli.main", "--json"]
+        cli = ["-m", "marketplace.cli.main", "--json"]
         self._start(players.aggregator, environment, [*cli, "aggregator", "run", "--job", str(job_id)])
         for player in players.trainers:
             if player.role == "honest":
                 command = [*cli, "trainer", "join", str(job_id), "--data", str(player.data), *player.options]
             else:
                 module = "marketplace.cli.demo.misbehave"
-                command = [sys.executable, "-m", module, player.role, str(job_id), str(player.data)]
+                command = ["-m", module, player.role, str(job_id), str(player.data)]
             self._start(player, environment, command)
         watch = [*cli, "job", "watch", str(job_id)]
         if self._script.rule != "reference":
@@ -222,9 +224,10 @@ class Play:
         self._start(players.owner, environment, watch)
 
     def _start(self, player: Player, environment: dict[str, str], command: list[str]) -> None:
+        path = {"PYTHONPATH": os.pathsep.join(map(str, player.path))} if player.path else {}
         popen = subprocess.Popen(
-            command,
-            env=environment | {"MERIT_HOME": str(player.home)},
+            [str(player.python), *command],
+            env=environment | path | {"MERIT_HOME": str(player.home)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

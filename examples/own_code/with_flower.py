@@ -1,6 +1,6 @@
 """Trains a round of a Merit job with a Flower NumPyClient that was written for Flower.
 
-    cd examples/own-code
+    cd examples/own_code
     merit trainer join JOB --data ... --with with_flower:train
 
 The client is what a Flower project has; `train` is all that Merit needs of it.
@@ -34,7 +34,7 @@ class Client(NumPyClient):
     def fit(self, parameters, config):
         self.set_parameters(parameters)
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.SGD(trained, lr=config["learning_rate"])
+        optimizer = torch.optim.AdamW(trained, lr=config["learning_rate"])
         for _ in range(config["epochs"]):
             for inputs, target in self.work.loader():
                 optimizer.zero_grad()

@@ -1,6 +1,6 @@
 """Trains a round of a Merit job with the Trainer of Hugging Face's transformers.
 
-cd examples/own-code
+cd examples/own_code
 merit trainer join JOB --data ... --with with_transformers:train
 """
 

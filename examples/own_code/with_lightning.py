@@ -1,6 +1,6 @@
 """Trains a round of a Merit job with Lightning.
 
-cd examples/own-code
+cd examples/own_code
 merit trainer join JOB --data ... --with with_lightning:train
 """
 

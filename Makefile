@@ -147,11 +147,12 @@ lock: $(UV) ## resolve the dependencies again
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group dev --extra text --extra vision pyproject.toml -o requirements.lock
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group brownie -o requirements-brownie.lock
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group audit -o requirements-audit.lock
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group flower pyproject.toml -o requirements-flower.lock
 	echo slither-analyzer==0.11.6 | $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url - -o requirements-slither.lock
 	echo halmos==0.3.3 | $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url - -o requirements-symbolic.lock
 
 clean: ## remove what was installed and built
-	rm -rf $(VENV) .venv-brownie .venv-audit node_modules build
+	rm -rf $(VENV) .venv-brownie .venv-audit .venv-flower node_modules build
 
 $(UV):
 	$(PYTHON) -m venv build/uv
@@ -180,6 +181,12 @@ build/slither/venv/.ready: requirements-slither.lock | $(UV)
 build/symbolic/venv/.ready: requirements-symbolic.lock | $(UV)
 	$(UV) venv -q --allow-existing --python $(PYTHON) build/symbolic/venv
 	$(UV) pip sync -q --python build/symbolic/venv/bin/python requirements-symbolic.lock
+	touch $@
+
+.venv-flower/.ready: requirements-flower.lock $(VENV)/.ready | $(UV)
+	@echo "Installing Flower beside what Merit needs (6 GB) ..."
+	$(UV) venv -q --allow-existing --python $(PYTHON) .venv-flower
+	$(UV) pip sync -q --compile-bytecode --python .venv-flower/bin/python requirements-flower.lock
 	touch $@
 
 .venv-audit/.ready: requirements-audit.lock | $(UV)

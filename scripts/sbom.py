@@ -30,6 +30,7 @@ PYTHON = {
     "requirements.lock": ".venv",
     "requirements-brownie.lock": ".venv-brownie",
     "requirements-audit.lock": ".venv-audit",
+    "requirements-flower.lock": ".venv-flower",
     "requirements-slither.lock": "build/slither/venv",
     "requirements-symbolic.lock": "build/symbolic/venv",
 }
@@ -44,6 +45,7 @@ KNOWN = {
 """MIT, BSD, ISC, Apache, MPL and the Python licences, by their SPDX names."""
 
 _SPELLINGS = {
+    "3-Clause BSD License": "BSD-3-Clause",
     "Apache 2.0": "Apache-2.0",
     "Apache 2.0 License": "Apache-2.0",
     "Apache License 2.0": "Apache-2.0",

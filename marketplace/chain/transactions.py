@@ -414,10 +414,12 @@ def _await(connection: Connection, signer: LocalAccount, sending: _Sending, wait
     absent, gap, wrong = _Lasting(), _Lasting(), _Lasting()
     found: Mined | None = None
     trouble: ChainError | None = None
+    heads, seen = connection.heads, 0
 
     def look() -> bool:
         """Whether it is decided."""
-        nonlocal trouble
+        nonlocal trouble, seen
+        seen = heads.count
         try:
             decided = step()
         except Unanswered as error:
@@ -463,7 +465,10 @@ def _await(connection: Connection, signer: LocalAccount, sending: _Sending, wait
         return False
 
     poll = Retrying(
-        stop=stop_after_delay(wait), wait=wait_exponential(0.05, max=1), retry=retry_if_result(lambda done: not done)
+        stop=stop_after_delay(wait),
+        wait=wait_exponential(0.02, max=1),
+        sleep=lambda seconds: heads.wait(seen, seconds),
+        retry=retry_if_result(lambda done: not done),
     )
     try:
         poll(look)

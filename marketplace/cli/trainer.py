@@ -68,12 +68,13 @@ def join(
         raise InputError(f"Not joined: {error}.") from error
     stop = stop_on_signals()
     node = here.node()
+    heads = node.market.connection.heads
     plan = Plan(payee or node.me.address, chosen, seed, anyway=anyway, ticket=ticket, own=function)
     with exclusive(node.work(job)), here.narrator() as report:
         _say_the_deal(here, node, job, ticket, report)
         with here.patience("reading the job, its set-up and the data, and measuring a round"):
             agent = TrainerAgent(node, job, data_loader(data, options), plan, report)
-        run(agent, report=report, poll=here.settings.poll, patience=patience, stop=stop)
+        run(agent, report=report, poll=here.settings.poll, patience=patience, stop=stop, heads=heads)
 
 
 def _say_the_deal(here: Session, node: "Node", job: int, ticket: str, report: "Report") -> None:

@@ -302,12 +302,12 @@ def _aggregating(node: Node, poll: float) -> Iterator["Dispatcher"]:
         facts = {"kind": notice.kind, "round": notice.round, **notice.values}
         log.info(notice.text, extra={"facts": facts})
 
-    dispatcher = Dispatcher(node, node.me.address, tell)
+    dispatcher, heads = Dispatcher(node, node.me.address, tell), node.market.connection.heads
 
     def serve() -> None:
         while not stop.is_set():
             try:
-                run(dispatcher, report=tell, poll=poll, patience=float("inf"), stop=stop)
+                run(dispatcher, report=tell, poll=poll, patience=float("inf"), stop=stop, heads=heads)
             except Exception:
                 if not stop.is_set():
                     log.exception("the aggregator")

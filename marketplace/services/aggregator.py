@@ -7,6 +7,7 @@ chain changes what a round's settlement follows from, another is made, a few tim
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from shutil import copyfileobj
@@ -31,6 +32,7 @@ from marketplace.errors import (
     CorruptContent,
     InputError,
     JobOver,
+    MeritError,
     NotFound,
     Reverted,
     StorageError,
@@ -114,7 +116,7 @@ class AggregatorAgent:
             return Step.WAITING
         if job.aggregator == ZERO_ADDRESS and self._terms.aggregator not in (me, ZERO_ADDRESS) and not self._take_over:
             raise JobOver(f"Job {self._job_id} names {self._terms.aggregator} as its aggregator, not {me}.")
-        if job.aggregator == ZERO_ADDRESS and self._node.market.connection.now() <= self._terms.enrol_by:
+        if job.aggregator == ZERO_ADDRESS and self._feed.now() <= self._terms.enrol_by:
             return self._accept()
         if job.aggregator not in (me, ZERO_ADDRESS):
             if not self._take_over:
@@ -138,7 +140,7 @@ class AggregatorAgent:
         if self._feed.seen is None:
             return {}
         _, job = self._feed.seen
-        now = self._node.market.connection.now() if now is None else now
+        now = self._feed.now() if now is None else now
         text = what_it_waits_for(self._terms, job, now)
         round, awaited = self._awaited
         if awaited and job.state is State.RUNNING and job.round == round:
@@ -159,7 +161,7 @@ class AggregatorAgent:
         return Step.WORKED
 
     def _try_to_take_over(self, job: Job, history: JobHistory) -> Step:
-        now = self._node.market.connection.now()
+        now = self._feed.now()
         failed = job.state is State.RUNNING and (bool(job.delivered) or not job.key_published)
         if not failed or not history.failed_after < now <= history.takeable_until:
             return Step.WAITING
@@ -175,7 +177,7 @@ class AggregatorAgent:
     def _confirm(self, job: Job, history: JobHistory) -> Step:
         """Keeps the sums available while trainers check them, and shows what points rest on."""
         self._serve(job, history)
-        now = self._node.market.connection.now()
+        now = self._feed.now()
         if now <= history.reveal_by and not any(event.sender == self._node.me.address for event in history.reveals):
             return self._show(history)
         if now <= job.submit_by:
@@ -236,7 +238,7 @@ class AggregatorAgent:
                 self._node.storage.put(sealed)
 
     def _start_or_cancel(self, job: Job) -> Step:
-        now = self._node.market.connection.now()
+        now = self._feed.now()
         taken, enrolled = job.active.bit_count(), now > self._terms.enrol_by
         account = self._node.me.account
         served = job.aggregator != ZERO_ADDRESS
@@ -257,7 +259,7 @@ class AggregatorAgent:
 
     def _conduct(self, job: Job, history: JobHistory) -> Step:
         market, account = self._node.market, self._node.me.account
-        now = market.connection.now()
+        now = self._feed.now()
         if not job.key_published:
             return self._publish_key(history) if now <= job.submit_by else Step.WAITING
         self._serve(job, history)
@@ -269,10 +271,18 @@ class AggregatorAgent:
             self._say("skip", f"Skipped round {job.round}: nobody submitted.", round=job.round, gas=receipt.gas_used)
             return Step.WORKED
         if not job.delivered or (not job.complete and now <= job.submit_by) or now > job.settle_by:
+            self._get_ready(job, history)
             return Step.WAITING
         if not self._feed.closed():
             return Step.WAITING  # nobody delivers before
         return self._settle(job, now, history)
+
+    def _get_ready(self, job: Job, history: JobHistory) -> None:
+        """Rebuilds the round's base model while trainers train; where that fails, judging meets it again."""
+        if ("ready", job.round) not in self._told:
+            self._told.add(("ready", job.round))
+            with suppress(MeritError):
+                self._models.after(job.round - 1, history, self._job_key(history))
 
     # ---------------------------------------------------------------- the job key
 
@@ -322,14 +332,15 @@ class AggregatorAgent:
         started = perf_counter()
         # A settlement fits the submissions that it judges: where a reorganization changes them, another is made.
         work = self._folder / f"settlement-{job.round}-{self._judged(job, history)}"
-        if not (work / "call").exists():
+        fresh = not (work / "call").exists()
+        if fresh:
             instead = self._prepare(job, now, work, history)
             if instead is not None:
                 return instead
         prepared = perf_counter()
         settlement, proof = self._prepared(job.round, work)
         for name, cid in (("sum", settlement.sum_cid), ("reference", settlement.reference_cid)):
-            if cid:
+            if cid and not fresh:  # storage may have lost what an earlier process put there
                 with (work / name).open("rb") as sealed:
                     self._node.storage.put(sealed)
         try:

@@ -94,7 +94,7 @@ class TrainerAgent:
         if mine[-1].until is not None:
             self._tell_once("gone", self._gone(mine[-1]))
             if job.state is State.CONFIRMING and history.members >> mine[-1].slot & 1:
-                return self._check_rows(job, mine[-1].slot, self._node.market.connection.now(), history)
+                return self._check_rows(job, mine[-1].slot, self._feed.now(), history)
             return self._end_after(mine[-1].until)
         if job.state is State.OPEN:
             return self._wait_for_start(job, history)
@@ -132,7 +132,7 @@ class TrainerAgent:
         if self._feed.seen is None:
             return {}
         history, job = self._feed.seen
-        return {self._job_id: what_it_waits_for(history.terms, job, self._node.market.connection.now())}
+        return {self._job_id: what_it_waits_for(history.terms, job, self._feed.now())}
 
     def _over(self, job: Job, history: JobHistory) -> Step:
         """Claims this trainer's pay and stake, then ends."""
@@ -217,18 +217,18 @@ class TrainerAgent:
         if problem:
             return self._try_exit("leaving", self._leave, f"Left job {self._job_id} with its stake: {problem}.")
         terms = history.created.terms
-        if self._node.market.connection.now() <= terms.enrol_by:
+        if self._feed.now() <= terms.enrol_by:
             return Step.WAITING
         taken = job.active.bit_count()
         startable = job.aggregator != ZERO_ADDRESS and taken >= terms.min_trainers
-        if startable and self._node.market.connection.now() < job.submit_by:
+        if startable and self._feed.now() < job.submit_by:
             return Step.WAITING  # the delay after the last join
         call = self._node.market.start if startable else self._node.market.cancel
         return self._try_exit("start" if startable else "cancel", lambda: call(self._node.me.account, self._job_id))
 
     def _take_part(self, job: Job, me: Enrolled, history: JobHistory) -> Step:
         account, market = self._node.me.account, self._node.market
-        now = market.connection.now()
+        now = self._feed.now()
         if job.state is State.CONFIRMING:
             return self._confirm(job, me.slot, now, history)
         if now > job.submit_by and not job.delivered and job.key_published:

@@ -85,8 +85,9 @@ class Rounds(Play):
 def measure(case: Case, rounds: int, out: Console) -> dict[str, Any]:
     """Seconds of a case's rounds, medians over those from FIRST on.
 
-    A round lasts from one settlement to the next. Training is that of the slowest trainer; idle is from the end of a
-    trainer's training to the beginning of its next.
+    A round lasts from one settlement to the next; where its sum is announced before, the next one's training begins
+    with that. Training is that of the slowest trainer; idle is from the end of a trainer's training to the beginning
+    of its next.
     """
     with tempfile.TemporaryDirectory(prefix="merit-round-") as folder:
         played = Rounds(case, rounds, out, Path(folder))
@@ -95,7 +96,8 @@ def measure(case: Case, rounds: int, out: Console) -> dict[str, Any]:
     phases: dict[str, list[float]] = {}
     training, whole, overhead, idle = [], [], [], []
     for round in range(FIRST, rounds + 1):
-        before = played.of("aggregator", round - 1).at["settled"]
+        earlier = played.of("aggregator", round - 1).at
+        before = earlier["settled"]
         judge, trainers = played.of("aggregator", round), [played.of(name, round) for name in names]
         took = [said.values["trained"]["seconds"] for said in trainers]
         begun = [said.at["trained"] - seconds for said, seconds in zip(trainers, took, strict=True)]
@@ -107,8 +109,11 @@ def measure(case: Case, rounds: int, out: Console) -> dict[str, Any]:
         }
         proved, settled = judge.at["proved"], judge.at["settled"]
         parts = judge.values["proved"]["seconds"]
-        last = before
+        last = earlier.get("announced", before)
         for name, at in marks.items():
+            if name == "submit":  # what was trained on an announced sum waits for its settlement
+                phases.setdefault("wait", []).append(max(0.0, before - last))
+                last = max(last, before)
             phases.setdefault(name, []).append(at - last)
             last = at
         phases.setdefault("begin to judge", []).append(proved - sum(parts.values()) - last)
@@ -119,8 +124,8 @@ def measure(case: Case, rounds: int, out: Console) -> dict[str, Any]:
         whole.append(settled - before)
         overhead.append(settled - before - max(took))
         if round > FIRST:
-            earlier = [played.of(name, round - 1).at["trained"] for name in names]
-            idle += [start - end for start, end in zip(begun, earlier, strict=True)]
+            ended = [played.of(name, round - 1).at["trained"] for name in names]
+            idle += [start - end for start, end in zip(begun, ended, strict=True)]
     return {
         "training_seconds": median(training),
         "round_seconds": median(whole),

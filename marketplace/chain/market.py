@@ -243,6 +243,12 @@ class Market:
     def submit_update(self, signer: LocalAccount, job_id: int, round_: int, commitment: bytes, cid: str) -> Receipt:
         return self._send(signer, "submitUpdate", job_id, round_, commitment, cid)
 
+    def announce_sum(
+        self, signer: LocalAccount, job_id: int, round_: int, selected: int, commitment: bytes, cid: str
+    ) -> Receipt:
+        """selected: mask of slots. commitment: 32 bytes, as the settlement will state it."""
+        return self._send(signer, "announceSum", job_id, round_, selected, commitment, cid)
+
     def settle_round(
         self, signer: LocalAccount, job_id: int, round_: int, settlement: Settlement, proof: RoundProof
     ) -> Receipt:

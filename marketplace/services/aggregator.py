@@ -6,7 +6,7 @@ second proof of the same commitments would show more of the updates (zk.gram.pro
 chain changes what a round's settlement follows from, another is made, a few times at most.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -64,6 +64,7 @@ from zk.files import max_rows_file_bytes
 MAX_KEPT_BYTES = 1 << 22
 MAX_SETTLEMENTS = 3  # of one round, for the submissions that reorganizations leave: each proof shows more of them
 _PROVING = Lock()  # one proof at a time, of all jobs of the process: each takes memory, and all the cores
+ANNOUNCED_FROM = 1.0  # seconds of proving from which on a round's sum is announced before it is proved
 FETCHED_WITHIN = 20.0  # seconds that a step waits for updates, before it looks at the job again
 MISSING_PATIENCE = 2  # bytes that storage lacks are waited for during 1/MISSING_PATIENCE of the settling phase
 
@@ -89,6 +90,7 @@ class AggregatorAgent:
         self._inbox = Inbox(node)
         self._submissions = Submissions(node, job_id, self._setup, self._models.parameters, report)
         self._told: set[object] = set()
+        self._proving = 0.0  # seconds that the last proof took
         self._awaited: tuple[int, list[int]] = 0, []  # a round, and whose updates were missing at the last look
         if history.state.over and self._feed.stands(self._feed.last):
             raise JobOver(f"Job {job_id} is over; `merit job list` shows which are open.")
@@ -415,15 +417,35 @@ class AggregatorAgent:
                 unopened=mask_of(unopened),
                 job_key=self._job_key(history),
                 work=work,
+                announce=self._announcer(job, history) if self._proving >= ANNOUNCED_FROM else None,
             )
+        self._proving = perf_counter() - judged
         write_atomically(work / "call", abi.encode_call("settleRound", [self._job_id, job.round, settlement, proof]))
         self._say(
             "proved",
             f"Proved round {job.round}.",
             round=job.round,
-            seconds={"open": opened - started, "judge": judged - opened, "prove": perf_counter() - judged},
+            seconds={"open": opened - started, "judge": judged - opened, "prove": self._proving},
         )
         return None
+
+    def _announcer(self, job: Job, history: JobHistory) -> Callable[[int, bytes, str], None] | None:
+        """What tells trainers of the round's sum while it is proved; None where no round follows."""
+        if job.round == self._terms.rounds or history.end_asked:
+            return None
+
+        def announce(selected: int, commitment: bytes, cid: str) -> None:
+            try:
+                receipt = self._node.market.announce_sum(
+                    self._node.me.account, self._job_id, job.round, selected, commitment, cid
+                )
+            except (ChainError, InputError) as error:  # the settlement says it too
+                self._say("unannounced", f"The sum of round {job.round} was not announced: {error}", round=job.round)
+                return
+            text = f"Announced the sum of round {job.round}."
+            self._say("announced", text, round=job.round, gas=receipt.gas_used, cid=cid)
+
+        return announce
 
     def _storage_answers(self, job: Job) -> bool:
         """Whether it is the updates that are missing, and not the storage: what is known to be there comes."""

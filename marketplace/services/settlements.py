@@ -1,6 +1,6 @@
 """A round's settlement as it is published: proved, with its sum and reference rows sealed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -33,10 +33,12 @@ def prove_settlement(
     unopened: int,
     job_key: bytes,
     work: Path,
+    announce: Callable[[int, bytes, str], None] | None,
 ) -> tuple[Settlement, RoundProof]:
     """Proves a judgement; meanwhile writes what is published of it, sealed, to the folder `work` and to storage.
 
-    rows: by slot, at least one that opened. unopened: mask. job_key: 32 bytes.
+    rows: by slot, at least one that opened. unopened: mask. job_key: 32 bytes. announce: told the selected slots, the
+    sum's commitment and its CID once that is stored, before the proof is made, in another thread.
     """
     terms = history.terms
     context = proof_context(
@@ -47,7 +49,10 @@ def prove_settlement(
         terms_hash=job.terms_hash,
     )
     references = [committed(setup.srs, row) for row in judgement.reference_rows or ()]
-    opening = open_sum(rows, judgement.decision.coefficients)
+    decision = judgement.decision
+    selected = [slot for slot, inside in enumerate(decision.selected) if inside]
+    opening = open_sum(rows, decision.coefficients)
+    commitment = commitment_hash(opening.sums)
 
     def sealed_in(purpose: Purpose) -> SealContext:
         return node.context(purpose, job_id=history.created.job_id, round=job.round, party=node.me.address)
@@ -60,7 +65,10 @@ def prove_settlement(
         if judgement.total is None:
             return ""
         content = pack_sum(judgement.total, opening.blinders, setup.chunks)
-        return publish("sum", seal_bytes_with_key(job_key, content, sealed_in(Purpose.SUM)))
+        cid = publish("sum", seal_bytes_with_key(job_key, content, sealed_in(Purpose.SUM)))
+        if announce is not None:
+            announce(mask_of(selected), commitment, cid)
+        return cid
 
     def publish_rows() -> str:
         if not references:
@@ -81,12 +89,10 @@ def prove_settlement(
             max_faulty=terms.max_faulty,
             rows=rows,
             references=references,
-            judged=judgement.decision,
+            judged=decision,
             sums=opening.sums,
         )
     reference_commitment = commitment_hash(b"".join(row.commitment for row in references)) if references else bytes(32)
-    decision = judgement.decision
-    selected = [slot for slot, inside in enumerate(decision.selected) if inside]
     clipped = terms.rule is Rule.REFERENCE
     settlement = Settlement(
         unopened=unopened,
@@ -96,7 +102,7 @@ def prove_settlement(
         row_exponent=judgement.row_exponent,
         coefficients=tuple(decision.coefficients[slot] for slot in selected) if clipped else (),
         sum_cid=sum_cid.result(),
-        sum_commitment=commitment_hash(opening.sums),
+        sum_commitment=commitment,
         reference_cid=reference_cid.result(),
         reference_commitment=reference_commitment,
     )

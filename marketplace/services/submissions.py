@@ -166,7 +166,7 @@ class Submissions:
         return row
 
     def _arrived(self, cid: str, context: SealContext) -> Delivery:
-        """What opens a submission: its trainer delivers it when it sees that nobody can submit any more, as this does."""
+        """What opens a submission: its trainer delivers it once it sees that nobody can submit any more."""
         opener, end, pause = partial(open_sealed, self._node.me.decryption_key), monotonic() + ARRIVING, FIRST_LOOK
         while True:
             try:

@@ -732,7 +732,7 @@ def described(event: Event) -> str:
             | Claimed()
         ):
             return f"{type(event).__name__} of seat {event.slot}"
-        case RoundOpened() | RoundSettled() | RoundSkipped() | RoundVoided() | TakenOver():
+        case RoundOpened() | SumAnnounced() | RoundSettled() | RoundSkipped() | RoundVoided() | TakenOver():
             return f"{type(event).__name__} of round {event.round}"
     return type(event).__name__
 

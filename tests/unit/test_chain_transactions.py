@@ -77,9 +77,7 @@ def test_gas_that_was_used_before_is_tried_in_place_of_an_estimate(
         return honest(self, method, *rest, **options)
 
     monkeypatch.setattr(Connection, "request", request)
-    code = (
-        bytes.fromhex("6103e85b6001900380600357") + b"\0"
-    )  # counts down from 1,000, for which 150,000 gas are too few
+    code = bytes.fromhex("6103e85b600190038060035700")  # counts down from 1,000, for which 50,000 gas are too few
     transactions.transact(chain.connection, OWNER, None, code, wait=PATIENCE, likely_gas=likely)
     assert asked.count("eth_estimateGas") == estimates
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from shutil import copyfileobj
-from threading import Lock
+from threading import Lock, Thread
 from time import perf_counter
 
 from marketplace.chain import abi
@@ -430,22 +430,25 @@ class AggregatorAgent:
         return None
 
     def _announcer(self, job: Job, history: JobHistory) -> Callable[[int, bytes, str], None] | None:
-        """What tells trainers of the round's sum while it is proved; None where no round follows."""
+        """What tells trainers of the round's sum while it is proved; None where no round follows.
+
+        It does not wait for the transaction, so that on a slow chain the settlement goes into the same block.
+        """
         if job.round == self._terms.rounds or history.end_asked:
             return None
+        return lambda *stated: Thread(target=self._announce, args=(job.round, *stated), daemon=True).start()
 
-        def announce(selected: int, commitment: bytes, cid: str) -> None:
-            try:
-                receipt = self._node.market.announce_sum(
-                    self._node.me.account, self._job_id, job.round, selected, commitment, cid
-                )
-            except (ChainError, InputError) as error:  # the settlement says it too
-                self._say("unannounced", f"The sum of round {job.round} was not announced: {error}", round=job.round)
-                return
-            text = f"Announced the sum of round {job.round}."
-            self._say("announced", text, round=job.round, gas=receipt.gas_used, cid=cid)
-
-        return announce
+    def _announce(self, round: int, selected: int, commitment: bytes, cid: str) -> None:
+        try:
+            receipt = self._node.market.announce_sum(
+                self._node.me.account, self._job_id, round, selected, commitment, cid
+            )
+        except Reverted:
+            return  # it is settled by now
+        except (ChainError, InputError) as error:  # the settlement says it too
+            self._say("unannounced", f"The sum of round {round} was not announced: {error}", round=round)
+            return
+        self._say("announced", f"Announced the sum of round {round}.", round=round, gas=receipt.gas_used, cid=cid)
 
     def _storage_answers(self, job: Job) -> bool:
         """Whether it is the updates that are missing, and not the storage: what is known to be there comes."""

@@ -38,7 +38,7 @@ def prove_settlement(
     """Proves a judgement; meanwhile writes what is published of it, sealed, to the folder `work` and to storage.
 
     rows: by slot, at least one that opened. unopened: mask. job_key: 32 bytes. announce: told the selected slots, the
-    sum's commitment and its CID once that is stored, before the proof is made, in another thread.
+    sum's commitment and its CID once that is stored, in another thread; it must not wait.
     """
     terms = history.terms
     context = proof_context(

@@ -6,7 +6,7 @@ UV := build/uv/bin/uv
 ARGS ?=
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help setup demo examples page up docs test test-page test-rust test-unit test-contracts test-e2e test-flower check bench bench-proofs bench-pay bench-theft bench-rows bench-load bench-train gpu-check
+.PHONY: help setup demo examples page up docs test test-page test-rust test-unit test-contracts test-e2e test-flower check bench bench-round bench-proofs bench-pay bench-theft bench-rows bench-load bench-train gpu-check
 .PHONY: wheel try-wheel screenshots test-faults test-hostile test-invariants test-invariants-nightly test-symbolic fuzz fuzz-rust slither sbom advisories format lock artifacts clean
 
 help: ## what there is to make
@@ -116,9 +116,11 @@ advisories: setup .venv-audit/.ready ## known holes in what is used; ARGS=--requ
 examples: setup .venv-flower/.ready ## every example as a whole job, beside training on all data; ARGS="--only digits --json FILE"
 	$(BIN)/python -m examples.run $(ARGS)
 
-bench: setup ## a round's phases, and the Gram matrix, with time and bytes
-	$(BIN)/python -m benches.round
+bench: setup ## the Gram matrix, with time and bytes
 	$(BIN)/python -m benches.gram
+
+bench-round: setup $(if $(findstring --flower,$(ARGS)),.venv-flower/.ready) ## whole rounds, beside Flower's; ARGS="--flower --json FILE"
+	$(BIN)/python -m benches.round $(ARGS)
 
 bench-proofs: setup ## commitments and Gram proofs; ARGS="--d 1048576 --n 16 --chunk 131072 --json FILE"
 	$(BIN)/python -m benches.proofs $(ARGS)

@@ -17,7 +17,7 @@ from marketplace.chain.deploy import deploy
 from marketplace.chain.market import Market
 from marketplace.chain.verifiers import deploy_decision, deploy_gram, gram_key_hash
 from marketplace.domain import ZERO_ADDRESS, Rule, Settlement, mask_of
-from marketplace.services.proofs import committed, prove_round
+from marketplace.services.proofs import committed, open_sum, prove_round
 from marketplace.services.rounds import proof_context, words
 from tests.values import TERMS
 from zk import setup
@@ -134,7 +134,8 @@ def of_a_job(n: int, c: int, rule: Rule = Rule.REFERENCE) -> dict[str, int]:
                 round=number,
                 terms_hash=market.job(job).terms_hash,
             )
-            proved = prove_round(
+            sums = open_sum(rows[:n], judged.coefficients).sums
+            proof = prove_round(
                 srs,
                 key,
                 context,
@@ -143,6 +144,7 @@ def of_a_job(n: int, c: int, rule: Rule = Rule.REFERENCE) -> dict[str, int]:
                 rows=rows[:n],
                 references=rows[n:],
                 judged=judged,
+                sums=sums,
             )
             chosen = [slot for slot in range(n) if judged.selected[slot] and judged.scores[slot]]
             if len(chosen) < n:
@@ -155,12 +157,12 @@ def of_a_job(n: int, c: int, rule: Rule = Rule.REFERENCE) -> dict[str, int]:
                 row_exponent=-20 if references else 0,
                 coefficients=tuple(judged.coefficients[slot] for slot in chosen) if references else (),
                 sum_cid=CID,
-                sum_commitment=commitment_hash(proved.sums),
+                sum_commitment=commitment_hash(sums),
                 reference_cid=CID if references else "",
                 reference_commitment=commitment_hash(b"".join(row.commitment for row in rows[n:]))
                 if references
                 else ZERO,
             )
-            receipt = market.settle_round(aggregator, job, number, settlement, proved.proof)
+            receipt = market.settle_round(aggregator, job, number, settlement, proof)
             used["gas_settle_first" if number == 1 else "gas_settle"] = receipt.gas_used
     return used

@@ -167,6 +167,16 @@ contract JobMarket is IJobMarket, ReentrancyGuard {
         emit UpdateSubmitted(jobId, round, slot, hash, cid);
     }
 
+    function announceSum(uint256 jobId, uint16 round, uint32 selected, bytes32 sumCommitment, string calldata sumCid)
+        external
+    {
+        _jobIn(jobId, State.Running);
+        _judgeable(jobId, round);
+        Cids.requireCid(sumCid);
+
+        emit SumAnnounced(jobId, round, selected, sumCommitment, sumCid);
+    }
+
     function settleRound(uint256 jobId, uint16 round, Settlement calldata s, RoundProof calldata proof) external {
         Job storage j = _jobIn(jobId, State.Running);
         Terms storage t = _terms[jobId];

@@ -117,14 +117,12 @@ class Example(Play):
         self.opened: float | None = None
         self._data = importlib.import_module(f"examples.{self.name}.data")
 
-    def _play(self, folder: Path, connection: Connection) -> Outcome:
-        outcome = super()._play(folder, connection)
+    def _outcome(self, stage: Stage, started: float) -> Outcome:
+        outcome, folder = super()._outcome(stage, started), stage.folder
         if hasattr(self._data, "opened"):
             options = ["--output", str(folder / "result.safetensors"), "--folder", str(folder / "result")]
-            self._call(
-                self._cast.owner, self.environment, "job", "model", str(outcome.history.created.job_id), *options
-            )
-            self.opened = self._data.opened(folder / "result", self.read(str(self._cast.validation)))
+            self._call(stage.players.owner, stage.environment, "job", "model", str(stage.job_id), *options)
+            self.opened = self._data.opened(folder / "result", self.read(str(stage.players.validation)))
         return outcome
 
     def players(self, folder: Path) -> Cast:

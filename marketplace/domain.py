@@ -297,6 +297,16 @@ class UpdateSubmitted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SumAnnounced(Event):
+    """What the aggregator is going to settle a round with; nothing follows from it."""
+
+    round: int
+    selected: int
+    sum_commitment: bytes
+    sum_cid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoundSettled(Event):
     round: int
     submitted: int

@@ -48,7 +48,12 @@ class Settings(BaseSettings):
         description="Seconds that a job's end must be past before agents stop, and its last submission before updates "
         "are delivered; by default 900, or 0 on a development chain.",
     )
-    poll: float = Field(default=1.0, gt=0, description="Seconds between two looks at the chain.")
+    poll: float = Field(
+        default=1.0,
+        gt=0,
+        description="Seconds between two looks at the chain; where its node tells of new blocks (eth_subscribe over a "
+        "websocket at the RPC's address), each brings a look too.",
+    )
 
     @field_validator("market")
     @classmethod

@@ -25,6 +25,7 @@ from marketplace.chain.transactions import transact
 from marketplace.domain import State
 from marketplace.keys.identity import Identity
 from marketplace.replay import JobHistory
+from marketplace.services import submissions
 from marketplace.services.agent import Agent, Notice, Step
 from marketplace.services.aggregator import AggregatorAgent
 from marketplace.services.dispatcher import Dispatcher
@@ -193,7 +194,8 @@ def job_file(aggregator: Node, *, parts: Mapping[str, Any] = MappingProxyType({}
 
 
 @pytest.fixture
-def world(chain: Chain, tmp_path: Path) -> World:
+def world(chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr(submissions, "ARRIVING", 0.0)  # agents that are stepped in turn deliver between steps
     return World(chain, tmp_path, open_storage(f"folder:{tmp_path / 'storage'}", timeout=5))
 
 

@@ -241,6 +241,11 @@ interface IJobMarket {
     event UpdateSubmitted(
         uint256 indexed jobId, uint16 indexed round, uint8 indexed slot, bytes32 commitment, string cid
     );
+    /// @notice What round `round` is going to be settled with, as its aggregator says before it has proved it: the slots
+    /// `selected`, and the sum at `sumCid`. Nothing follows from it; the settlement alone counts.
+    event SumAnnounced(
+        uint256 indexed jobId, uint16 indexed round, uint32 selected, bytes32 sumCommitment, string sumCid
+    );
     /// @notice Comes before the ejections that the settlement causes. `submitted`: the slots that had submitted.
     event RoundSettled(uint256 indexed jobId, uint16 indexed round, uint32 submitted, Settlement settlement);
     event RoundSkipped(uint256 indexed jobId, uint16 indexed round);
@@ -416,6 +421,11 @@ interface IJobMarket {
     /// @param hash keccak256 of the update's points and then the 20 bytes of the caller's address, so that another's hash,
     /// copied from the chain, can never be shown
     function submitUpdate(uint256 jobId, uint16 round, bytes32 hash, string calldata cid) external;
+
+    /// @notice The aggregator says what it is going to settle the round with, so that trainers can train the next one while it
+    /// proves. When the round can be settled; as often as it likes. Nothing of the state changes.
+    function announceSum(uint256 jobId, uint16 round, uint32 selected, bytes32 sumCommitment, string calldata sumCid)
+        external;
 
     /// @notice Judges the round as the proof shows it, adds to the balances, and opens the next round or, after the last, the
     /// confirmation. Words that encode no proof revert with the error of the verifier that they are for.

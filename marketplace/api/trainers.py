@@ -187,6 +187,7 @@ class TrainerPool:
 
         def take_part() -> None:
             node = self._open_node()
+            heads = node.market.connection.heads
             device = torch.device(wish.device) if wish.device else pick_device()
             plan = Plan(wish.payee, (device,), wish.seed, ticket=wish.ticket)
             report = self._reporter(running)
@@ -194,7 +195,7 @@ class TrainerPool:
                 agent = TrainerAgent(node, wish.job_id, data_loader(wish.data), plan, report)
                 running.status = "running"
                 watched = _Watched(agent, lambda: self._goes_on(running))
-                run(watched, report=report, poll=self._poll, patience=self._patience, stop=stop)
+                run(watched, report=report, poll=self._poll, patience=self._patience, stop=stop, heads=heads)
 
         while not stop.is_set():
             running.status = "starting"

@@ -102,6 +102,11 @@ class Block:
         return self.fields.need("hash", word)
 
     @property
+    def parent(self) -> str:
+        """The hash of the block before; "" where the node does not say."""
+        return self.fields.maybe("parentHash", word) or ""
+
+    @property
     def timestamp(self) -> int:
         """Unix seconds."""
         return self.fields.need("timestamp", quantity)

@@ -29,6 +29,7 @@ from web3.types import RPCEndpoint, RPCResponse
 
 from marketplace.chain import answers, reverts
 from marketplace.chain.answers import Block, Fields, Log, Mined, Said
+from marketplace.chain.heads import Heads
 from marketplace.errors import ChainError, InputError, Reverted
 from marketplace.overload import BUSY, retry_after, time_for
 from marketplace.urls import shown_url
@@ -200,6 +201,7 @@ class Connection:
         if not usable:
             raise InputError(f"{self._shown!r} is not an RPC address: give one that starts with http:// or https://.")
         self.url = url
+        self.heads = Heads(url, timeout)
         self._provider = _Http(url, timeout)
         self.web3 = Web3(self._provider)
         # Without it web3 refuses the blocks of chains that authorities sign.

@@ -12,7 +12,7 @@ from eth_utils.abi import get_abi_input_types
 from eth_utils.address import to_checksum_address
 
 from marketplace.chain import abi
-from marketplace.chain.answers import Log
+from marketplace.chain.answers import Block, Log
 from marketplace.chain.connection import Connection, Pruned, Refused, Unanswered
 from marketplace.domain import Event
 from marketplace.errors import ChainError
@@ -57,6 +57,7 @@ class EventReader:
         self._first = first_block
         self._blocks = BLOCKS
         self.timestamp = lru_cache(maxsize=65_536)(self._timestamp)
+        self._known: tuple[str, int] = "", 0
 
     def read(
         self, from_block: int | None = None, *, to_block: int | None = None, job_id: int | None = None
@@ -87,6 +88,10 @@ class EventReader:
             start = last + 1
         return [e for e in events if job_id in (None, e.job_id)], start
 
+    def know(self, block: Block) -> None:
+        """Takes a block's time from its header, which then need not be asked for."""
+        self._known = block.hash, block.timestamp
+
     def _logs(self, start: int, last: int, job_id: int | None) -> list[Log]:
         topics = None if job_id is None else [None, "0x" + job_id.to_bytes(32, "big").hex()]
         return self._connection.logs(self._market, start, last, topics)
@@ -105,6 +110,8 @@ class EventReader:
 
     def _timestamp(self, block_hash: str) -> int:
         """By its hash, which is the same block's for ever: its number is another's after a reorganization."""
+        if block_hash == self._known[0]:
+            return self._known[1]
         block = self._connection.block(block_hash)
         if block is None:
             raise ChainError(f"The node gave logs of block {block_hash}, and has no such block: read again.")

@@ -85,6 +85,7 @@ class Market:
         self._receipt_within = receipt_within
         self._journal = journal
         self._tokens: dict[str, TokenFacts] = {}
+        self._settling: dict[int, int] = {}  # gas of the last settlement, by job
         if not is_market(connection, self.address):
             what = "another contract, or another version" if connection.code(self.address) else "no contract"
             raise ChainError(
@@ -243,10 +244,20 @@ class Market:
     def submit_update(self, signer: LocalAccount, job_id: int, round_: int, commitment: bytes, cid: str) -> Receipt:
         return self._send(signer, "submitUpdate", job_id, round_, commitment, cid)
 
+    def announce_sum(
+        self, signer: LocalAccount, job_id: int, round_: int, selected: int, commitment: bytes, cid: str
+    ) -> Receipt:
+        """selected: mask of slots. commitment: 32 bytes, as the settlement will state it."""
+        return self._send(signer, "announceSum", job_id, round_, selected, commitment, cid)
+
     def settle_round(
         self, signer: LocalAccount, job_id: int, round_: int, settlement: Settlement, proof: RoundProof
     ) -> Receipt:
-        return self._send(signer, "settleRound", job_id, round_, settlement, proof)
+        arguments, likely = (job_id, round_, settlement, proof), self._settling.get(job_id)
+        receipt = self._send(signer, "settleRound", *arguments, likely_gas=likely)
+        if receipt.gas_used is not None:
+            self._settling[job_id] = receipt.gas_used
+        return receipt
 
     def void_round(self, signer: LocalAccount, job_id: int, round_: int, unopened: int) -> Receipt:
         """unopened: mask of the slots whose submissions do not open."""
@@ -335,6 +346,7 @@ class Market:
         value: int = 0,
         intent: str = "",
         most_gas: int | None = None,
+        likely_gas: int | None = None,
     ) -> Receipt:
         data = abi.encode_call(function, arguments)
         purpose = None
@@ -353,6 +365,7 @@ class Market:
             wait=self._receipt_within,
             purpose=purpose,
             most_gas=most_gas,
+            likely_gas=likely_gas,
         )
         return self._receipt(mined)
 

@@ -35,6 +35,7 @@ ATTEMPTS = 8  # to get a nonce that no other program takes meanwhile
 _LOOKS = 3  # that must agree before a transaction counts as replaced
 PATIENCE = 30.0  # seconds that a price is given; a price that the next block refuses is given none
 RAISES = 8  # of the price of one transaction
+_ROOM = 100_000  # gas beyond what was estimated
 CEILING = 10  # times the first price: what a transaction may come to cost per gas
 _STEP = 1.125  # geth takes a replacement that pays a tenth more, in both fees
 # In the words of geth, Erigon, Anvil; Besu; Nethermind; Ganache.
@@ -69,12 +70,14 @@ def transact(
     wait: float,
     purpose: Purpose | None = None,
     most_gas: int | None = None,
+    likely_gas: int | None = None,
 ) -> Mined:
     """Sends a transaction with EIP-1559 fees and returns its receipt once it is mined.
 
     to: None deploys a contract. value: wei. wait: seconds for the receipt. purpose: with it, what is sent is written
     into a journal first, and a repeat in a later process goes on with it, or gives its receipt. most_gas: that the call
-    may use, where a stranger's contract is called; InputError beyond it.
+    may use, where a stranger's contract is called; InputError beyond it. likely_gas: what such a call used before: one
+    simulation shows whether that is enough now, where an estimate takes a node many.
     Raises Reverted with the decoded error, before sending where the simulation shows it; ChainError for too little
     balance, a refusal by the node, or a receipt that does not come in time; InputError where a decisive purpose cannot
     be written down. Once something was sent, an error names its hash.
@@ -132,7 +135,7 @@ def transact(
         kept = _kept(connection, signer, purpose, call) if purpose else None
         if kept is not None and not kept.anew:
             return kept
-        fields = _priced(connection, signer.address, call, value, most_gas)
+        fields = _priced(connection, signer.address, call, value, most_gas, likely_gas)
         with lock_of(*account):
             used = own | taken  # first: what is mined after the count was taken is in here, and not given back
             mined = nonces.mined_count(connection, signer.address)
@@ -319,7 +322,12 @@ def _refused(connection: Connection, call: dict[str, object]) -> bool:
 
 
 def _priced(
-    connection: Connection, sender: ChecksumAddress, call: dict[str, object], value: int, most_gas: int | None
+    connection: Connection,
+    sender: ChecksumAddress,
+    call: dict[str, object],
+    value: int,
+    most_gas: int | None,
+    likely_gas: int | None,
 ) -> dict[str, Any]:
     """The transaction's fields, from a simulation and the chain's fees, once the balance covers them."""
     held = connection.balance(sender, "pending")
@@ -327,7 +335,8 @@ def _priced(
         raise ChainError(
             f"{sender} holds {format_amount(held)}, and {format_amount(value)} are needed: fund it and try again."
         )
-    estimate = connection.estimate(call)
+    likely = likely_gas is not None and _suffices(connection, call, likely_gas)
+    estimate = likely_gas if likely_gas is not None and likely else connection.estimate(call)
     if most_gas is not None and estimate > most_gas:
         raise InputError(
             f"This call would use {estimate} gas, in a token or a gate that is a stranger's contract, and honest ones "
@@ -336,7 +345,7 @@ def _priced(
     block = connection.latest()
     # The state may change until it is mined: a quarter, and the end of a job, where the call has become the last of it.
     # What is not used costs nothing.
-    room = min(estimate * 5 // 4 + 100_000, MAX_TRANSACTION_GAS)
+    room = _with_room(estimate, _ROOM)
     gas = min(max(estimate, room), block.gas_limit or 2**63)
     tip = suggested_tip(connection)
     price = 2 * base_fee(connection, block) + tip
@@ -347,6 +356,19 @@ def _priced(
         )
     fields = {"type": 2, "data": call["data"], "value": value, "gas": gas, "maxFeePerGas": price}
     return {**fields, "maxPriorityFeePerGas": tip} | ({"to": call["to"]} if "to" in call else {})
+
+
+def _with_room(used: int, room: int) -> int:
+    return min(used * 5 // 4 + room, MAX_TRANSACTION_GAS)
+
+
+def _suffices(connection: Connection, call: dict[str, object], used: int) -> bool:
+    """Whether a call that used so much gas before still passes with little more. A refusal is left to the estimate."""
+    try:
+        connection.call({**call, "gas": hex(_with_room(used, _ROOM // 2))}, "pending")
+    except ChainError:
+        return False
+    return True
 
 
 def _submit(connection: Connection, signed: SignedTransaction, *, repeated: bool = False) -> bool:
@@ -414,10 +436,12 @@ def _await(connection: Connection, signer: LocalAccount, sending: _Sending, wait
     absent, gap, wrong = _Lasting(), _Lasting(), _Lasting()
     found: Mined | None = None
     trouble: ChainError | None = None
+    heads, seen = connection.heads, 0
 
     def look() -> bool:
         """Whether it is decided."""
-        nonlocal trouble
+        nonlocal trouble, seen
+        seen = heads.count
         try:
             decided = step()
         except Unanswered as error:
@@ -463,7 +487,10 @@ def _await(connection: Connection, signer: LocalAccount, sending: _Sending, wait
         return False
 
     poll = Retrying(
-        stop=stop_after_delay(wait), wait=wait_exponential(0.05, max=1), retry=retry_if_result(lambda done: not done)
+        stop=stop_after_delay(wait),
+        wait=wait_exponential(0.02, max=1),
+        sleep=lambda seconds: heads.wait(seen, seconds),
+        retry=retry_if_result(lambda done: not done),
     )
     try:
         poll(look)

@@ -49,17 +49,17 @@ def run_aggregator(
     payee = address(payee, "--payee") if payee else ""
     stop: threading.Event = stop_on_signals()
     node = here.node()
-    payee = payee or node.me.address
+    payee, heads = payee or node.me.address, node.market.connection.heads
     with exclusive(node.work(job or 0)), here.narrator() as report:
         if job is not None:
             with here.patience("reading the job, its set-up and its key"):
                 agent = AggregatorAgent(node, job, payee, report, take_over=take_over)
-            run(agent, report=report, poll=here.settings.poll, patience=patience, stop=stop)
+            run(agent, report=report, poll=here.settings.poll, patience=patience, stop=stop, heads=heads)
             return
         dispatcher = Dispatcher(node, payee, report)
         report(Notice("policy", f"Takes up what its policy allows, which is from {dispatcher.policy_source}."))
         try:
-            run(dispatcher, report=report, poll=here.settings.poll, patience=patience, stop=stop)
+            run(dispatcher, report=report, poll=here.settings.poll, patience=patience, stop=stop, heads=heads)
         finally:
             dispatcher.close()
 

@@ -24,6 +24,7 @@ from marketplace.domain import (
     RoundVoided,
     Started,
     State,
+    SumAnnounced,
     TakenOver,
     Terms,
     Trainer,
@@ -88,7 +89,7 @@ class Round:
     undelivered: the slots that have not yet, or did not in time. A submission has the CID that was stated last.
     unopened: by slot, the submissions that this judge called unopened, in voids and in the settlement, each with the
     CID that it had then. redelivered: to this judge, before any void of its own. voids: each with what was delivered
-    after it.
+    after it. announced: what this judge said last, since any void, that it is going to settle with.
     """
 
     number: int
@@ -103,6 +104,7 @@ class Round:
     unopened: dict[int, list[UpdateSubmitted]] = field(default_factory=dict)
     redelivered: list[Redelivered] = field(default_factory=list)
     voids: list[tuple[RoundVoided, list[Redelivered]]] = field(default_factory=list)
+    announced: SumAnnounced | None = None
     settled: RoundSettled | None = None
     skipped: RoundSkipped | None = None
     gains: dict[int, int] = field(default_factory=dict)

@@ -35,6 +35,7 @@ from marketplace.domain import (
     Settlement,
     Started,
     State,
+    SumAnnounced,
     TakenOver,
     Unrevealed,
     UpdateSubmitted,
@@ -92,6 +93,9 @@ class Rules:
                 return self._publish_key(event)
             case UpdateSubmitted() if self._in(State.RUNNING, event):
                 return self._submit(event)
+            case SumAnnounced() if self._in(State.RUNNING, event):
+                self._judgeable(event, self.history.delivered)
+                self._round.announced = event
             case RoundSettled() if self._in(State.RUNNING, event):
                 return self._settle(event)
             case RoundSkipped() if self._in(State.RUNNING, event):
@@ -282,7 +286,7 @@ class Rules:
         )
         return dict(zip(selected, units, strict=False))
 
-    def _judgeable(self, event: RoundSettled | RoundVoided, submitted: int) -> None:
+    def _judgeable(self, event: SumAnnounced | RoundSettled | RoundVoided, submitted: int) -> None:
         """Whether the aggregator judges the round when it may."""
         history, current = self.history, self._round
         self._by(current.settle_by, event)
@@ -305,6 +309,7 @@ class Rules:
         settle_by = 0 if last else deliver_by + terms.settle_window
         history.must(event, event.deliver_by == deliver_by, "time to deliver again", deliver_by, event.deliver_by)
         history.must(event, event.settle_by == settle_by, "time to settle then", settle_by, event.settle_by)
+        current.announced = None
         current.called_unopened(event.unopened)
         current.voids.append((event, []))
         if last:
@@ -394,7 +399,7 @@ class Rules:
         history.accepted = event
         history.takeovers.append(event)
         current.delivering, current.undelivered = history.key_published is not None, set(current.submissions)
-        current.unopened, current.redelivered = {}, []
+        current.unopened, current.redelivered, current.announced = {}, [], None
         history.key_published = None
         history.handed_over.clear()
         current.judge = event
@@ -727,7 +732,7 @@ def described(event: Event) -> str:
             | Claimed()
         ):
             return f"{type(event).__name__} of seat {event.slot}"
-        case RoundOpened() | RoundSettled() | RoundSkipped() | RoundVoided() | TakenOver():
+        case RoundOpened() | SumAnnounced() | RoundSettled() | RoundSkipped() | RoundVoided() | TakenOver():
             return f"{type(event).__name__} of round {event.round}"
     return type(event).__name__
 

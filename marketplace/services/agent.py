@@ -22,6 +22,7 @@ from tenacity import (
 )
 from tenacity.nap import sleep_using_event
 
+from marketplace.chain.heads import Heads
 from marketplace.errors import ChainError, CorruptContent, InputError, MeritError, StorageError
 from marketplace.files import no_room
 
@@ -98,10 +99,18 @@ class Retiring(Protocol):
     def retire(self, error: BaseException) -> None: ...
 
 
-def run(agent: Agent, *, report: Report, poll: float, patience: float, stop: threading.Event) -> None:
+def run(
+    agent: Agent,
+    *,
+    report: Report,
+    poll: float,
+    patience: float,
+    stop: threading.Event,
+    heads: Heads | None = None,
+) -> None:
     """Steps the agent until it is finished or `stop` is set.
 
-    poll: seconds between two looks when there is nothing to do.
+    poll: seconds between two looks when there is nothing to do. heads: tells of new blocks, at which it looks too.
     patience: seconds that an outage of chain or storage, or a full disk, is borne, with growing pauses, before its
     error is raised.
     Corrupt content is never retried. An agent that ends with an error, whichever it is, may save what it can before.
@@ -120,15 +129,22 @@ def run(agent: Agent, *, report: Report, poll: float, patience: float, stop: thr
         reraise=True,
     )
     waits = Patience(report)
+    if heads is None:
+        heads = Heads("", 0)  # of which nothing is heard
+    else:
+        heads.listen()
     try:
         while not stop.is_set():
+            seen, begun = heads.count, time.monotonic()
             outcome = borne(agent.step)
             if outcome is Step.FINISHED:
                 return
             if isinstance(agent, Waiting):
                 waits.look(agent)
             if outcome is Step.WAITING:
-                stop.wait(poll)
+                took = time.monotonic() - begun
+                if heads.wait(seen, poll, stop):
+                    stop.wait(min(took, poll) / 4)  # many blocks at once take few looks
     except Exception as error:
         if isinstance(agent, Retiring) and not stop.is_set():
             _retire(agent, error, report)

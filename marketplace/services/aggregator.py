@@ -6,11 +6,12 @@ second proof of the same commitments would show more of the updates (zk.gram.pro
 chain changes what a round's settlement follows from, another is made, a few times at most.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from shutil import copyfileobj
-from threading import Lock
+from threading import Lock, Thread
 from time import perf_counter
 
 from marketplace.chain import abi
@@ -31,6 +32,7 @@ from marketplace.errors import (
     CorruptContent,
     InputError,
     JobOver,
+    MeritError,
     NotFound,
     Reverted,
     StorageError,
@@ -62,6 +64,7 @@ from zk.files import max_rows_file_bytes
 MAX_KEPT_BYTES = 1 << 22
 MAX_SETTLEMENTS = 3  # of one round, for the submissions that reorganizations leave: each proof shows more of them
 _PROVING = Lock()  # one proof at a time, of all jobs of the process: each takes memory, and all the cores
+ANNOUNCED_FROM = 1.0  # seconds of proving from which on a round's sum is announced before it is proved
 FETCHED_WITHIN = 20.0  # seconds that a step waits for updates, before it looks at the job again
 MISSING_PATIENCE = 2  # bytes that storage lacks are waited for during 1/MISSING_PATIENCE of the settling phase
 
@@ -87,6 +90,7 @@ class AggregatorAgent:
         self._inbox = Inbox(node)
         self._submissions = Submissions(node, job_id, self._setup, self._models.parameters, report)
         self._told: set[object] = set()
+        self._proving = 0.0  # seconds that the last proof took
         self._awaited: tuple[int, list[int]] = 0, []  # a round, and whose updates were missing at the last look
         if history.state.over and self._feed.stands(self._feed.last):
             raise JobOver(f"Job {job_id} is over; `merit job list` shows which are open.")
@@ -114,7 +118,7 @@ class AggregatorAgent:
             return Step.WAITING
         if job.aggregator == ZERO_ADDRESS and self._terms.aggregator not in (me, ZERO_ADDRESS) and not self._take_over:
             raise JobOver(f"Job {self._job_id} names {self._terms.aggregator} as its aggregator, not {me}.")
-        if job.aggregator == ZERO_ADDRESS and self._node.market.connection.now() <= self._terms.enrol_by:
+        if job.aggregator == ZERO_ADDRESS and self._feed.now() <= self._terms.enrol_by:
             return self._accept()
         if job.aggregator not in (me, ZERO_ADDRESS):
             if not self._take_over:
@@ -138,7 +142,7 @@ class AggregatorAgent:
         if self._feed.seen is None:
             return {}
         _, job = self._feed.seen
-        now = self._node.market.connection.now() if now is None else now
+        now = self._feed.now() if now is None else now
         text = what_it_waits_for(self._terms, job, now)
         round, awaited = self._awaited
         if awaited and job.state is State.RUNNING and job.round == round:
@@ -159,7 +163,7 @@ class AggregatorAgent:
         return Step.WORKED
 
     def _try_to_take_over(self, job: Job, history: JobHistory) -> Step:
-        now = self._node.market.connection.now()
+        now = self._feed.now()
         failed = job.state is State.RUNNING and (bool(job.delivered) or not job.key_published)
         if not failed or not history.failed_after < now <= history.takeable_until:
             return Step.WAITING
@@ -175,7 +179,7 @@ class AggregatorAgent:
     def _confirm(self, job: Job, history: JobHistory) -> Step:
         """Keeps the sums available while trainers check them, and shows what points rest on."""
         self._serve(job, history)
-        now = self._node.market.connection.now()
+        now = self._feed.now()
         if now <= history.reveal_by and not any(event.sender == self._node.me.address for event in history.reveals):
             return self._show(history)
         if now <= job.submit_by:
@@ -236,7 +240,7 @@ class AggregatorAgent:
                 self._node.storage.put(sealed)
 
     def _start_or_cancel(self, job: Job) -> Step:
-        now = self._node.market.connection.now()
+        now = self._feed.now()
         taken, enrolled = job.active.bit_count(), now > self._terms.enrol_by
         account = self._node.me.account
         served = job.aggregator != ZERO_ADDRESS
@@ -257,7 +261,7 @@ class AggregatorAgent:
 
     def _conduct(self, job: Job, history: JobHistory) -> Step:
         market, account = self._node.market, self._node.me.account
-        now = market.connection.now()
+        now = self._feed.now()
         if not job.key_published:
             return self._publish_key(history) if now <= job.submit_by else Step.WAITING
         self._serve(job, history)
@@ -269,10 +273,18 @@ class AggregatorAgent:
             self._say("skip", f"Skipped round {job.round}: nobody submitted.", round=job.round, gas=receipt.gas_used)
             return Step.WORKED
         if not job.delivered or (not job.complete and now <= job.submit_by) or now > job.settle_by:
+            self._get_ready(job, history)
             return Step.WAITING
         if not self._feed.closed():
             return Step.WAITING  # nobody delivers before
         return self._settle(job, now, history)
+
+    def _get_ready(self, job: Job, history: JobHistory) -> None:
+        """Rebuilds the round's base model while trainers train; where that fails, judging meets it again."""
+        if ("ready", job.round) not in self._told:
+            self._told.add(("ready", job.round))
+            with suppress(MeritError):
+                self._models.after(job.round - 1, history, self._job_key(history))
 
     # ---------------------------------------------------------------- the job key
 
@@ -322,14 +334,15 @@ class AggregatorAgent:
         started = perf_counter()
         # A settlement fits the submissions that it judges: where a reorganization changes them, another is made.
         work = self._folder / f"settlement-{job.round}-{self._judged(job, history)}"
-        if not (work / "call").exists():
+        fresh = not (work / "call").exists()
+        if fresh:
             instead = self._prepare(job, now, work, history)
             if instead is not None:
                 return instead
         prepared = perf_counter()
         settlement, proof = self._prepared(job.round, work)
         for name, cid in (("sum", settlement.sum_cid), ("reference", settlement.reference_cid)):
-            if cid:
+            if cid and not fresh:  # storage may have lost what an earlier process put there
                 with (work / name).open("rb") as sealed:
                     self._node.storage.put(sealed)
         try:
@@ -404,15 +417,38 @@ class AggregatorAgent:
                 unopened=mask_of(unopened),
                 job_key=self._job_key(history),
                 work=work,
+                announce=self._announcer(job, history) if self._proving >= ANNOUNCED_FROM else None,
             )
+        self._proving = perf_counter() - judged
         write_atomically(work / "call", abi.encode_call("settleRound", [self._job_id, job.round, settlement, proof]))
         self._say(
             "proved",
             f"Proved round {job.round}.",
             round=job.round,
-            seconds={"open": opened - started, "judge": judged - opened, "prove": perf_counter() - judged},
+            seconds={"open": opened - started, "judge": judged - opened, "prove": self._proving},
         )
         return None
+
+    def _announcer(self, job: Job, history: JobHistory) -> Callable[[int, bytes, str], None] | None:
+        """What tells trainers of the round's sum while it is proved; None where no round follows.
+
+        It does not wait for the transaction, so that on a slow chain the settlement goes into the same block.
+        """
+        if job.round == self._terms.rounds or history.end_asked:
+            return None
+        return lambda *stated: Thread(target=self._announce, args=(job.round, *stated), daemon=True).start()
+
+    def _announce(self, round: int, selected: int, commitment: bytes, cid: str) -> None:
+        try:
+            receipt = self._node.market.announce_sum(
+                self._node.me.account, self._job_id, round, selected, commitment, cid
+            )
+        except Reverted:
+            return  # it is settled by now
+        except (ChainError, InputError) as error:  # the settlement says it too
+            self._say("unannounced", f"The sum of round {round} was not announced: {error}", round=round)
+            return
+        self._say("announced", f"Announced the sum of round {round}.", round=round, gas=receipt.gas_used, cid=cid)
 
     def _storage_answers(self, job: Job) -> bool:
         """Whether it is the updates that are missing, and not the storage: what is known to be there comes."""

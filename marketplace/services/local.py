@@ -101,12 +101,12 @@ def aggregating(node: Node, poll: float, tell: Report) -> Iterator["Dispatcher"]
     from marketplace.services.dispatcher import Dispatcher  # noqa: PLC0415 (torch takes seconds)
 
     stop = threading.Event()
-    dispatcher = Dispatcher(node, node.me.address, tell)
+    dispatcher, heads = Dispatcher(node, node.me.address, tell), node.market.connection.heads
 
     def serve() -> None:
         while not stop.is_set():
             try:
-                run(dispatcher, report=tell, poll=poll, patience=float("inf"), stop=stop)
+                run(dispatcher, report=tell, poll=poll, patience=float("inf"), stop=stop, heads=heads)
             except Exception:
                 if not stop.is_set():
                     log.exception("the aggregator")

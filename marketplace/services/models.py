@@ -13,7 +13,7 @@ import numpy as np
 from aggregator.points import RATE_BITS, rate_at
 from aggregator.rules import UNIT
 from aggregator.sums import next_model
-from marketplace.domain import JobCreated, RoundSettled, slots
+from marketplace.domain import JobCreated, RoundSettled, SumAnnounced
 from marketplace.errors import CorruptContent, WrongSum
 from marketplace.files import read_within, write_atomically
 from marketplace.keys.sealing import Purpose, open_with_key
@@ -36,7 +36,7 @@ Followed = tuple[int, int, bytes]
 class Models:
     """Follows a job's model forward, round by round, keeping the latest in memory and, where given, in a cache folder.
 
-    Costs one sum of 8·d bytes fetched and one commitment computed per settled round; holds two vectors of d.
+    Costs one sum of 8·d bytes fetched and one commitment computed per settled round; holds three vectors of d.
     srs: the job's set-up; None only for an auditor without the compiled core, who then does not learn whether the sums
     open their commitments.
     """
@@ -56,6 +56,7 @@ class Models:
         self._round = 0
         self._followed: list[Followed] = []
         self._model = self.base()
+        self._next: tuple[list[Followed], Float32s] | None = None  # what an announced sum leads to
 
     def after(self, round: int, history: JobHistory, job_key: bytes) -> Float32s:
         """float32[d] after `round` (0: the base), which `history` has to reach.
@@ -70,16 +71,29 @@ class Models:
         while self._round < round:
             step = self._round + 1
             if step in settled:
-                self._model = self._advanced(settled[step], history, job_key)
-                self._followed = path[: len(self._followed) + 1]
+                upto, settlement = path[: len(self._followed) + 1], settled[step].settlement
+                if self._next is not None and self._next[0] == upto:
+                    self._model = self._next[1]
+                else:
+                    self._model = self._advanced(upto[-1], settlement.sum_cid, history, job_key)
+                self._followed, self._next = upto, None
                 self._keep()
             self._round = step
         return self._model
 
+    def announced(self, event: SumAnnounced, history: JobHistory, job_key: bytes) -> tuple[Float32s, list[Followed]]:
+        """(float32[d], its path): what a round is going to leave, as its aggregator says. Raises as `after` does."""
+        self.after(event.round - 1, history, job_key)
+        step = (event.round, event.selected, event.sum_commitment)
+        path = [*self.path(event.round - 1, history), step]
+        if self._next is None or self._next[0] != path:
+            self._next = path, self._advanced(step, event.sum_cid, history, job_key)
+        return self._next[1], path
+
     def path(self, round: int, history: JobHistory) -> list[Followed]:
         """What the model after `round` follows from."""
         settled = history.settled
-        return [_followed(settled[number]) for number in sorted(settled) if number <= round]
+        return [followed(settled[number]) for number in sorted(settled) if number <= round]
 
     def step(self, base: Float32s, total: Int64s, *, round: int, selected: int) -> Float32s:
         """float32[d]: the model after a round, from the one before and the round's weighted sum int64[d]."""
@@ -102,15 +116,16 @@ class Models:
         except ValueError as error:
             raise CorruptContent(f"The base model at {self._spec.base_cid} is not valid: {error}.") from error
 
-    def _advanced(self, event: RoundSettled, history: JobHistory, job_key: bytes) -> Float32s:
-        settlement = event.settlement
-        selected = len(list(slots(settlement.selected)))
+    def _advanced(self, step: Followed, cid: str, history: JobHistory, job_key: bytes) -> Float32s:
+        """The model after one more round, whose sum is at `cid`."""
+        round, mask, commitment = step
+        selected = mask.bit_count()
         if selected == 0:
             return self._model
-        party = history.rounds[event.round - 1].aggregator
-        context = self._node.context(Purpose.SUM, job_id=self._job_id, round=event.round, party=party)
+        party = history.rounds[round - 1].aggregator
+        context = self._node.context(Purpose.SUM, job_id=self._job_id, round=round, party=party)
         max_bytes = max_sum_file_bytes(self.parameters, self.chunks)
-        where = f"The sum of round {event.round} of job {self._job_id} ({settlement.sum_cid})"
+        where = f"The sum of round {round} of job {self._job_id} ({cid})"
 
         def opener(source: BinaryIO, sink: BinaryIO) -> None:
             try:
@@ -119,11 +134,9 @@ class Models:
                 raise WrongSum(f"{where} cannot be opened: {error}") from error
 
         try:
-            data = fetch_opened(self._node.storage, settlement.sum_cid, opener, max_bytes=max_bytes)
+            data = fetch_opened(self._node.storage, cid, opener, max_bytes=max_bytes)
             total, blinders = unpack_sum(data, self.parameters, self.chunks, bound=selected * self._unit * LIMIT)
-            opens = (
-                self._srs is None or commitment_hash(self._srs.commit_sum(total, blinders)) == settlement.sum_commitment
-            )
+            opens = self._srs is None or commitment_hash(self._srs.commit_sum(total, blinders)) == commitment
         except WrongSum:
             raise
         except CorruptContent as error:
@@ -131,8 +144,8 @@ class Models:
         except ValueError as error:
             raise WrongSum(f"{where} is not valid: {error}.") from error
         if not opens:
-            raise WrongSum(f"{where} does not open the commitment that the contract checked.")
-        return self.step(self._model, total, round=event.round, selected=selected)
+            raise WrongSum(f"{where} does not open the commitment that was stated.")
+        return self.step(self._model, total, round=round, selected=selected)
 
     # ---------------------------------------------------------------- cache: one file, named by what it follows from
 
@@ -163,5 +176,5 @@ class Models:
             return
 
 
-def _followed(event: RoundSettled) -> Followed:
+def followed(event: RoundSettled) -> Followed:
     return event.round, event.settlement.selected, event.settlement.sum_commitment

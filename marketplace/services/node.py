@@ -81,6 +81,7 @@ class Node:
 class _Mark(NamedTuple):
     number: int
     hash: str
+    parent: str
 
 
 class JobFeed:
@@ -95,6 +96,8 @@ class JobFeed:
         self._job_id = job_id
         self._created: JobCreated | None = None
         self.seen: tuple[JobHistory, Job] | None = None  # by the last `look`
+        self._seen_at: _Mark | None = None
+        self._now: int | None = None
         self._forget()
 
     def _forget(self) -> None:
@@ -118,14 +121,18 @@ class JobFeed:
         Raises ChainError where they do not: the node's logs are behind its state, or left something out. Else as
         `refresh` does.
         """
+        self._now = None
         for attempt in range(READINGS):
             history = self.refresh()
+            at = self._marks[-1]
+            if self.seen is not None and at == self._seen_at:
+                return self.seen
             try:
                 job = self._node.market.job(self._job_id)
             except NotFound:  # the job left the chain after its events were read
                 continue
             if _essence(history.job()) == _essence(job):
-                self.seen = history, job
+                self.seen, self._seen_at = (history, job), at
                 return history, job
             if attempt:
                 self._forget()
@@ -133,6 +140,12 @@ class JobFeed:
             f"The node's events of job {self._job_id} do not lead to the state that its contract shows: use another "
             "node, or wait until it has caught up."
         )
+
+    def now(self) -> int:
+        """The chain's time (Connection.now), asked for once a look. Raises ChainError."""
+        if self._now is None:
+            self._now = self._node.market.connection.now()
+        return self._now
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -146,7 +159,7 @@ class JobFeed:
 
     def stands(self, event: Event) -> bool:
         """Whether an event is so long past, by the chain's clock, that no reorganization is expected to undo it."""
-        return self._node.market.connection.now() - event.timestamp >= self._node.finality
+        return self.now() - event.timestamp >= self._node.finality
 
     def closed(self) -> bool:
         """Whether nobody can submit any more in the running round of the last `look`: trainers then deliver.
@@ -160,14 +173,15 @@ class JobFeed:
         if job.delivering or (job.complete and self.stands(self.last)):
             return True
         connection = self._node.market.connection
-        return (connection.latest().timestamp if self._node.finality else connection.now()) > job.submit_by
+        return (connection.latest().timestamp if self._node.finality else self.now()) > job.submit_by
 
     def _read_on(self) -> bool:
         """Reads up to the latest block; False when the chain changed meanwhile. What was read is of one chain then."""
         tip = self._mark(None)
         if tip is None or (self._marks and tip == self._marks[-1]):
             return tip is not None
-        if self._marks and self._mark(self._marks[-1].number) != self._marks[-1]:
+        follows = self._marks and (tip.number, tip.parent) == (self._marks[-1].number + 1, self._marks[-1].hash)
+        if self._marks and not follows and self._mark(self._marks[-1].number) != self._marks[-1]:
             self._drop()
         start = self._marks[-1].number + 1 if self._marks else None
         events, _ = self._node.events.read(start, to_block=tip.number, job_id=self._job_id)
@@ -195,7 +209,10 @@ class JobFeed:
             block = self._node.market.connection.block("latest" if number is None else number)
         except Refused:
             return None
-        return None if block is None else _Mark(block.number, block.hash)
+        if block is None:
+            return None
+        self._node.events.know(block)
+        return _Mark(block.number, block.hash, block.parent)
 
     def _replayed(self) -> JobHistory:
         history, market = self._history, self._node.market

@@ -144,12 +144,19 @@ def committed(srs: Srs, row: Int16s) -> CommittedRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ProvedRound:
-    """proof: for the contract. sums: the points that commit to the round's sum; sum_blinders: what opens them."""
+class SumOpening:
+    """sums: the points that commit to a round's sum; blinders: what opens them."""
 
-    proof: RoundProof
     sums: bytes
-    sum_blinders: bytes
+    blinders: bytes
+
+
+def open_sum(rows: Sequence[CommittedRow | None], coefficients: Sequence[int]) -> SumOpening:
+    """Of the weighted sum of rows; by slot, at least one of them not None."""
+    chosen = [(row, x) for row, x in zip(rows, coefficients, strict=True) if row is not None]
+    members, weights = [row for row, _ in chosen], [x for _, x in chosen]
+    sums = kzg.combine([row.commitment for row in members], weights)
+    return SumOpening(sums, kzg.combine_blinders([row.blinders for row in members], weights))
 
 
 def prove_round(
@@ -162,9 +169,10 @@ def prove_round(
     rows: Sequence[CommittedRow | None],
     references: Sequence[CommittedRow],
     judged: Decision,
-) -> ProvedRound:
+    sums: bytes,
+) -> RoundProof:
     """Proves what was judged. rows: by slot, None where none was opened, at least one that is not; references: v0 and
-    u under rule `reference`, else none. context: 160 bytes (zk.transcript.Context).
+    u under rule `reference`, else none. context: 160 bytes (zk.transcript.Context). sums: as `open_sum` gives them.
 
     Keep the proof, and never prove the same commitments twice (zk.gram.prove).
     Raises ValueError where the decision does not follow from the rows, or they do not open their commitments.
@@ -172,9 +180,6 @@ def prove_round(
     opened = [slot for slot, row in enumerate(rows) if row is not None]
     members = [row for row in rows if row is not None]
     coefficients = [judged.coefficients[slot] for slot in opened]
-    sums = kzg.combine([row.commitment for row in members], coefficients)
-    sum_blinders = kzg.combine_blinders([row.blinders for row in members], coefficients)
-
     mask, salt = gram_proof.draw_mask(srs), decision.draw_salt()
     matrix = gram([*(None if row is None else row.row for row in rows), *(row.row for row in references)])
     secret = decision.Secret(matrix, mask.mu, salt)
@@ -195,11 +200,10 @@ def prove_round(
         coefficients=judged.coefficients if rule is Rule.REFERENCE else [int(chosen) for chosen in judged.selected],
         scores=judged.scores,
     )
-    proof = RoundProof(
+    return RoundProof(
         commitments=words(b"".join(row.commitment for row in every)),
         sums=words(sums),
         gram_hash=gram_hash,
         gram=words(shown.proof),
         decision=words(decision.prove(key, decided, secret)),
     )
-    return ProvedRound(proof, sums, sum_blinders)

@@ -110,9 +110,10 @@ def unfit(
 
 def _unanswered(base: Float32s, validation: "Validation", settle_window: int) -> str:
     """Whether the validation data give what rule `reference` selects and pays by, and soon enough."""
-    count, few = len(validation.data), validation.first(PROBED)
+    count = len(validation.data)
     validation.first(1).gradient(base)  # what is loaded with the first is no measure
     for _ in range(TRIES):
+        few = validation.first(PROBED)  # which has computed nothing yet
         started = perf_counter()
         few.gradient(base)
         seconds = (perf_counter() - started) * max(1.0, count / PROBED) * GRADIENTS_A_ROUND

@@ -4,22 +4,24 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from itertools import count
-from time import monotonic
+from time import monotonic, sleep
 from typing import NamedTuple
 
 from marketplace.domain import Job, slots
 from marketplace.errors import CorruptContent, NotFound, StorageError
-from marketplace.keys.sealing import Purpose, open_sealed
+from marketplace.keys.sealing import Purpose, SealContext, open_sealed
 from marketplace.replay import JobHistory
 from marketplace.services.agent import Notice, Report
 from marketplace.services.crew import Crew
-from marketplace.services.deliveries import fetch_update, open_delivery
+from marketplace.services.deliveries import Delivery, fetch_update, open_delivery
 from marketplace.services.node import Node
 from marketplace.services.proofs import CommittedRow, JobSetup
 from zk import kzg
 from zk.encoding import submission_hash
 from zk.files import max_update_file_bytes, unpack_update
 
+ARRIVING = 0.5  # seconds that a delivery is looked for again and again: no event tells that it is there
+FIRST_LOOK, LONGER = 0.01, 1.5  # seconds until the second look, and how much longer each pause after it is
 FETCHES = 3  # of one submission that came whole and does not open: storage may have spoiled it, and have it later
 
 
@@ -153,8 +155,7 @@ class Submissions:
             Purpose.UPDATE, job_id=self._job_id, round=submission.round, party=submission.operator
         )
         bound = max_update_file_bytes(self._parameters, self._setup.chunks)
-        storage, key = self._node.storage, self._node.me.decryption_key
-        delivery = open_delivery(storage, submission.cid, partial(open_sealed, key), context)
+        storage, delivery = self._node.storage, self._arrived(submission.cid, context)
         data = fetch_update(storage, delivery, context, bound)
         try:
             row = CommittedRow(*unpack_update(data, self._parameters, self._setup.chunks))
@@ -163,6 +164,18 @@ class Submissions:
         if submission_hash(row.commitment, submission.operator) != submission.commitment:
             raise CorruptContent("Its points are not those whose hash was submitted.")
         return row
+
+    def _arrived(self, cid: str, context: SealContext) -> Delivery:
+        """What opens a submission: its trainer delivers it once it sees that nobody can submit any more."""
+        opener, end, pause = partial(open_sealed, self._node.me.decryption_key), monotonic() + ARRIVING, FIRST_LOOK
+        while True:
+            try:
+                return open_delivery(self._node.storage, cid, opener, context)
+            except NotFound:
+                if monotonic() + pause > end:
+                    raise
+            sleep(pause)
+            pause *= LONGER
 
     def _say(self, kind: str, text: str, *, round: int, slot: int) -> None:
         self._report(Notice(kind, text, round, {"slot": slot}))

@@ -30,7 +30,7 @@ def take_part(
 ) -> None:
     """Returns when the job is over and this trainer's part is claimed, or soon after `stop` is set.
 
-    poll: seconds between two looks at the chain. patience: seconds that an outage is borne. beginning: held while the
+    poll: seconds between two looks at a chain that tells of no blocks. patience: seconds that an outage is borne. beginning: held while the
     job is read and a round is measured. Raises InputError, before anything is sent, where funds, a ticket or fitting
     data lack, or where another process works on this job with the same key; else as `TrainerAgent` and `run` do.
     """
@@ -38,7 +38,8 @@ def take_part(
         _say_the_deal(node, job_id, plan.ticket, report)
         with beginning():
             agent = TrainerAgent(node, job_id, load_data, plan, report)
-        run(agent, report=report, poll=poll, patience=patience, stop=stop)
+        heads = node.market.connection.heads
+        run(agent, report=report, poll=poll, patience=patience, stop=stop, heads=heads)
 
 
 def _say_the_deal(node: Node, job_id: int, ticket: str, report: Report) -> None:

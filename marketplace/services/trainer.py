@@ -6,8 +6,10 @@ delivers once nobody can submit any more. Where another aggregator takes a round
 delivered again.
 """
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict
+from time import monotonic
 
 from marketplace.chain.market import Receipt
 from marketplace.domain import ZERO_ADDRESS, Event, Job, Left, State, slots
@@ -16,6 +18,7 @@ from marketplace.errors import (
     CorruptContent,
     InputError,
     JobOver,
+    MeritError,
     NotFound,
     Reverted,
     StorageError,
@@ -27,6 +30,7 @@ from marketplace.services.agent import Notice, Report, Step
 from marketplace.services.handover import hand_over
 from marketplace.services.invitations import admission
 from marketplace.services.joining import hasty, measure_effort, unusable_key
+from marketplace.services.models import Followed, followed
 from marketplace.services.node import JobFeed, Node, fetch_spec, job_key, set_aside_others
 from marketplace.services.openings import SUBMISSION, attempt_folder, deliver, put_content
 from marketplace.services.proofs import open_setup
@@ -44,6 +48,8 @@ __all__ = ["Plan", "Tamper", "TrainerAgent", "data_loader"]
 
 DISPUTE_MARGIN = 2  # what storage lacks is disputed when 1/DISPUTE_MARGIN of the submitting phase is left
 LEAVE_MARGIN = 4  # who cannot submit steps aside when a 1/LEAVE_MARGIN of the submitting phase is left
+ANNOUNCEMENTS = 2  # sums of one round that are trained on before it is settled
+AHEAD_LOOK = 2.0  # seconds between two looks at the job while its next round is trained
 HAND_OVER_TURNS = 64  # trainers' turns to hand the job key over are 1/HAND_OVER_TURNS of that phase apart
 
 
@@ -64,6 +70,7 @@ class TrainerAgent:
         self._told: set[object] = set()
         self._given_up = 0  # the round in which nothing more is tried
         self._delivered = ""  # the submission that this process has delivered last, by its CID
+        self._tried: deque[Followed] = deque(maxlen=ANNOUNCEMENTS)  # announced sums that were trained on
         self._key = ("", b"")  # the CID of a job key document, and the key that it holds for this trainer
         history = self._feed.refresh()
         self._folder = node.work(job_id)
@@ -94,7 +101,7 @@ class TrainerAgent:
         if mine[-1].until is not None:
             self._tell_once("gone", self._gone(mine[-1]))
             if job.state is State.CONFIRMING and history.members >> mine[-1].slot & 1:
-                return self._check_rows(job, mine[-1].slot, self._node.market.connection.now(), history)
+                return self._check_rows(job, mine[-1].slot, self._feed.now(), history)
             return self._end_after(mine[-1].until)
         if job.state is State.OPEN:
             return self._wait_for_start(job, history)
@@ -132,7 +139,7 @@ class TrainerAgent:
         if self._feed.seen is None:
             return {}
         history, job = self._feed.seen
-        return {self._job_id: what_it_waits_for(history.terms, job, self._node.market.connection.now())}
+        return {self._job_id: what_it_waits_for(history.terms, job, self._feed.now())}
 
     def _over(self, job: Job, history: JobHistory) -> Step:
         """Claims this trainer's pay and stake, then ends."""
@@ -217,18 +224,18 @@ class TrainerAgent:
         if problem:
             return self._try_exit("leaving", self._leave, f"Left job {self._job_id} with its stake: {problem}.")
         terms = history.created.terms
-        if self._node.market.connection.now() <= terms.enrol_by:
+        if self._feed.now() <= terms.enrol_by:
             return Step.WAITING
         taken = job.active.bit_count()
         startable = job.aggregator != ZERO_ADDRESS and taken >= terms.min_trainers
-        if startable and self._node.market.connection.now() < job.submit_by:
+        if startable and self._feed.now() < job.submit_by:
             return Step.WAITING  # the delay after the last join
         call = self._node.market.start if startable else self._node.market.cancel
         return self._try_exit("start" if startable else "cancel", lambda: call(self._node.me.account, self._job_id))
 
     def _take_part(self, job: Job, me: Enrolled, history: JobHistory) -> Step:
         account, market = self._node.me.account, self._node.market
-        now = market.connection.now()
+        now = self._feed.now()
         if job.state is State.CONFIRMING:
             return self._confirm(job, me.slot, now, history)
         if now > job.submit_by and not job.delivered and job.key_published:
@@ -241,7 +248,8 @@ class TrainerAgent:
         if job.delivering and now <= job.submit_by:
             return self._deliver_again(job, me.slot, now, history)
         if job.submitted >> me.slot & 1:
-            return self._deliver(job, me.slot, history)
+            step = self._deliver(job, me.slot, history)
+            return self._get_ahead(me.slot, history) if step is Step.WAITING else step
         if now > job.submit_by or job.delivering:
             return Step.WAITING
         if me.strikes + 1 == history.terms.max_strikes:
@@ -409,6 +417,49 @@ class TrainerAgent:
         self._delivered = cid
         self._say("delivered", f"Delivered what opens the update of round {round}.", round=round, cid=cid)
         return Step.WORKED
+
+    def _get_ahead(self, slot: int, history: JobHistory) -> Step:
+        """Trains the next round while this one is proved, where its sum is announced.
+
+        Whatever goes wrong, the next round itself meets it again.
+        """
+        current = history.rounds[-1]
+        event, number = current.announced, current.number
+        ended = number == history.terms.rounds or history.end_asked
+        if event is None or ended or self._delivered != current.submissions[slot].cid:
+            return Step.WAITING
+        stated = (number, event.selected, event.sum_commitment)
+        if stated in self._tried or sum(round == number for round, *_ in self._tried) >= ANNOUNCEMENTS:
+            return Step.WAITING
+        self._tried.append(stated)
+        try:
+            self._training.train_ahead(event, history, self._job_key(history), self._called_away(stated))
+        except Exception as error:  # noqa: BLE001 (of whatever kind: nothing is lost)
+            text = f"Round {number + 1} is not trained on the sum that is announced for round {number}: {told(error)}"
+            self._say("not-ahead", text, round=number + 1)
+            return Step.WAITING
+        self._say("ahead", f"Trained round {number + 1} while round {number} is proved.", round=number + 1)
+        return Step.WORKED
+
+    def _called_away(self, stated: Followed) -> Callable[[], bool]:
+        """Whether the job goes on otherwise than announced, or asks for something; looked at now and then."""
+        looked = monotonic()
+
+        def away() -> bool:
+            nonlocal looked
+            if monotonic() - looked < AHEAD_LOOK:
+                return False
+            looked = monotonic()
+            try:
+                history, job = self._feed.look()
+            except MeritError:
+                return False
+            settled = history.settled.get(stated[0])
+            if job.state is State.RUNNING and not job.delivering and job.round == stated[0]:
+                return False
+            return job.delivering or settled is None or followed(settled) != stated
+
+        return away
 
     def _deliver_again(self, job: Job, slot: int, now: int, history: JobHistory) -> Step:
         """What is left to do in a round that is void, or that another aggregator has taken over."""

@@ -8,18 +8,18 @@ from time import monotonic
 
 import torch
 
-from marketplace.domain import Job
+from marketplace.domain import Job, SumAnnounced
 from marketplace.errors import InputError, MeritError, NotFound
 from marketplace.files import read_within, write_atomically
 from marketplace.keys.sealing import Purpose
 from marketplace.replay import JobHistory
 from marketplace.services.agent import Notice, Report
 from marketplace.services.deliveries import seal_update
-from marketplace.services.models import Models
+from marketplace.services.models import Followed, Models
 from marketplace.services.node import Node, fetch_spec
 from marketplace.services.openings import keep_submission
 from marketplace.services.programs import fetch_files, fetch_program
-from marketplace.services.proofs import JobSetup, committed, open_setup
+from marketplace.services.proofs import CommittedRow, JobSetup, committed, open_setup
 from marketplace.spec import Spec
 from trainer.config import Files
 from trainer.data import Dataset
@@ -76,6 +76,15 @@ class Workplace:
     models: Models
 
 
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """The update of a round whose base was only announced. path: what that base follows from."""
+
+    round: int
+    path: list[Followed]
+    made: CommittedRow
+
+
 class Training:
     """Makes a job's updates, one a round."""
 
@@ -88,6 +97,7 @@ class Training:
         self._folder = node.work(job_id)
         self._failures: Counter[int] = Counter()  # by round
         self._opened: Workplace | None = None
+        self._ahead: Ahead | None = None
 
     def opened(self, history: JobHistory) -> Workplace:
         """What the work takes, opened once, at the first time that it can be.
@@ -118,8 +128,12 @@ class Training:
         Raises NothingToSubmit where there is none; what else training raises may pass, and is given ATTEMPTS.
         """
         round, tamper = job.round, self._plan.tamper
+        ahead, path = self._ahead, self.opened(history).models.path(round - 1, history)
         try:
-            update = self._trained(base, job, now, history)
+            if ahead is not None and (ahead.round, ahead.path) == (round, path):
+                update = ahead.made.row
+            else:
+                update = self._trained(base, round, job.submit_by - now, history)
         except ValueError as error:
             advice = "A smaller learning rate, which is the owner's to choose, or other data would help."
             raise NothingToSubmit(f"{told(error)} {advice}", kind="diverged") from error
@@ -139,10 +153,30 @@ class Training:
             )
         return update
 
-    def _trained(self, base: Float32s, job: Job, now: int, history: JobHistory) -> Int16s:
-        """Raises ValueError where training diverges, NothingToSubmit where it takes longer than the phase has left."""
-        at, round, window = self.opened(history), job.round, history.terms.submit_window
-        left = job.submit_by - now
+    def train_ahead(self, event: SumAnnounced, history: JobHistory, job_key: bytes, away: Callable[[], bool]) -> None:
+        """Trains the next round on what an announced sum leaves; `train` takes the update if that is what was settled.
+
+        It is in memory only: nothing is lost where another sum is settled, or the process ends, but the time. away:
+        whether to stop. Raises as `Models.announced` and `train` do.
+        """
+        at, round = self.opened(history), event.round + 1
+        base, path = at.models.announced(event, history, job_key)
+        update = self._trained(base, round, history.terms.submit_window, history, away)
+        self._ahead = Ahead(round, path, committed(at.setup.srs, update))
+
+    def _trained(
+        self,
+        base: Float32s,
+        round: int,
+        left: int,
+        history: JobHistory,
+        away: Callable[[], bool] = lambda: False,
+    ) -> Int16s:
+        """left: seconds of the submitting phase.
+
+        Raises ValueError where training diverges, NothingToSubmit where it takes longer, or was called away.
+        """
+        at, window = self.opened(history), history.terms.submit_window
         end = monotonic() + max(left / 2, left - window / STOP_MARGIN)
         load_flat(at.program.module, base)
 
@@ -150,7 +184,7 @@ class Training:
             values: dict[str, object] = {"done": seen.done / seen.total, "loss": seen.loss}
             self._report(Notice("training", f"Training in round {round}.", round, values))
 
-        result = self._round(at, round, progress, lambda: monotonic() > end)
+        result = self._round(at, round, progress, lambda: monotonic() > end or away())
         if not result.complete:
             raise NothingToSubmit(
                 f"Training takes longer than the {left} s that were left: it was stopped after {result.seconds:.0f} s. "
@@ -207,8 +241,9 @@ class Training:
         """Keeps the update with the commitment to it, and what opens that; those of earlier rounds go."""
         for old in self._folder.glob("round-*/update"):
             old.unlink()
-        setup = self.opened(history).setup
-        made = committed(setup.srs, update)
+        setup, ahead = self.opened(history).setup, self._ahead
+        made = ahead.made if ahead is not None and ahead.made.row is update else committed(setup.srs, update)
+        self._ahead = None
         write_atomically(self._kept(round), pack_update(made.row, made.blinders, made.commitment, setup.chunks))
 
     def seal(self, work: Path, round: int, history: JobHistory) -> None:

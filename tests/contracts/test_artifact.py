@@ -113,7 +113,7 @@ def test_only_the_calls_of_the_market_change_anything(artifact):
     }
     assert writing == {
         "createJob", "acceptAggregation", "join", "leave", "cancel", "start", "publishKey", "submitUpdate",
-        "settleRound", "voidRound", "redeliver", "skipRound", "askEnd", "abort", "takeOver", "handOver", "dispute", "reveal", "disputeRows",
+        "announceSum", "settleRound", "voidRound", "redeliver", "skipRound", "askEnd", "abort", "takeOver", "handOver", "dispute", "reveal", "disputeRows",
         "complete", "showOpening", "claim", "claimFees", "withdraw", "revealValidation",
     }  # fmt: skip
 

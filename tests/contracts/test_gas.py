@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 
 from brownie import history
-from world import CID, GATE, mask, move_to, now
+from world import CID, GATE, commitment, mask, move_to, now
 
 TABLE = Path(__file__).with_name("gas.json")
 TOLERATED = 100  # a difference of one part in so many
@@ -73,6 +73,8 @@ def test_every_call_costs_what_the_table_says(coin_world):
     meter.note("publishKey")
     world.submit(job, *trainers)
     meter.note("submitUpdate")
+    market.announceSum(job, 1, mask(*trainers), commitment(3), CID, {"from": world.aggregator})
+    meter.note("announceSum")
     judged(world, job, trainers)
     meter.note("settleRound, the first")
     world.submit(job, *trainers)

@@ -28,6 +28,48 @@ from world import (
 ALL = mask(0, 1, 2, 3)
 
 
+# ------------------------------------------------------------------ announceSum
+
+
+def test_a_sum_is_announced_as_often_as_one_likes_and_changes_nothing(world):
+    job = world.running()
+    world.submit(job, 0, 1, 2, 3)
+    before = world.market.job(job).dict()
+    for selected, sum_hash in ((mask(0, 1), commitment(1)), (0, ZERO32), (ALL, commitment(1))):
+        sent = world.market.announceSum(job, 1, selected, sum_hash, CID, {"from": world.aggregator})
+        (event,) = sent.events
+        assert (event.name, dict(event)) == (
+            "SumAnnounced",
+            {"jobId": job, "round": 1, "selected": selected, "sumCommitment": "0x" + sum_hash.hex(), "sumCid": CID},
+        )
+    assert world.market.job(job).dict() == before
+    world.settle(job, mask(2))  # whatever was announced
+
+
+def test_only_what_its_aggregator_could_settle_is_announced(world):
+    job = world.running()
+    announce = world.market.announceSum
+    with refuses("NothingSubmitted", job, 1):
+        announce(job, 1, 1, commitment(1), CID, {"from": world.aggregator})
+    world.submit(job, 0, 1, 2)
+    with refuses("SubmittingOpen", job, world.market.job(job)["submitBy"]):
+        announce(job, 1, 1, commitment(1), CID, {"from": world.aggregator})
+    world.submit(job, 3)
+    for other in (world.owner, world.operator(0), world.fees, world.stranger):
+        with refuses("NotAggregator", job, other):
+            announce(job, 1, 1, commitment(1), CID, {"from": other})
+    for wrong in (0, 2):
+        with refuses("WrongRound", job, 1, wrong):
+            announce(job, wrong, 1, commitment(1), CID, {"from": world.aggregator})
+    for cid in ("", LONG_CID):
+        with refuses("InvalidCid", len(cid)):
+            announce(job, 1, 1, commitment(1), cid, {"from": world.aggregator})
+    last = world.market.job(job)["settleBy"]
+    move_to(last + 1)
+    with refuses("SettlingClosed", job, last):
+        announce(job, 1, 1, commitment(1), CID, {"from": world.aggregator})
+
+
 # ------------------------------------------------------------------ when, and by whom
 
 

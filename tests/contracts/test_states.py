@@ -82,6 +82,9 @@ ERRORS = {
     "RevLate": "RevealingClosed", "NoPass": "TicketMissing", "NoDeliv": "NothingToDeliver",
 }  # fmt: skip
 STAGES = {line.split()[0]: dict(zip(CALLS, line.split()[1:], strict=True)) for line in TABLE.splitlines()[2:]}
+for stage in STAGES.values():  # a sum is announced when the round can be settled, and by who can
+    stage["announce"] = stage["settle"]
+CALLS.append("announce")
 BEFORE_ROLES = {"-", "NoJob", "NotOver", "NoHand", "NoPlace"}
 """Answers that come before the question of who is calling."""
 REQUIRED = dict.fromkeys(("accept", "join", "leave", "cancel", "start"), OPEN)
@@ -97,7 +100,7 @@ def expected(stage, call, role):
             return "NotTrainer"
         if call == "handOver" and not trains and role != "owner":
             return "NotTrainer"
-        if call in ("publish", "settle", "void") and role != "aggregator":
+        if call in ("publish", "settle", "void", "announce") and role != "aggregator":
             return "NotAggregator"
         if call in ("data", "askEnd") and role != "owner":
             return "NotOwner"
@@ -213,6 +216,7 @@ def answer_to(world, job, call, role):
         "submit": (market.submitUpdate, 1, commitment(10**6), CID),
         "settle": (market.settleRound, 1, *world.judged(job, submitted)),
         "void": (market.voidRound, 1, submitted or 1),
+        "announce": (market.announceSum, 1, submitted, commitment(3), CID),
         "redeliver": (market.redeliver, 1, CID),
         "skip": (market.skipRound,),
         "abort": (market.abort,),

@@ -65,6 +65,23 @@ def create(market: Market, chain: Chain) -> int:
     return market.create_job(OWNER, terms(chain), KEY, "bafy")[0]
 
 
+@pytest.mark.parametrize(("likely", "estimates"), [(2_000_000, 0), (1, 1), (None, 1)])
+def test_gas_that_was_used_before_is_tried_in_place_of_an_estimate(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch, likely: int | None, estimates: int
+) -> None:
+    asked: list[str] = []
+    honest = Connection.request
+
+    def request(self: Connection, method: str, *rest: Any, **options: Any) -> Any:
+        asked.append(method)
+        return honest(self, method, *rest, **options)
+
+    monkeypatch.setattr(Connection, "request", request)
+    code = bytes.fromhex("6103e85b600190038060035700")  # counts down from 1,000, for which 50,000 gas are too few
+    transactions.transact(chain.connection, OWNER, None, code, wait=PATIENCE, likely_gas=likely)
+    assert asked.count("eth_estimateGas") == estimates
+
+
 def test_threads_share_a_key(any_chain: Chain) -> None:
     before = nonce(any_chain)
     with ThreadPoolExecutor(THREADS) as pool:

@@ -163,7 +163,7 @@ class Play:
             }
         return {
             **{self.submit: 8, self.settle: 4, self.skip: 1, self.abort: 0.4, self.wait: 1.5, self.leave: 0.4},
-            **{self.ask_end: 0.4, self.void: 1, self.redeliver: 6 if job.delivering else 0.1},
+            **{self.announce: 1, self.ask_end: 0.4, self.void: 1, self.redeliver: 6 if job.delivering else 0.1},
             **({self.take_over: 2, self.dispute: 0.4, self.show: 0.1} if self.failing else {}),
         }
 
@@ -186,6 +186,9 @@ class Play:
 
     def publish(self, job: Job) -> None:
         self.market.publish_key(self.judge(job), self.job_id, "bafykey")
+
+    def announce(self, job: Job) -> None:
+        self.market.announce_sum(self.judge(job), self.job_id, job.round, 1, KEY, "bafysum")
 
     def judge(self, job: Job) -> LocalAccount:
         return OTHER if job.aggregator == OTHER.address else AGGREGATOR

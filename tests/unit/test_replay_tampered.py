@@ -36,6 +36,7 @@ from marketplace.domain import (
     Settlement,
     Started,
     State,
+    SumAnnounced,
     TakenOver,
     UpdateSubmitted,
     ValidationRevealed,
@@ -149,6 +150,7 @@ def logs(_anvil_chain: Chain) -> Iterator[dict[str, Log]]:
 
         taken = started(chain, 3, takeover_window=900)
         submit(chain, taken, 1, 0, 1, 2)
+        market.announce_sum(AGGREGATOR, taken, 1, 0b111, KEY, "bafysum")
         market.settle_round(AGGREGATOR, taken, 1, *settlement(0b111, (1, 1, 1), submitted=0b111))
         submit(chain, taken, 2, 0, 1, 2)
         chain.forward(1201)
@@ -464,6 +466,7 @@ CASES: dict[str, tuple[str, Any, list[str]]] = {
         ["pay of seat 1", "pay of seat 1, amount", "pay of seat 0", "pay of seat 0, amount"],
     ),
     "a third called unopened": ("unopened, unclaimed", resettle(0, unopened=0b00101), [TOO_MANY]),
+    "announced for another round": ("taken", change(SumAnnounced, round=2), ["round of SumAnnounced of round 2"]),
     # ------------------------------------------------------------ voids
     "void, and it could be settled": (
         "voided, unclaimed",

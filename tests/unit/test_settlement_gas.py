@@ -21,7 +21,7 @@ from marketplace.chain.verifiers import Verifiers, deploy_decision, deploy_gram,
 from marketplace.domain import ZERO_ADDRESS, RoundProof, RoundSettled, Rule, Settlement, Terms
 from marketplace.errors import ChainError, Reverted
 from marketplace.services.dearest import MAX_TRANSACTION_BYTES, settlement_cost, too_dear
-from marketplace.services.proofs import CommittedRow, committed, prove_round
+from marketplace.services.proofs import CommittedRow, committed, open_sum, prove_round
 from marketplace.services.rounds import proof_context
 from tests.patience import PATIENCE
 from tests.values import TERMS
@@ -76,7 +76,8 @@ class Job:
 
     def settlement(self) -> tuple[Settlement, RoundProof]:
         judged = self.judge()
-        proved = prove_round(
+        sums = open_sum(self.rows, judged.coefficients).sums
+        proof = prove_round(
             self.srs,
             self.key,
             proof_context(
@@ -91,6 +92,7 @@ class Job:
             rows=self.rows,
             references=self.references,
             judged=judged,
+            sums=sums,
         )
         by_reference = self.terms.rule is Rule.REFERENCE
         chosen = [slot for slot, selected in enumerate(judged.selected) if selected]
@@ -102,13 +104,13 @@ class Job:
             row_exponent=-20 if by_reference else 0,
             coefficients=tuple(judged.coefficients[slot] for slot in chosen) if by_reference else (),
             sum_cid=CID,
-            sum_commitment=commitment_hash(proved.sums),
+            sum_commitment=commitment_hash(sums),
             reference_cid=CID if by_reference else "",
             reference_commitment=commitment_hash(b"".join(row.commitment for row in self.references))
             if by_reference
             else bytes(32),
         )
-        return settlement, proved.proof
+        return settlement, proof
 
 
 def submitted(connection: Connection, rule: Rule, n: int, chunks: int) -> Job:

@@ -40,9 +40,10 @@ def main(kind: str, job: str, data: str) -> None:
     if not Path(data).exists():
         raise InputError(f"{data} does not exist.")
     plan = Plan(node.me.address, (torch.device("cpu"),), tamper=TAMPER[kind])
+    heads = node.market.connection.heads
     with here.narrator() as report:
         agent = TrainerAgent(node, int(job), data_loader(data), plan, report)
-        run(agent, report=report, poll=here.settings.poll, patience=60, stop=stop_on_signals())
+        run(agent, report=report, poll=here.settings.poll, patience=60, stop=stop_on_signals(), heads=heads)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
@@ -73,6 +74,20 @@ class DemoFailed(MeritError):
     exit_code = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a job is played on. first_block: of the market. storage: its address. environment: of everybody's commands,
+    but for each one's home."""
+
+    folder: Path
+    players: Cast
+    market: Market
+    first_block: int
+    storage: str
+    environment: dict[str, str]
+    job_id: int
+
+
 @dataclass(slots=True)
 class Process:
     player: Player
@@ -91,7 +106,6 @@ class Play:
         self._seconds: dict[str, float] = {}
         self._status: dict[str, str] = {}
         self._confirmed: set[str] = set()  # trainers who have checked the last sum
-        self.environment: dict[str, str] = {}  # of the parties' commands, once there is a market
 
     def run(self, *, json_file: Path | None, plot_file: Path | None) -> bool:
         """Plays the whole job; True when its audit found nothing wrong. Raises MeritError when it cannot be played."""
@@ -106,6 +120,18 @@ class Play:
 
     def play(self) -> Outcome:
         """Plays the whole job, and stops whatever it started. Raises MeritError when it cannot be played."""
+        started = time.perf_counter()
+        with self.stage() as stage:
+            with self._phase("rounds", "Trainers join, train and are judged"):
+                self.start(stage)
+                self._watch(stage)
+                self._follow(stage)
+            return self._outcome(stage, started)
+
+    @contextmanager
+    def stage(self) -> Iterator[Stage]:
+        """A chain with a market, everybody's files, and the job; whatever was started is stopped at the end."""
+        script = self._script
         with ExitStack() as stack:
             if self._keep is not None:
                 self._keep.mkdir(parents=True, exist_ok=True)
@@ -113,32 +139,29 @@ class Play:
             else:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="merit-demo-")))
             stack.callback(self._stop_all)
-            rpc = self._script.rpc or stack.enter_context(Anvil()).url
-            return self._play(folder, Connection(rpc))
+            connection = Connection(script.rpc or stack.enter_context(Anvil()).url)
+            with self._phase("setup", "Keys, data and the contract"):
+                players = self.players(folder)
+                fund(connection, *(player.identity.address for player in players.all))
+                entry = deploy(connection, players.owner.identity.account)
+                market = Market(connection, entry.market)
+                storage = script.ipfs or f"folder:{folder / 'storage'}"
+                environment = self._environment(connection.url, storage, entry.market)
+            with self._phase("create", "The owner creates the job"):
+                write_job(folder / "job.yaml", self.document(players))
+                options = ["--validation", str(players.validation)] if script.rule == "reference" else []
+                options += [] if players.base is None else ["--base", str(players.base)]
+                created = self._call(
+                    players.owner, environment, "job", "create", "--yes", str(folder / "job.yaml"), *options
+                )
+            yield Stage(folder, players, market, entry.block, storage, environment, int(created["job"]))
 
-    def _play(self, folder: Path, connection: Connection) -> Outcome:
-        started = time.perf_counter()
-        script = self._script
-        with self._phase("setup", "Keys, data and the contract"):
-            players = self.players(folder)
-            fund(connection, *(player.identity.address for player in players.all))
-            entry = deploy(connection, players.owner.identity.account)
-            market = Market(connection, entry.market)
-            events = EventReader(connection, entry.market, entry.block)
-            storage = script.ipfs or f"folder:{folder / 'storage'}"
-            environment = self.environment = self._environment(connection.url, storage, entry.market)
-        with self._phase("create", "The owner creates the job"):
-            write_job(folder / "job.yaml", self.document(players))
-            options = ["--validation", str(players.validation)] if script.rule == "reference" else []
-            options += [] if players.base is None else ["--base", str(players.base)]
-            created = self._call(
-                players.owner, environment, "job", "create", "--yes", str(folder / "job.yaml"), *options
-            )
-            job_id = int(created["job"])
-        with self._phase("rounds", "Trainers join, train and are judged"):
-            self._start_all(players, environment, job_id)
-            self._follow(market, job_id, players)
-        owner = Node(market, events, open_storage(storage, timeout=60), players.owner.home, players.owner.identity)
+    def _outcome(self, stage: Stage, started: float) -> Outcome:
+        """Everybody takes the pay, and an auditor checks it. started: by time.perf_counter."""
+        players, market, job_id = stage.players, stage.market, stage.job_id
+        events = EventReader(market.connection, market.address, stage.first_block)
+        storage = open_storage(stage.storage, timeout=60)
+        owner = Node(market, events, storage, players.owner.home, players.owner.identity)
         with self._phase("payout", "Everybody withdraws"):
             token = market.terms(job_id).token
             history = JobFeed(owner, job_id).refresh()
@@ -147,20 +170,20 @@ class Play:
             for player in players.all:
                 if market.credit(player.identity.address, token):
                     market.withdraw(player.identity.account, token)
-        if script.rule == "reference":
+        if self._script.rule == "reference":
             with self._phase("reveal", "The owner reveals the validation data"):
-                self._call(players.owner, environment, "job", "reveal", str(job_id))
+                self._call(players.owner, stage.environment, "job", "reveal", str(job_id))
         with self._phase("audit", "An auditor who knows nobody checks everything"):
-            key_file = folder / "job.key"
+            key_file = stage.folder / "job.key"
             history = JobFeed(owner, job_id).refresh()
             key = job_key(owner, history)
             write_atomically(key_file, key.hex().encode())
             audit = self._call(
-                players.owner, environment, "audit", str(job_id), "--job-key-file", str(key_file), may_fail=True
+                players.owner, stage.environment, "audit", str(job_id), "--job-key-file", str(key_file), may_fail=True
             )
         self._seconds["total"] = time.perf_counter() - started
         scores, parameters = _scores(owner, job_id, key, players.test)
-        gas = gas_by_call(connection, entry.market, entry.block)
+        gas = gas_by_call(market.connection, market.address, stage.first_block)
         names = {player.identity.address: (player.name, player.role) for player in players.trainers}
         return Outcome(history, names, scores, gas, dict(self._seconds), audit, parameters)
 
@@ -208,20 +231,25 @@ class Play:
             pass
         raise DemoFailed(f"`merit {' '.join(arguments)}` failed: {done.stderr.decode(errors='replace').strip()}")
 
-    def _start_all(self, players: Cast, environment: dict[str, str], job_id: int) -> None:
+    def start(self, stage: Stage) -> None:
+        """Starts the aggregator and the trainers."""
         cli = ["-m", "marketplace.cli.main", "--json"]
-        self._start(players.aggregator, environment, [*cli, "aggregator", "run", "--job", str(job_id)])
-        for player in players.trainers:
+        job_id, environment = str(stage.job_id), stage.environment
+        self._start(stage.players.aggregator, environment, [*cli, "aggregator", "run", "--job", job_id])
+        for player in stage.players.trainers:
             if player.role == "honest":
-                command = [*cli, "trainer", "join", str(job_id), "--data", str(player.data), *player.options]
+                command = [*cli, "trainer", "join", job_id, "--data", str(player.data), *player.options]
             else:
                 module = "marketplace.cli.demo.misbehave"
-                command = ["-m", module, player.role, str(job_id), str(player.data)]
+                command = ["-m", module, player.role, job_id, str(player.data)]
             self._start(player, environment, command)
-        watch = [*cli, "job", "watch", str(job_id)]
+
+    def _watch(self, stage: Stage) -> None:
+        """Starts the owner's watch."""
+        watch = ["-m", "marketplace.cli.main", "--json", "job", "watch", str(stage.job_id)]
         if self._script.rule != "reference":
-            watch += ["--validation", str(players.validation)]
-        self._start(players.owner, environment, watch)
+            watch += ["--validation", str(stage.players.validation)]
+        self._start(stage.players.owner, stage.environment, watch)
 
     def _start(self, player: Player, environment: dict[str, str], command: list[str]) -> None:
         path = {"PYTHONPATH": os.pathsep.join(map(str, player.path))} if player.path else {}
@@ -260,23 +288,34 @@ class Play:
 
     # ---------------------------------------------------------------- following
 
-    def _follow(self, market: Market, job_id: int, players: Cast) -> None:
+    def _follow(self, stage: Stage) -> None:
+        market, job_id, players = stage.market, stage.job_id, stage.players
         heard = time.monotonic()
         with Live(console=self._out, refresh_per_second=4, transient=True) as live:
             while any(process.popen.poll() is None for process in self._processes):
-                try:
-                    name, notice = self._news.get(timeout=0.25)
+                if self.listen(0.25):
                     heard = time.monotonic()
-                    self._hear(name, notice)
-                except queue.Empty:
+                else:
                     self._pass_silence(market, job_id, players)
                 live.update(board(market.job(job_id), players, self._status, self._script.rounds))
-                self._complain_about_failures()
                 if time.monotonic() - heard > STALL_SECONDS:
                     raise DemoFailed(f"Nothing has happened for {STALL_SECONDS:.0f} s: {self._status}.")
         self._complain_about_failures()
         while not self._news.empty():
             self._hear(*self._news.get())
+
+    def listen(self, within: float) -> bool:
+        """Takes in the next notice of any process; False where none comes within so many seconds.
+
+        Raises DemoFailed where a process has failed.
+        """
+        try:
+            self._hear(*self._news.get(timeout=within))
+            return True
+        except queue.Empty:
+            return False
+        finally:
+            self._complain_about_failures()
 
     def _hear(self, name: str, notice: dict[str, Any]) -> None:
         if "kind" in notice:

@@ -1,23 +1,20 @@
 /** How a job's model gets better: by the owner's data, else by one's own, else how many updates were good. */
-import { get, type LocalTrainer, type RoundSummary } from "../live/api";
+import type { JobScores, LocalTrainer, RoundSummary } from "../live/api";
 import { useToken } from "../live/node";
-import { useResource } from "../live/resource";
 import { percent } from "../text/amounts";
+import { titled } from "../text/model";
 import { Chart } from "../ui/chart";
 
-type Props = { jobId: number; rounds: RoundSummary[]; mine: LocalTrainer | undefined; total: number };
+type Props = {
+  rounds: RoundSummary[];
+  measured: JobScores | undefined;
+  mine: LocalTrainer | undefined;
+  total: number;
+};
 
-/** The events after which more can be measured. */
-const SAYS_MORE = ["RoundSettled", "ValidationRevealed"];
-
-export function Progress({ jobId, rounds, mine, total }: Props) {
+export function Progress({ rounds, measured, mine, total }: Props) {
   const settled = rounds.filter((entry) => entry.status === "settled");
   const token = useToken();
-  const measured = useResource(
-    token && settled.length > 0 ? `scores ${jobId}` : null,
-    () => get("/api/jobs/{job_id}/scores", { job_id: jobId }),
-    (news) => news.type === "chain" && news.news.job_id === jobId && SAYS_MORE.includes(news.news.kind),
-  ).data;
   if (settled.length === 0)
     return (
       <p class="muted">
@@ -29,7 +26,7 @@ export function Progress({ jobId, rounds, mine, total }: Props) {
     <>
       {known && (
         <Curves
-          title={`${measured.metric[0]?.toUpperCase()}${measured.metric.slice(1)} by round, on the owner's ${measured.source === "kept" ? "" : "revealed "}validation data`}
+          title={`${titled(measured.metric)} by round, on the owner's ${measured.source === "kept" ? "" : "revealed "}validation data`}
           metric={measured.metric}
           share={measured.share}
           points={measured.rounds}

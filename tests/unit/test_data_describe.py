@@ -65,7 +65,7 @@ def test_tables_are_read_as_trainers_are_read(tmp_path: Path) -> None:
         ("d.csv", "a,a\n1,2\n", "a name comes twice"),
         ("d.csv", "a,b\n", "rows below the header are expected"),
         ("d.csv", "", "it is empty"),
-        ("d.csv", ",".join(f"c{n}" for n in range(MOST_COLUMNS + 1)) + "\n", "at most 1000 columns"),
+        ("d.csv", 2 * (",".join(f"c{n}" for n in range(MOST_COLUMNS + 1)) + "\n"), "at most 1000 columns"),
         ("d.jsonl", '{"a": 1}\nno\n', "row 2: a JSON object in one line is expected"),
         ("d.txt", "a", "is no table"),
     ],

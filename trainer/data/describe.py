@@ -1,6 +1,5 @@
 """What is in a table that no job describes yet: its columns, for whoever writes a job's features."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,12 +58,9 @@ def describe(source: str, options: DataOptions) -> tuple[list[Described], int]:
     columns: dict[str, list[Column]] = {}
     rows, size = 0, 0
 
-    def all_of(names: Sequence[str]) -> list[str]:
-        if len(names) > MOST_COLUMNS:
-            raise ValueError(f"{path}: at most {MOST_COLUMNS} columns are described, {len(names)} were found")
-        return [name for name in names if name]
-
-    for batch in ENDINGS[ending](path, reading, all_of):
+    for batch in ENDINGS[ending](path, reading, lambda names: [name for name in names if name]):
+        if len(batch.columns) > MOST_COLUMNS:
+            raise ValueError(f"{path}: at most {MOST_COLUMNS} columns are described, {len(batch.columns)} were found")
         left = MOST_ROWS - rows
         for name, cells in batch.columns.items():
             columns.setdefault(name, []).append(Column(path, name, cells[:left], batch.rows[:left]))

@@ -230,7 +230,7 @@ def _sample(data: Dataset, schema: DataSchema, at: int, tokenizers: Mapping[str,
             shown[name] = repr(_text(data.inputs[name][at], feature, tokenizers)[:_CHARACTERS])
         else:
             values = data.inputs[name][at]
-            if values.size <= _LISTED:
+            if isinstance(feature, TensorFeature) and values.size <= _LISTED:
                 shown[name] = ", ".join(f"{value:g}" for value in values.reshape(-1))
                 continue
             size = " × ".join(str(length) for length in values.shape)

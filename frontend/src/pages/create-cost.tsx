@@ -189,9 +189,11 @@ export function Cost({ draft, mistakes, unit, touch, wallet }: Props) {
       )}
       {problem && <Notice kind="bad">{problem}</Notice>}
       <Progress step={transaction.step} what={what} />
+      {wallet && (
+        <p class="hint">Before your wallet opens, the page decodes the call and compares it with this form.</p>
+      )}
       <p class="hint">
-        Before your wallet opens, the page decodes the call and compares it with this form. See{" "}
-        <Link to="/">other jobs</Link> for usual terms.
+        See <Link to="/">other jobs</Link> for usual terms.
       </p>
     </section>
   );

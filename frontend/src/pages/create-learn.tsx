@@ -78,6 +78,7 @@ export function Learn(form: Form) {
             name="effort"
             label="Effort"
             mistakes={{}}
+            wide
             value={draft.epochs.trim()}
             options={draft.epochs.trim() in EFFORTS ? EFFORTS : { ...EFFORTS, [draft.epochs]: "As given below" }}
             set={(epochs) => change({ epochs })}
@@ -280,7 +281,7 @@ function Features({ draft, mistakes, change }: Form) {
 }
 
 const span = ({ minimum, maximum }: Pick<Feature, "minimum" | "maximum">) =>
-  minimum || maximum ? `, ${minimum || "…"} to ${maximum || "…"}` : "";
+  minimum || maximum ? `, ${minimum || "any"} to ${maximum || "any"}` : "";
 
 function summary(feature: Feature): string {
   switch (feature.kind) {
@@ -291,7 +292,7 @@ function summary(feature: Feature): string {
       return `one of ${values.slice(0, 4).join(", ")}${values.length > 4 ? ` and ${values.length - 4} more` : ""}`;
     }
     case "image":
-      return `image, ${feature.channels} × ${feature.height} × ${feature.width}${span(feature)}`;
+      return `image, ${feature.channels} × ${feature.height} × ${feature.width}, ${feature.minimum || 0} to ${feature.maximum || 255}`;
     case "text":
       return `text, ${feature.length} tokens`;
     default:

@@ -54,6 +54,7 @@ export function Terms({ unit, complete, ...form }: Props) {
           name="pace"
           label="Pace"
           mistakes={{}}
+          wide
           value={pace}
           options={[
             ...Object.entries(PACES).map(([name, { title }]) => [name, title] as const),

@@ -6,7 +6,7 @@ import { useToken } from "../live/node";
 import { ofJob, useResource } from "../live/resource";
 import { useScores } from "../live/scores";
 import { useUnit } from "../live/unit";
-import { Link } from "../router";
+import { Link, useQuery } from "../router";
 import { plural } from "../text/amounts";
 import { titled } from "../text/model";
 import { isOver, type Phase, phaseOf, timeLeft } from "../text/standing";
@@ -16,6 +16,7 @@ import { Amount, Bar, Countdown, Loaded, Notice, Reading, State, Term, Title, Wh
 import { Claims } from "./claims";
 import { DisputeByWallet, DisputeRowsByWallet } from "./dispute";
 import { Exits } from "./exits";
+import { Guide } from "./guide";
 import { Invite } from "./invite";
 import { Terms, Trainers } from "./job-facts";
 import { JobLoaded, useJob } from "./job-loaded";
@@ -58,6 +59,7 @@ function Detail({ detail, reload }: { detail: JobDetail; reload: () => void }) {
   );
   const scores = useScores(jobId, detail.settled);
   const part = useOwnPart(jobId);
+  const guide = new URLSearchParams(useQuery()).get("guide") === "1";
   const mine = own.data?.find((trainer) => trainer.job_id === jobId);
   const [chosen, setChosen] = useState<number | null>(null);
   const latest = summary.round || null;
@@ -91,6 +93,7 @@ function Detail({ detail, reload }: { detail: JobDetail; reload: () => void }) {
           </Link>
         </p>
       </header>
+      {guide && <Guide detail={detail} mine={mine} reload={reload} />}
       {summary.state === "open" && <Trust summary={summary} />}
       {detail.findings.length > 0 && (
         <Notice kind="bad">

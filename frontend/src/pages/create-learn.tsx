@@ -121,6 +121,7 @@ export function Learn(form: Form) {
           <ChoiceField
             name="task"
             label="Task"
+            wide
             mistakes={mistakes}
             value={draft.task}
             options={{

@@ -6,7 +6,7 @@ import { isOver } from "./standing";
 
 export const SAMPLE = { name: "A sample job", trainers: 3, rounds: 3 };
 
-/** The document of the sample job: digits, judged by digits that the owner keeps, with windows for who sits before it. */
+/** The document of the sample job: digits, judged by digits that the owner keeps, with windows for somebody who watches. */
 export function sampleDocument(aggregator: { address: string; encryption_key: string }): Record<string, unknown> {
   return documentOf({
     ...DEFAULTS,
@@ -14,7 +14,8 @@ export function sampleDocument(aggregator: { address: string; encryption_key: st
     description: "Handwritten digits, learned by three trainers of this machine.",
     rounds: `${SAMPLE.rounds}`,
     startDelay: "0",
-    confirmWindow: "30 s",
+    confirmWindow: "1 min",
+    revealWindow: "45 s",
     validation: "digits",
     aggregator: aggregator.address,
     aggregatorKey: aggregator.encryption_key,
@@ -23,7 +24,6 @@ export function sampleDocument(aggregator: { address: string; encryption_key: st
 
 export type Step = { title: string; text: string; at: "done" | "now" | "later" };
 
-/** joined: the trainers of this machine that take part, of those that are to. */
 export function guideSteps(detail: JobDetail): Step[] {
   const { summary, settled } = detail;
   const { state } = summary;
@@ -47,7 +47,7 @@ export function guideSteps(detail: JobDetail): Step[] {
     },
     {
       title: "The result is checked",
-      text: "Trainers recompute what they are to be paid by, and could dispute it. This takes as long as the job's confirm window, here half a minute.",
+      text: "Trainers recompute what they are to be paid by, and could dispute it. This takes as long as the job's confirm window, here a minute.",
     },
     {
       title: "Everybody is paid",
@@ -58,7 +58,7 @@ export function guideSteps(detail: JobDetail): Step[] {
     {
       title: "The model is yours",
       text: over
-        ? "Below are what it is, how good it is, and how to use it. Then audit the job: every step can be checked by anybody."
+        ? "Below are what it is, how good it is, and how to use it. Here all have the same digits: of new ones its figure says little. Then audit the job: anybody can check every step."
         : "You can download it, use it, and audit every step.",
     },
   ];

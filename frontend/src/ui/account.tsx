@@ -31,15 +31,17 @@ export function AccountMenu() {
     return () => removeEventListener("pointerdown", leave);
   }, []);
   if (!node) return null;
-  const held = holdings.data ? shortAmount(holdings.data.coin, undefined, 3) : "";
+  const held = holdings.data ? shortAmount(holdings.data.coin, undefined, 2) : "";
   return (
     <details class="sent menu" ref={box} onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>
-        <span class="network">{chainName(node.chain_id, node.local)}</span>
+        <span class="network">{node.local ? "local chain" : chainName(node.chain_id)}</span>
         {shown ? (
           <>
-            <span class="visually-hidden">{wallet ? "Wallet" : "This node's key"}</span> {shortHex(shown)}
-            {held && <span class="held number"> {held}</span>}
+            {held && <span class="held number">{held}</span>}
+            <span class="of">
+              <span class="visually-hidden">{wallet ? "of your wallet" : "of this node's key"}</span> {shortHex(shown)}
+            </span>
           </>
         ) : (
           "Connect"

@@ -79,14 +79,14 @@ def test_an_own_table_becomes_a_job_by_a_template_and_ends_as_a_model(visit: Vis
     button(page, "Read its columns").click()
     expect(page.get_by_text("3 features of 5 columns")).to_be_visible(timeout=SLOW_MS)
     expect(page.get_by_text("free text: note")).to_be_visible()
-    expect(page.get_by_label("To be predicted")).to_have_value("ill")
+    expect(page.get_by_label("To be predicted", exact=True)).to_have_value("ill")
     expect(page.get_by_label("Names of the classes")).to_have_value("no\nyes")
     button(page, "Judge updates by this table too").click()
     for label, value in (("Rounds", "1"), ("Trainers to start", "1"), ("Seats", "1")):
         page.get_by_label(label, exact=True).fill(value)
     page.reload()  # loses nothing
     expect(page.get_by_label("Name", exact=True)).to_have_value("Who falls ill")
-    expect(page.get_by_label("To be predicted")).to_have_value("ill")
+    expect(page.get_by_label("To be predicted", exact=True)).to_have_value("ill")
     expect(page.get_by_label("Seats", exact=True)).to_have_value("1")
 
     source = page.get_by_label("Validation data", exact=True)

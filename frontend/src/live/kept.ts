@@ -1,7 +1,7 @@
 /** State that a reload of the tab does not lose. It ends with the browser's session, as the token does. */
 import { useEffect, useState } from "preact/hooks";
 
-export function useKept<T>(key: string, initial: T): [T, (value: T) => void] {
+export function useKept<T>(key: string, initial: T): [T, (change: (old: T) => T) => void] {
   const place = `merit.kept.${key}`;
   const [value, setValue] = useState<T>(() => {
     try {

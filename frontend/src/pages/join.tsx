@@ -87,7 +87,7 @@ function Steps({ detail, reload }: Go) {
   const wallet = useWallet();
   const node = useNode();
   const [kept, setKept] = useKept<Chosen>(`join ${summary.job_id}`, NOTHING);
-  const choose = (part: Partial<Chosen>) => setKept({ ...kept, ...part });
+  const choose = (part: Partial<Chosen>) => setKept((old) => ({ ...old, ...part }));
   const { byWallet } = kept;
   const data = kept.checked ? kept.source.trim() : null;
   const given = (new URLSearchParams(useQuery()).get("ticket") ?? "").slice(0, MAX_TICKET);
@@ -167,7 +167,8 @@ function Steps({ detail, reload }: Go) {
           source={kept.source}
           reading={kept.reading}
           checked={kept.checked}
-          change={(source, reading, checked) => choose({ source, reading, checked })}
+          change={(source, reading) => choose({ source, reading, checked: false })}
+          decide={(source, fits) => setKept((old) => (old.source === source ? { ...old, checked: fits } : old))}
         />
       </li>
       <li>
@@ -199,10 +200,12 @@ type DataStepProps = {
   source: string;
   reading: Reading;
   checked: boolean;
-  change: (source: string, reading: Reading, checked: boolean) => void;
+  change: (source: string, reading: Reading) => void;
+  /** Hears whether a source fits, which may not be the chosen one any more. */
+  decide: (source: string, fits: boolean) => void;
 };
 
-function DataStep({ jobId, source, reading, checked, change }: DataStepProps) {
+function DataStep({ jobId, source, reading, checked, change, decide }: DataStepProps) {
   return (
     <>
       <TextField
@@ -218,16 +221,16 @@ function DataStep({ jobId, source, reading, checked, change }: DataStepProps) {
             is built in.
           </>
         }
-        set={(given) => change(given, reading, false)}
+        set={(given) => change(given, reading)}
       />
       <Sources id="sources" />
-      <ReadingFields of="reading" value={reading} change={(given) => change(source, given, false)} />
+      <ReadingFields of="reading" value={reading} change={(given) => change(source, given)} />
       <DataChecked
         of={{ job_id: jobId }}
         source={source}
         reading={reading}
         again={checked}
-        checked={(fits) => change(source, reading, fits)}
+        checked={(fits) => decide(source, fits)}
       />
     </>
   );

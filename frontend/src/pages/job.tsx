@@ -141,6 +141,11 @@ function Detail({ detail, reload }: { detail: JobDetail; reload: () => void }) {
           }
           note={
             <>
+              {!over && (
+                <>
+                  of <Amount value={BigInt(terms.reward) * BigInt(terms.rounds)} unit={unit} /> in all:{" "}
+                </>
+              )}
               <Amount value={terms.reward} unit={unit} /> a settled round, of which there{" "}
               {detail.settled === 1 ? "is" : "are"} {detail.settled} of {terms.rounds}; divided by{" "}
               <Term word="points" /> {over ? "" : "at the end"}

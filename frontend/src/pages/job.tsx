@@ -146,9 +146,8 @@ function Detail({ detail, reload }: { detail: JobDetail; reload: () => void }) {
                   of <Amount value={BigInt(terms.reward) * BigInt(terms.rounds)} unit={unit} /> in all:{" "}
                 </>
               )}
-              <Amount value={terms.reward} unit={unit} /> a settled round, of which there{" "}
-              {detail.settled === 1 ? "is" : "are"} {detail.settled} of {terms.rounds}; divided by{" "}
-              <Term word="points" /> {over ? "" : "at the end"}
+              <Amount value={terms.reward} unit={unit} /> a settled round, {detail.settled} of {terms.rounds}{" "}
+              {over ? "in all" : "so far"}; divided by <Term word="points" /> {over ? "" : "at the end"}
             </>
           }
         >

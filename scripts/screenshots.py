@@ -96,7 +96,7 @@ def other_jobs(market: Up) -> None:
     for name, description, classes in OTHERS:
         document = yaml.safe_load((ROOT / "examples" / "digits" / "job.yaml").read_text())
         document |= {"name": name, "description": description}
-        document["model"]["parameters"]["classes"] = document["data"]["classes"] = classes
+        document["model"]["parameters"]["classes"] = document["data"]["target"]["classes"] = classes
         document["market"]["aggregator"] = facts["aggregator"]
         market.ask("/api/jobs", {"document": document})
     until(lambda: len(market.ask("/api/jobs")["items"]) == len(OTHERS), "the index has the jobs")
@@ -113,10 +113,12 @@ def main() -> None:
         other_jobs(market)
 
         owner = visit(market, Wallet(market.rpc, account(1)).hold(100 * ETHER))
-        seats = {"Trainers_to_start": "3", "Seats": "3", "Faulty_trainers": "1"}
+        seats = {"Trainers_to_start": "3", "Seats": "3", "Faulty_trainers": "0"}
         fill_job(owner, Rounds="8", Validation_data="digits", **seats)
         connect(owner)
-        picture(owner, "create", top=owner.get_by_text("Rounds and seats", exact=True))
+        owner.reload()  # folds again what is for experts
+        expect(owner.get_by_text("trained parameters")).to_be_visible()
+        picture(owner, "create")
         press_create(owner)
         job = created(owner)
 

@@ -16,10 +16,10 @@ import { TransactionPage } from "./pages/transaction";
 import { Link, type Route, routeOf, usePath } from "./router";
 import { count, plural } from "./text/amounts";
 import { LOCALE } from "./text/locale";
+import { AccountMenu } from "./ui/account";
 import { Empty, Failed, Hex, Notice, Title } from "./ui/parts";
 import { SentMenu } from "./ui/sent";
 import { chainName } from "./wallet/chains";
-import { useWallet } from "./wallet/wallet";
 
 const TITLES: Record<Route["page"], string> = {
   market: "Market",
@@ -74,7 +74,6 @@ export function App() {
   const behind = live.state === "live" && health?.status === "degraded";
   const lamp = behind ? "broken" : live.state;
   const token = useToken();
-  const wallet = useWallet();
   useNodeSentReader();
   const section = route.page === "job" || route.page === "join" ? "market" : route.page;
   useEffect(() => {
@@ -111,7 +110,7 @@ export function App() {
         </nav>
         <span class="account">
           <SentMenu />
-          {wallet && <Hex value={wallet.account} what="account" />}
+          <AccountMenu />
         </span>
       </header>
       <main id="main">

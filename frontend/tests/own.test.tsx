@@ -31,19 +31,18 @@ async function shown(part: Partial<OwnPart>, more: Partial<JobDetail> = {}, prep
   const args = [BigInt(jobId), "bafy"] as const;
   const data = encodeFunctionData({ abi: marketAbi, functionName: prepared as "reveal", args });
   const answer = (path: string) => {
-    if (path.endsWith("/own")) return { ...NONE, ...part };
     if (path.endsWith("/prepare")) return { cid: "bafy", calls: [{ text: "", to: MARKET, data, value: "0" }] };
     return { transaction: HASH, block: 1, gas: 1 };
   };
   vi.stubGlobal("fetch", async (path: string) => {
-    if (!path.endsWith("/own")) asked.push(path.replace(`/api/jobs/${jobId}/`, ""));
+    asked.push(path.replace(`/api/jobs/${jobId}/`, ""));
     return Response.json(answer(path));
   });
   const summary = { job_id: jobId, owner: OWNER, state: "confirming" };
-  const detail = { summary, takeovers: [], reveals: [], revealed: null, ...more } as unknown as JobDetail;
+  const detail = { summary, takeovers: [], reveals: [], revealed: null, settled: 3, ...more } as unknown as JobDetail;
   const place = document.createElement("main");
   document.body.replaceChildren(place);
-  act(() => render(<Own detail={detail} settled={3} after={after} />, place));
+  act(() => render(<Own detail={detail} part={{ ...NONE, ...part }} after={after} />, place));
   await new Promise((done) => setTimeout(done, 20));
   return place;
 }

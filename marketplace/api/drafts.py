@@ -22,10 +22,11 @@ from marketplace.services.validation import Validation, publish_validation, read
 from marketplace.spec import Decimals, JobFile, terms_of
 from marketplace.units import format_amount
 from trainer.config import Files
-from trainer.data import normalise
+from trainer.data import PLAIN, DataOptions, normalise
 from zk.statements import circuit_id
 
 UNKNOWN = TokenFacts("the token", None)
+AMOUNTS = ("reward", "stake", "bond", "fee")
 
 
 def read_job(document: dict[str, Any] | None, text: str | None, decimals: Decimals | None = None) -> JobFile:
@@ -54,8 +55,11 @@ def preview(
     aggregator_key(job)
     document = job.model_dump(mode="json", exclude_defaults=True, by_alias=True)
     paid_in = job.market.token or ZERO_ADDRESS
+    unit = "" if job.market.token else " wei"
+    amounts = {name: f"{document['market'][name]}{unit}" for name in AMOUNTS if name in document["market"]}
     return JobPreview(
         yaml=yaml.safe_dump(document, sort_keys=False, allow_unicode=True),
+        document=document | {"market": document["market"] | amounts},
         parameters=parameters,
         escrow=str(job.market.escrow),
         escrow_text=format_amount(job.market.escrow, *(token or (COIN if paid_in == ZERO_ADDRESS else UNKNOWN))),
@@ -66,19 +70,30 @@ def preview(
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
+    preview: JobPreview
     spec_cid: str
     calls: list[UnsignedCall]
 
 
 def prepare(
-    node: Node, job: JobFile, files: Files, *, owner: str, encryption_key: bytes, validation: str | None
+    node: Node,
+    job: JobFile,
+    files: Files,
+    *,
+    owner: str,
+    encryption_key: bytes,
+    validation: str | None,
+    options: DataOptions = PLAIN,
+    token: TokenFacts | None = None,
 ) -> Prepared:
     """Publishes a job's description and the contracts that check its proofs; the calls for its owner's wallet.
 
-    owner: the wallet, whose address the validation data's seal names. validation: a confined data source.
-    Raises as services.owner.create_job does, but for the owner's balance, which is its wallet's to look at.
+    owner: the wallet, whose address the validation data's seal names. validation: a confined data source, read as
+    `options` say. token: as of `preview`. Raises as services.owner.create_job does, but for the owner's balance, which
+    is its wallet's to look at.
     """
-    preview(job, files, with_validation=validation is not None)  # what it refuses costs nothing yet
+    # What it refuses costs nothing yet.
+    shown = preview(job, files, with_validation=validation is not None, token=token)
     rule = job.rule(validated=validation is not None)
     if rule is Rule.REFERENCE and validation is None:
         raise InputError("Rule 'reference' needs the owner's validation data: name them in `validation`.")
@@ -88,7 +103,7 @@ def prepare(
         key = aggregator_key(job)
         if not key:
             raise InputError("Validation data are sealed to the aggregator: name it in market.aggregator.")
-        data = read_data(validation, job.data, files)
+        data = read_data(validation, job.data, files, options)
         if rule is Rule.REFERENCE:
             check_new_job(job, rule, files, weights.numpy(), Validation(normalise(data, job.data), program))
         sealed = publish_validation(node, data, key, owner)
@@ -104,9 +119,9 @@ def prepare(
         value=str(terms.escrow if coin else 0),
     )
     if coin:
-        return Prepared(cid, [create])
+        return Prepared(shown, cid, [create])
     signature = "approve(address,uint256)"
     allowance = abi.encode(["address", "uint256"], [market, terms.escrow], signature)
     approval = "0x" + (function_signature_to_4byte_selector(signature) + allowance).hex()
     approve = UnsignedCall(text="Allow the market to take the escrow", to=terms.token, data=approval, value="0")
-    return Prepared(cid, [approve, create])
+    return Prepared(shown, cid, [approve, create])

@@ -8,7 +8,9 @@ from marketplace.api.forms import DataEntry
 from marketplace.errors import InputError
 
 BUILT_IN = "digits"
-ENDINGS = (".npz", ".csv", ".parquet", ".safetensors")
+TABLES = (".csv", ".tsv", ".jsonl", ".parquet", ".arrow", ".feather")
+ENDINGS = (*TABLES, ".txt", ".npz", ".safetensors", ".json", ".program")
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 MOST_ENTRIES = 1000  # that are listed
 MOST_LOOKED_AT = 200_000  # files of an image folder
 
@@ -40,19 +42,31 @@ class Folders:
             self._check_links(path)
         return str(path)
 
+    def named(self, name: str) -> Path:
+        """A file by its name within an allowed folder: what a job may call a file of its own. Raises InputError."""
+        if "\0" in name or Path(name).is_absolute():
+            raise InputError(f"The job's file {name!r} is published under that name: call it as in its allowed folder.")
+        for folder in self.allowed:
+            path = _real(folder / name)
+            if path is not None and path.is_file() and self._inside(path):
+                return path
+        raise InputError(f"The job's file {name!r} is in none of the folders that this node may read data from.")
+
     def entries(self) -> list[DataEntry]:
         """What could be a data source: files of known endings and folders, two levels deep."""
-        found = [DataEntry(source=BUILT_IN, kind="built-in")]
+        found = [DataEntry(source=BUILT_IN, name=BUILT_IN, kind="built-in")]
         for folder in self.allowed:
             for path in sorted([folder, *folder.glob("*"), *folder.glob("*/*")]):
                 if len(found) == MOST_ENTRIES:
                     return found
                 if path.name.startswith(".") or not self._inside(_real(path)):
                     continue
+                name = str(path.relative_to(folder))
+                plain = path.stem if path.suffix.lower() in COMPRESSED else path.name
                 if path.is_dir():
-                    found.append(DataEntry(source=str(path), kind="folder"))
-                elif path.suffix.lower() in ENDINGS and path.is_file():
-                    found.append(DataEntry(source=str(path), kind="file", bytes=path.stat().st_size))
+                    found.append(DataEntry(source=str(path), name=name, kind="folder"))
+                elif Path(plain).suffix.lower() in ENDINGS and path.is_file():
+                    found.append(DataEntry(source=str(path), name=name, kind="file", bytes=path.stat().st_size))
         return found
 
     def _inside(self, path: Path | None) -> bool:

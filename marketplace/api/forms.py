@@ -2,11 +2,14 @@
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from marketplace.api.models import Address, Amount, Hash, Model, RuleName, TrainerStatus
+from marketplace.documents import explain
+from marketplace.errors import InputError
 from marketplace.services.invitations import MOST_VALID, VALID_FOR
 from marketplace.tickets import MAX_TEXT
+from trainer.data.options import DataOptions, Encoding
 
 
 class LocalFacts(Model):
@@ -15,11 +18,11 @@ class LocalFacts(Model):
     folders: list[str] = Field(description="The folders whose data may be used.")
     devices: list[str] = Field(examples=[["cuda", "cpu"]])
     balance: Amount = Field(description="The node's own coin, wei.")
-    samples: int = Field(description="How many sample trainers it can let join: those of a local chain.")
 
 
 class DataEntry(Model):
     source: str = Field(description="What to give as `data`.")
+    name: str = Field(description="Within its folder: what a job can call it as one of its files.")
     kind: Literal["built-in", "file", "folder"]
     bytes: int | None = None
 
@@ -47,9 +50,30 @@ class SentFacts(Model):
     problem: str | None = Field(description="Why it failed, or what is not known of it.")
 
 
+class Reading(Model):
+    """What differs between files of data, and is for who has them to say (docs/data.md)."""
+
+    map: dict[str, str] = Field(default_factory=dict, max_length=2**10, examples=[{"age": "Alter"}])
+    missing: Literal["error", "drop", "mean"] = "error"
+    decimal: Literal[".", ","] = "."
+    separator: Literal[",", ";", "\t", "|"] | None = None
+    encoding: Encoding | None = None
+    skip_bad: bool = False
+    background: Literal["white", "black"] | None = None
+    void: int | None = Field(default=None, ge=0, le=2**16)
+
+    def options(self) -> DataOptions:
+        """Raises InputError where two of them do not go together."""
+        try:
+            return DataOptions.model_validate(self.model_dump())
+        except ValidationError as error:
+            raise InputError(f"The data cannot be read so: {explain(error)}.") from error
+
+
 class JoinRequest(Model):
     job_id: int = Field(ge=1, lt=2**63, examples=[7])
     data: str = Field(min_length=1, max_length=4096, examples=["digits", "/home/ann/data/scans"])
+    reading: Reading = Reading()
     payee: Address | None = Field(default=None, description="Where pay and stake go; the node's own key by default.")
     ticket: str = Field(default="", max_length=MAX_TEXT, description="Of a job by invitation: what its gate gave.")
     device: Literal["", "cuda", "mps", "cpu"] = Field(default="", description="The best there is by default.")
@@ -99,24 +123,87 @@ class SampleRequest(Model):
 
 
 class DataCheckRequest(Model):
-    job_id: int = Field(ge=1, lt=2**63)
+    """Of a job, or of one that is not created yet: its document."""
+
+    job_id: int | None = Field(default=None, ge=1, lt=2**63)
+    document: dict[str, Any] | None = None
     data: str = Field(min_length=1, max_length=4096)
+    reading: Reading = Reading()
+
+
+class RangeFacts(Model):
+    lowest: float
+    highest: float
+    mean: float
+    minimum: float = Field(description="That the job allows.")
+    maximum: float
+    unusual: bool = Field(description="The mean is far from the one that the job states.")
+
+
+class DataReport(Model):
+    """What is in the data, as `merit data check` says it."""
+
+    samples: int
+    classes: dict[str, int] = Field(description="Samples by class, or yeses by label.")
+    categories: dict[str, dict[str, int]] = Field(description="Samples by value, by feature.")
+    ranges: dict[str, RangeFacts] = Field(description="By feature or target.")
+    missing: dict[str, int] = Field(description="Gaps by column.")
+    dropped: int = Field(description="Samples left out.")
+    ignored_columns: list[str]
+    ignored_files: list[str]
+    bad: dict[str, str] = Field(description="Files left out, and why.")
+    remarks: dict[str, int] = Field(description="What else was met, and how often.")
+
+
+class PictureFacts(Model):
+    channels: int
+    height: int
+    width: int
+    pixels: list[int] = Field(description="0 … 255, by channel, row, column; a side has 64 at most.")
 
 
 class DataSample(Model):
-    label: str
-    values: list[float] = Field(description="The sample's values in order, the first 4,096 of them.")
+    cells: dict[str, str] = Field(description="Each feature and target in words.")
+    picture: PictureFacts | None = Field(description="Of the first image.")
 
 
 class DataCheck(Model):
-    """samples and preview never leave this machine: they are shown to loopback with the token only."""
+    """report and samples never leave this machine: they are shown to loopback with the token only."""
 
     fits: bool
-    problem: str | None
-    samples: int
-    shape: list[int]
-    classes: dict[str, int] = Field(description="Samples by class.")
-    preview: list[DataSample]
+    problem: str | None = Field(
+        description="Why they do not: file, row and column.",
+        examples=["The data do not fit: patients.csv: row 7, column 'age': a number is expected, 'n/a' was found."],
+    )
+    report: DataReport | None
+    samples: list[DataSample]
+
+
+class ColumnsRequest(Model):
+    data: str = Field(min_length=1, max_length=4096)
+    reading: Reading = Reading()
+
+
+class NumberFacts(Model):
+    lowest: float
+    highest: float
+    mean: float
+    std: float
+    whole: bool = Field(description="All are whole numbers.")
+
+
+class ColumnFacts(Model):
+    name: str
+    gaps: int = Field(description="Cells without a value.")
+    numbers: NumberFacts | None = Field(description="null where a cell is no number.")
+    names: list[str] | None = Field(description="The different texts; null where they are too many for categories.")
+
+
+class TableFacts(Model):
+    """A table that no job describes yet. Never leaves this machine."""
+
+    columns: list[ColumnFacts]
+    rows: int = Field(description="So many were looked at.")
 
 
 class WithdrawRequest(Model):
@@ -136,6 +223,7 @@ class JobRequest(Model):
 
 class JobPreview(Model):
     yaml: str = Field(description="The same job as a file for `merit job create`.")
+    document: dict[str, Any] = Field(description="The same as JSON; amounts are texts in the smallest unit.")
     parameters: int = Field(description="Of the model.")
     escrow: Amount = Field(description="What creating the job takes: rounds × (reward + fee).")
     escrow_text: str = Field(examples=["3.1 ether"])
@@ -149,6 +237,7 @@ class PrepareRequest(JobRequest):
     owner: Address
     encryption_key: Hash | None = None
     validation: str | None = Field(default=None, max_length=4096, description="The owner's held-out data.")
+    reading: Reading = Field(default=Reading(), description="Of these data.")
 
 
 class UnsignedCall(Model):
@@ -170,6 +259,7 @@ class CreateRequest(JobRequest):
     """Creates the job with the node's own key."""
 
     validation: str | None = Field(default=None, max_length=4096)
+    reading: Reading = Reading()
 
 
 class CreatedJob(Model):

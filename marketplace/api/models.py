@@ -69,6 +69,7 @@ class NodeFacts(Model):
     rpc: str | None = Field(description="The chain's RPC address, where it is this node's own; else null.")
     acts_as: Party | None = Field(description="The node's own key, null where it only looks on.")
     aggregator: Party | None = Field(description="The aggregator that runs in this node, if one does.")
+    samples: int = Field(description="How many sample trainers it can let join: those of a local chain.")
     now: int = Field(description="The chain's time.")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from marketplace.api.forms import LocalTrainer, LossPoint, RoundResult
+from marketplace.api.forms import LocalTrainer, LossPoint, Reading, RoundResult
 from marketplace.api.hub import Hub
 from marketplace.api.models import TrainerStatus
 from marketplace.chain.market import Receipt
@@ -33,6 +33,7 @@ class Wish(BaseModel):
 
     job_id: int
     data: str
+    reading: Reading = Reading()
     payee: str
     device: str
     seed: int
@@ -192,7 +193,7 @@ class TrainerPool:
             plan = Plan(wish.payee, (device,), wish.seed, ticket=wish.ticket)
             report = self._reporter(running)
             with exclusive(node.work(wish.job_id)):
-                agent = TrainerAgent(node, wish.job_id, data_loader(wish.data), plan, report)
+                agent = TrainerAgent(node, wish.job_id, data_loader(wish.data, wish.reading.options()), plan, report)
                 running.status = "running"
                 watched = _Watched(agent, lambda: self._goes_on(running))
                 run(watched, report=report, poll=self._poll, patience=self._patience, stop=stop, heads=heads)

@@ -54,11 +54,11 @@ def check(
         node = here.node(acting=False)
         spec = fetch_spec(node.storage, JobFeed(node, int(job)).refresh().created)
         files = fetch_files(node, spec)
-        report = check_data(spec, program_of(node, spec, files), files, data, options)
+        report, _ = check_data(spec, program_of(node, spec, files), files, data, options)
     else:
         path = existing(Path(job))
         written = read_job_file(path)
         files = find_files(written, lambda name: path.parent / name)
-        report = check_data(written, job_program(written, files), files, data, options)
+        report, _ = check_data(written, job_program(written, files), files, data, options)
     said = f"{report.samples} samples fit job {job}, and its model trains on them."
     here.show(report.to_dict(), "\n".join([*report.lines(), said]))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from marketplace.errors import InputError
 from trainer.config import Files
 from trainer.data import DataOptions, Dataset, normalise, tokenizer_files
+from trainer.data.describe import Described, describe
 from trainer.data.report import Report, check
 from trainer.programs import check_tokens
 from trainer.train import evaluate, train_round
@@ -18,14 +19,23 @@ STEPS = {"epochs": 1, "steps": 1, "accumulate": 1, "warmup_steps": 0, "stop_afte
 
 def check_data(
     described: "JobFile | Spec", program: "Program", files: Files, source: str, options: DataOptions
-) -> Report:
-    """What is in the data, once they have been read, trained on for a step and predicted. Raises InputError."""
+) -> tuple[Report, Dataset]:
+    """What is in the data, once they have been read, trained on for a step and predicted; and the data as they are in
+    their source. Raises InputError."""
     try:
         report, data = check(source, described.data, options, tokenizer_files(files, described.data))
     except ValueError as error:
         raise InputError(f"The data do not fit: {error}.") from error
     _try(program, normalise(data, described.data), described)
-    return report
+    return report, data
+
+
+def describe_table(source: str, options: DataOptions) -> tuple[list[Described], int]:
+    """The columns of a table that no job describes yet, and how many rows were looked at. Raises InputError."""
+    try:
+        return describe(source, options)
+    except ValueError as error:
+        raise InputError(f"The table cannot be read: {error}.") from error
 
 
 def _try(program: "Program", data: Dataset, described: "JobFile | Spec") -> None:

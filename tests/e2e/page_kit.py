@@ -222,6 +222,13 @@ def connect(page: Page) -> None:
     expect(button(page, "Disconnect")).to_be_visible()
 
 
+def unfold(page: Page) -> None:
+    """Opens what the form has folded away."""
+    closed = page.locator("form.create details:not([open]) > summary")
+    while closed.count():
+        closed.first.click()
+
+
 def fill_job(page: Page, **fields: str) -> None:
     """Opens the form and fills it; names of fields are its labels, with _ for a space.
 
@@ -230,6 +237,7 @@ def fill_job(page: Page, **fields: str) -> None:
     page.get_by_role("navigation").get_by_role("link", name="Create", exact=True).click()
     if "Aggregator" not in fields:  # the node's own is filled in as soon as the node has answered
         expect(page.get_by_label("Aggregator", exact=True)).not_to_have_value("")
+    unfold(page)
     for label, value in ({"Confirm_window": "10 s", "Start_delay": "0"} | fields).items():
         page.get_by_label(label.replace("_", " "), exact=True).fill(value)
 

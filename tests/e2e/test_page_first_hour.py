@@ -28,10 +28,14 @@ def test_a_newcomer_comes_from_merit_up_to_an_audited_job_with_three_trainers(vi
         press(page, "Create")
         expect(page.get_by_label("Seats", exact=True)).to_have_value("3")
         expect(page.get_by_label("Trainers to start", exact=True)).to_have_value("3")
-        expect(page.get_by_label("Faulty trainers", exact=True)).to_have_value("0")
         expect(page.get_by_label("Aggregator", exact=True)).not_to_have_value("")
         expect(page.get_by_text("This node's key holds")).to_be_visible()
-        assert "Set *Start delay* to `0` and *Confirm window* to `10 s`" in GUIDE
+        page.get_by_text("For experts: deadlines").click()
+        assert (
+            "Under *For experts: deadlines, faulty trainers* set *Start delay* to `0` and *Confirm window* to `10 s`"
+            in GUIDE
+        )
+        expect(page.get_by_label("Faulty trainers", exact=True)).to_have_value("0")
         page.get_by_label("Start delay", exact=True).fill("0")
         page.get_by_label("Confirm window", exact=True).fill("10 s")
         press(page, "Create with this node's key")

@@ -137,7 +137,7 @@ def test_a_job_in_an_erc20_is_approved_created_worked_on_and_withdrawn_in_that_t
         (token.address.lower(), 0),
         (market.market.lower(), 0),
     ]
-    expect(page.locator(".readings").get_by_text("0.6 PLAIN")).to_be_visible()
+    expect(page.locator(".readings").get_by_text("0.6 PLAIN").first).to_be_visible()
     accept_all_the_same(page, job, "which the policy does not allow")
     join_by_wallet(page, market, job, connected=True)
     expect(state(page)).to_have_text("finished", timeout=JOB_MS)

@@ -22,6 +22,7 @@ from tests.e2e.page_kit import (
     check_axe,
     settled,
     state,
+    unfold,
     until,
 )
 from tests.e2e.page_wallet import Wallet, account
@@ -113,6 +114,7 @@ def test_the_form_offers_the_set_ups_of_the_node_and_has_no_serious_findings(
     page = visit(market, path="/create")
     expect(page.get_by_label("Aggregator", exact=True)).not_to_have_value("")
     page.get_by_label("Validation data", exact=True).fill("digits")
+    unfold(page)
     expect(page.get_by_text("0: if the aggregator fails, the job is aborted.")).to_be_visible()
     page.get_by_label("Takeover window", exact=True).fill("2 h")
     expect(page.get_by_text("another may take over for so long")).to_be_visible()

@@ -269,9 +269,60 @@ def test_data_that_do_not_fit_end_the_trainer_with_a_sentence(world: World) -> N
         assert "do not fit" in failed["problem"]
         good = api.web.post("/api/data/check", json=request | {"data": str(play.data[0])}).json()
         assert good["fits"]
-        assert good["samples"] == 60 == sum(good["classes"].values())
-        assert len(good["preview"]) == 8
-        assert all(len(sample["values"]) == 2 for sample in good["preview"])
+        assert good["report"]["samples"] == 60 == sum(good["report"]["classes"].values())
+        assert len(good["samples"]) == 8
+        assert all(set(sample["cells"]) == {"x", "label"} for sample in good["samples"])
+
+
+PATIENTS = "age;city;ill\n41;Oslo;yes\n37,5;Rome;no\n;Oslo;no\n62;Bern;yes\n"
+
+
+def test_an_owner_makes_a_job_of_a_table_and_looks_at_data_before_it_is_created(world: World, api: Api) -> None:
+    table = world.folder / "data" / "patients.csv"
+    table.write_text(PATIENTS)
+    reading = {"decimal": ",", "missing": "drop"}
+    found = api.web.post("/api/data/columns", json={"data": str(table), "reading": reading}).json()
+    assert found["rows"] == 4
+    assert [(each["name"], each["gaps"], each["names"]) for each in found["columns"]] == [
+        ("age", 1, ["37,5", "41", "62"]),
+        ("city", 0, ["Bern", "Oslo", "Rome"]),
+        ("ill", 0, ["no", "yes"]),
+    ]
+    age = found["columns"][0]["numbers"]
+    assert (age["lowest"], age["highest"], age["whole"]) == (37.5, 62, False)
+    job = document(world.node("aggregator")) | {
+        "data": {
+            "features": [
+                {"name": "age", "kind": "number", "minimum": 0, "maximum": 120},
+                {"name": "city", "kind": "category", "values": ["Bern", "Oslo", "Rome"]},
+            ],
+            "target": {"kind": "category", "name": "ill", "classes": 2, "names": ["no", "yes"]},
+        },
+        "model": {"architecture": "mlp", "parameters": {"inputs": 4, "classes": 2}},
+    }
+    asked = {"document": job, "data": str(table)}
+    refused = api.web.post("/api/data/check", json=asked).json()
+    assert not refused["fits"]
+    assert f"{table}: row 3, column 'age': a number is expected, '37,5' was found" in refused["problem"]
+    fits = api.web.post("/api/data/check", json=asked | {"reading": reading}).json()
+    assert fits["fits"]
+    report = fits["report"]
+    assert (report["samples"], report["dropped"], report["missing"]) == (3, 1, {"age": 1})
+    assert fits["samples"][0]["cells"] == {"age": "41", "city": "Oslo", "ill": "yes"}
+    both = api.web.post("/api/data/check", json=asked | {"job_id": 1})
+    assert both.status_code == 400
+    table.write_text("age;city\n41\n")
+    broken = api.web.post("/api/data/columns", json={"data": str(table)})
+    assert broken.status_code == 400
+    assert "row 2: 2 cells are expected, 1 were found" in broken.json()["detail"]
+
+
+def test_a_job_file_is_given_as_a_document_whose_amounts_lose_no_digit(world: World, api: Api) -> None:
+    job = document(world.node("aggregator"), reward="600000000000000001 wei")
+    shown = api.web.post("/api/jobs/preview", json={"document": job}).json()["document"]
+    assert shown["market"]["reward"] == "600000000000000001 wei"
+    again = api.web.post("/api/jobs/preview", json={"document": shown}).json()
+    assert again["document"] == shown
 
 
 # ---------------------------------------------------------------- new jobs

@@ -41,6 +41,7 @@ ACTING = [
     ("POST", "/api/trainers/1/dispute"),
     ("POST", "/api/trainers/1/dispute-rows/0"),
     ("POST", "/api/data/check"),
+    ("POST", "/api/data/columns"),
     ("POST", "/api/jobs/1/calls/start"),
     ("POST", "/api/jobs/1/invitations"),
     ("POST", "/api/jobs/1/claims/0"),
@@ -207,7 +208,8 @@ def test_what_is_local_is_not_shown_under_a_public_name_nor_from_elsewhere(world
         public = {"Host": "node.example"}  # as a proxy on the same machine passes it on
         assert api.bare.get("/api/health", headers=public).status_code == 200
         assert api.web.get("/api/trainers", headers=public).status_code == 200
-        for method, path in (("GET", "/api/local"), ("GET", "/api/data"), ("POST", "/api/data/check")):
+        reads = [("GET", "/api/local"), ("GET", "/api/data")]
+        for method, path in [*reads, ("POST", "/api/data/check"), ("POST", "/api/data/columns")]:
             assert "own machine" in is_problem(api.web.request(method, path, json={}, headers=public), 403)
 
 
@@ -361,11 +363,24 @@ def test_no_path_leads_out_of_the_allowed_folders(world: World, api: Api) -> Non
     job_id, _ = world.chain.market.create_job(OWNER, terms(world.chain), KEY, "bafyspec")
     api.until(lambda: api.bare.get(f"/api/jobs/{job_id}").status_code == 200, "the job is indexed")
     for source in attacks(world):
-        for path in ("/api/trainers", "/api/data/check"):
-            answer = api.web.post(path, json={"job_id": job_id, "data": source})
+        for path in ("/api/trainers", "/api/data/check", "/api/data/columns"):
+            asked = {"data": source} | ({} if path.endswith("columns") else {"job_id": job_id})
+            answer = api.web.post(path, json=asked)
             assert answer.status_code in (400, 422), source
             assert "secret" not in answer.text.replace(json.dumps(source)[1:-1], "")
     assert api.services.trainers.all() == []
+
+
+@pytest.mark.parametrize("name", ["../secret.npz", "link.npz", "up/secret.npz", "missing.npz", "images", "x\0.npz", ""])
+def test_a_job_s_own_file_is_one_of_an_allowed_folder(world: World, api: Api, name: str) -> None:
+    attacks(world)
+    folders = Folders([world.folder / "data"])
+    with pytest.raises(InputError):
+        folders.named(name)
+    (world.folder / "data" / "mine.program").write_bytes(b"x")
+    assert folders.named("mine.program") == world.folder / "data" / "mine.program"
+    with pytest.raises(InputError, match="published under that name"):
+        folders.named(str(world.folder / "data" / "mine.program"))
 
 
 def test_what_is_outside_and_what_is_missing_cannot_be_told_apart(world: World, api: Api) -> None:

@@ -277,7 +277,7 @@ def test_sample_trainers_take_the_free_seats_with_keys_of_their_own_on_a_local_c
         assert seats == {node.me.address for node in nodes}
         assert {each["job_id"] for each in api.web.get(job).json()} == {play.job_id}
         assert api.web.get("/api/trainers").json() == [], "they are not the node's own"
-        assert api.web.get("/api/local").json()["samples"] == 2
+        assert api.web.get("/api/node").json()["samples"] == 2
 
 
 def pool(node: Node) -> TrainerPool:

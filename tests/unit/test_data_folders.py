@@ -13,7 +13,8 @@ from PIL import Image
 
 from trainer.config import DataSchema
 from trainer.data import DataOptions, Notes, read
-from trainer.data.report import check
+from trainer.data.dataset import Dataset
+from trainer.data.report import check, samples
 
 IMAGE: dict[str, Any] = {"kind": "image", "channels": 1, "height": 2, "width": 3}
 CATS: dict[str, Any] = {"kind": "category", "classes": 2, "names": ["cat", "dog"]}
@@ -397,3 +398,20 @@ def test_a_report_shows_images_by_size_and_texts_by_their_first_characters(folde
     assert check(str(folder), SCHEMA)[0].shown[1] == {"image": "1 × 2 × 3, values 1 … 1", "label": "cat"}
     (tmp_path / "d.csv").write_text("text,label\nhello,cat\n")
     assert check(str(tmp_path / "d.csv"), schema_of(CATS, text=TEXT))[0].shown == [{"text": "'hello'", "label": "cat"}]
+
+
+def test_samples_for_a_page_come_from_all_of_the_data_with_small_pictures(folder: Path) -> None:
+    _, data = check(str(folder), SCHEMA)
+    shown = samples(data, SCHEMA, 1, {})
+    assert len(shown) == 1
+    picture = shown[0].picture
+    assert picture is not None
+    assert (picture.channels, picture.height, picture.width, len(picture.pixels)) == (1, 2, 3, 6)
+    assert all(0 <= pixel <= 255 for pixel in picture.pixels)
+    wide = SCHEMA.model_validate(
+        {"features": {"image": {"kind": "image", "channels": 1, "height": 4, "width": 1000, "maximum": 10}}}
+    )
+    large = Dataset({"image": np.full((1, 1, 4, 1000), 5, dtype=np.float32)}, None)
+    small = samples(large, wide, 8, {})[0].picture
+    assert small is not None
+    assert (small.height, small.width, set(small.pixels)) == (1, 63, {128})

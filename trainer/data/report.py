@@ -27,6 +27,9 @@ from trainer.data.reading import Notes
 SHOWN = 3
 """Samples that are shown."""
 
+_LISTED = 8
+_SIDE = 64
+
 _CHARACTERS = 80
 _MOST_CLASSES = 1000
 
@@ -179,6 +182,43 @@ def _ranges(data: Dataset, schema: DataSchema) -> dict[str, Range]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Every n-th pixel of an image, so that no side is above 64. pixels: 0 … 255, by channel, row, column."""
+
+    channels: int
+    height: int
+    width: int
+    pixels: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """cells: each feature and target in words, by name. picture: of the first image, where there is one."""
+
+    cells: dict[str, str]
+    picture: Picture | None
+
+
+def samples(data: Dataset, schema: DataSchema, most: int, tokenizers: Mapping[str, bytes]) -> list[Sample]:
+    """Some samples for a page, evenly from all of them. data: as in their source, not normalised."""
+    step = max(1, len(data) // most)
+    return [
+        Sample(_sample(data, schema, at, tokenizers), _picture(data, schema, at)) for at in range(0, len(data), step)
+    ][:most]
+
+
+def _picture(data: Dataset, schema: DataSchema, at: int) -> Picture | None:
+    for name, feature in schema.features.items():
+        if isinstance(feature, ImageFeature):
+            step = -(-max(feature.height, feature.width) // _SIDE)
+            image = data.inputs[name][at][:, ::step, ::step].astype(np.float64)
+            bright = (image - feature.minimum) / (feature.maximum - feature.minimum)
+            channels, height, width = image.shape
+            return Picture(channels, height, width, np.rint(bright.clip(0, 1) * 255).astype(int).reshape(-1).tolist())
+    return None
+
+
 def _sample(data: Dataset, schema: DataSchema, at: int, tokenizers: Mapping[str, bytes]) -> dict[str, str]:
     shown, places = {}, _places(schema)
     for name, feature in schema.features.items():
@@ -190,6 +230,9 @@ def _sample(data: Dataset, schema: DataSchema, at: int, tokenizers: Mapping[str,
             shown[name] = repr(_text(data.inputs[name][at], feature, tokenizers)[:_CHARACTERS])
         else:
             values = data.inputs[name][at]
+            if isinstance(feature, TensorFeature) and values.size <= _LISTED:
+                shown[name] = ", ".join(f"{value:g}" for value in values.reshape(-1))
+                continue
             size = " × ".join(str(length) for length in values.shape)
             shown[name] = f"{size}, values {values.min():g} … {values.max():g}"
     target, y = schema.target, data.y

@@ -2,23 +2,34 @@
 import { useState } from "preact/hooks";
 import { getAddress, type Hex } from "viem";
 import { ApiError, get, post } from "../live/api";
+import { type Looked, useJobPreview } from "../live/job-preview";
 import { useNode } from "../live/node";
 import { go, Link } from "../router";
-import { formatAmount, formatNumber, plural, SMALLEST, type Unit, ZERO_ADDRESS } from "../text/amounts";
+import {
+  bytesText,
+  count,
+  formatAmount,
+  formatNumber,
+  plural,
+  SMALLEST,
+  type Unit,
+  ZERO_ADDRESS,
+} from "../text/amounts";
 import {
   costOf,
   type Draft,
   documentOf,
   forget,
-  MAX_VOIDS,
-  type Mistakes,
+  maxVoidsOf,
   minRoundsOf,
   moneyOf,
   revealWindowOf,
 } from "../text/draft";
+import type { Mistakes } from "../text/fields";
 import { parseDuration, parseWait } from "../text/time";
+import { Fold, leadTo } from "../ui/field";
 import { Funds, useHoldings } from "../ui/funds";
-import { download, Notice, Term } from "../ui/parts";
+import { Copy, download, Notice, Term } from "../ui/parts";
 import { CreatedMeanwhile, OpenCreations } from "../ui/sent";
 import { Progress, useTransaction, WalletChooser } from "../ui/wallet";
 import { differences } from "../wallet/creation";
@@ -37,7 +48,8 @@ export function Cost({ draft, mistakes, unit, touch, wallet }: Props) {
   const [began] = useState(Date.now);
   const cost = costOf(draft, unit);
   const money = moneyOf(draft, unit);
-  const wrong = Object.values(mistakes);
+  const wrong = Object.entries(mistakes);
+  const looked = useJobPreview(wrong.length === 0 ? documentOf(draft, unit) : null);
   const coin = !draft.token;
   const payer = wallet ?? node?.acts_as?.address;
   const holdings = useHoldings(cost !== null ? payer : null, draft.token || ZERO_ADDRESS);
@@ -75,6 +87,7 @@ export function Cost({ draft, mistakes, unit, touch, wallet }: Props) {
         document: documentOf(draft, unit),
         owner: getAddress(wallet),
         validation,
+        reading: draft.reading,
       });
       const odd = differences(
         prepared.calls,
@@ -86,7 +99,7 @@ export function Cost({ draft, mistakes, unit, touch, wallet }: Props) {
           minTrainers: Number(draft.minTrainers),
           maxTrainers: Number(draft.maxTrainers),
           maxFaulty: Number(draft.maxFaulty),
-          maxVoids: MAX_VOIDS,
+          maxVoids: maxVoidsOf(draft),
           startDelay: parseWait(draft.startDelay) ?? 0,
           submitWindow: parseDuration(draft.submitWindow) ?? 0,
           settleWindow: parseDuration(draft.settleWindow) ?? 0,
@@ -117,7 +130,11 @@ export function Cost({ draft, mistakes, unit, touch, wallet }: Props) {
 
   const byNode = () =>
     guarded("prepare", async () => {
-      const made = await post("/api/jobs", { document: documentOf(draft, unit), validation: draft.validation || null });
+      const made = await post("/api/jobs", {
+        document: documentOf(draft, unit),
+        validation: draft.validation || null,
+        reading: draft.reading,
+      });
       shown(made.job_id);
     });
 
@@ -136,11 +153,7 @@ export function Cost({ draft, mistakes, unit, touch, wallet }: Props) {
           and what rounds do not use comes back to you. Your wallet adds the gas.
         </p>
       )}
-      {wrong.length > 0 && (
-        <p class="mistake">
-          {wrong.length === 1 ? "One field needs" : `${wrong.length} fields need`} a look: {wrong[0]}
-        </p>
-      )}
+      <Said wrong={wrong} looked={looked} touch={touch} />
       {!working && <OpenCreations />}
       <CreatedMeanwhile since={began} />
       <WalletChooser purpose="or let this node's key pay, or download the file for the command line" />
@@ -176,11 +189,55 @@ export function Cost({ draft, mistakes, unit, touch, wallet }: Props) {
       )}
       {problem && <Notice kind="bad">{problem}</Notice>}
       <Progress step={transaction.step} what={what} />
+      {wallet && (
+        <p class="hint">Before your wallet opens, the page decodes the call and compares it with this form.</p>
+      )}
       <p class="hint">
-        Before your wallet opens, the page decodes the call and compares it with this form. See{" "}
-        <Link to="/">other jobs</Link> for usual terms.
+        See <Link to="/">other jobs</Link> for usual terms.
       </p>
     </section>
+  );
+}
+
+type SaidProps = { wrong: [field: string, text: string][]; looked: Looked; touch: () => void };
+
+/** What is wrong, each with a way to it; else what the node says of the job as it stands. */
+function Said({ wrong, looked, touch }: SaidProps) {
+  if (wrong.length > 0)
+    return (
+      <div class="mistakes">
+        <p class="mistake">{wrong.length === 1 ? "One field needs a look:" : `${wrong.length} fields need a look:`}</p>
+        <ul>
+          {wrong.slice(0, 6).map(([field, text]) => (
+            <li key={field}>
+              <button
+                type="button"
+                class="link"
+                onClick={() => {
+                  touch();
+                  leadTo(field);
+                }}
+              >
+                {text}
+              </button>
+            </li>
+          ))}
+        </ul>
+      </div>
+    );
+  if (looked.problem) return <Notice kind="bad">{looked.problem}</Notice>;
+  if (!looked.preview) return looked.looking ? <p class="hint">The node looks at it…</p> : null;
+  const { parameters, yaml } = looked.preview;
+  return (
+    <>
+      <p class="muted" role="status">
+        The model has {count(parameters)} trained parameters. An update takes about {bytesText(2 * parameters)}.
+      </p>
+      <Fold title="As a job file">
+        <pre class="code">{yaml}</pre>
+        <Copy value={yaml} what="the file" />
+      </Fold>
+    </>
   );
 }
 

@@ -3,14 +3,13 @@ import { useId } from "preact/hooks";
 import { get, type SetupEntry } from "../live/api";
 import { useResource } from "../live/resource";
 import { shortHex } from "../text/amounts";
-import { circuitSeats, type Draft, type Mistakes } from "../text/draft";
+import { circuitSeats, type Draft } from "../text/draft";
 import { Term } from "../ui/parts";
-
-type Props = { draft: Draft; mistakes: Mistakes; change: (part: Partial<Draft>) => void };
+import type { Form } from "./create";
 
 const origin = (entry: SetupEntry) => (entry.development ? "for development" : "from a ceremony");
 
-export function Proofs({ draft, mistakes, change }: Props) {
+export function Proofs({ draft, mistakes, change }: Form) {
   const { data: known = [] } = useResource("setups", () => get("/api/setups"));
   const rule = draft.validation ? "reference" : "krum-cosine";
   const seats = circuitSeats(Number(draft.maxTrainers));
@@ -18,8 +17,7 @@ export function Proofs({ draft, mistakes, change }: Props) {
   const keys = known.filter((entry) => entry.what === "key" && entry.rule === rule && entry.seats === seats);
   const named = draft.setup === "named";
   return (
-    <fieldset>
-      <legend>Proofs</legend>
+    <>
       <label class="wide">
         Set-up
         <select
@@ -59,7 +57,7 @@ export function Proofs({ draft, mistakes, change }: Props) {
           Public chains refuse it; take one from a <Term word="ceremony" /> there.
         </p>
       )}
-    </fieldset>
+    </>
   );
 }
 

@@ -1,29 +1,23 @@
-/** A job from a form: its cost to the unit first, then the same as a file, then the wallet. */
-import type { ComponentChildren } from "preact";
-import { useEffect, useId, useState } from "preact/hooks";
+/** A job from a form, a template or a job file: cost and mistakes beside it, expert terms folded away, then the wallet. */
+import { useEffect, useState } from "preact/hooks";
+import { get, post } from "../live/api";
 import { useNode, useToken } from "../live/node";
 import { useUnit } from "../live/unit";
-import { COIN, SMALLEST, shortAmount } from "../text/amounts";
-import {
-  type Draft,
-  isAddress,
-  keep,
-  kept,
-  leastTrainers,
-  type Mistakes,
-  type Money,
-  mistakesOf,
-  moneyOf,
-} from "../text/draft";
-import type { Word } from "../text/glossary";
+import { COIN, SMALLEST, type Unit } from "../text/amounts";
+import { type Draft, draftOf, isAddress, keep, kept, mistakesOf } from "../text/draft";
+import type { Mistakes } from "../text/fields";
+import { filled, TEMPLATES, type Template } from "../text/templates";
+import { useAttempt } from "../ui/attempt";
+import { Fold, TextField } from "../ui/field";
 import { NoToken } from "../ui/no-token";
-import { Notice, Term, Title } from "../ui/parts";
+import { Notice, Title } from "../ui/parts";
 import { useWallet } from "../wallet/wallet";
 import { Cost } from "./create-cost";
-import { Proofs } from "./create-proofs";
+import { Learn } from "./create-learn";
+import { Terms } from "./create-terms";
 
-const VALIDATION =
-  "A source on the node's machine, such as digits. With it the rule is reference, without it krum-cosine.";
+/** What every part of the form is given. */
+export type Form = { draft: Draft; mistakes: Mistakes; change: (part: Partial<Draft>) => void };
 
 export function Create() {
   const node = useNode();
@@ -42,13 +36,8 @@ export function Create() {
   const told = useUnit(isAddress(draft.token) ? draft.token : undefined);
   const unit = draft.token === "" ? COIN : told === COIN ? SMALLEST : told;
   const mistakes = mistakesOf(draft, unit);
-  const shown: Mistakes = touched ? mistakes : {};
-  const field = { draft, mistakes: shown, change: (part: Partial<Draft>) => setDraft((old) => ({ ...old, ...part })) };
-  const amount = { ...field, unit: unit.unknown ? "units" : unit.symbol, short: true };
-  const money = moneyOf(draft, unit);
-  const empty = (name: keyof Money, what: string) =>
-    draft[name].trim() === "" && money ? `Empty: ${shortAmount(money[name], unit)}, ${what}.` : undefined;
-  const image = draft.architecture === "cnn";
+  const change = (part: Partial<Draft>) => setDraft((old) => ({ ...old, ...part }));
+  const form: Form = { draft, mistakes: touched ? mistakes : {}, change };
   return (
     <>
       <header class="page-head">
@@ -61,165 +50,11 @@ export function Create() {
         <NoToken />
       ) : (
         <form class="create" noValidate onSubmit={(event) => event.preventDefault()}>
-          <fieldset>
-            <legend>What is to be learned</legend>
-            <Field {...field} name="name" label="Name" wide />
-            <Field
-              {...field}
-              name="description"
-              label="Description"
-              hint="What the model is for, and what data fit."
-              wide
-            />
-            <label>
-              Model
-              <select
-                value={draft.architecture}
-                onChange={(event) => field.change({ architecture: event.currentTarget.value as Draft["architecture"] })}
-              >
-                <option value="cnn">Convolutional network, for images</option>
-                <option value="mlp">Perceptron, for tables</option>
-              </select>
-            </label>
-            {image ? (
-              <>
-                <Field {...field} name="channels" label="Channels" short />
-                <Field {...field} name="height" label="Height" unit="pixels" short />
-                <Field {...field} name="width" label="Width" unit="pixels" short />
-              </>
-            ) : (
-              <Field {...field} name="features" label="Features" short />
-            )}
-            <Field {...field} name="classes" label="Classes" short />
-            <Field {...field} name="hidden" label="Hidden units" short />
-            <Field {...field} name="minimum" label="Smallest value" short />
-            <Field {...field} name="maximum" label="Largest value" short />
-            <Field {...field} name="std" label="Divided by" hint="before training" short />
-          </fieldset>
-          <fieldset>
-            <legend>How trainers train in a round</legend>
-            <label>
-              Optimizer
-              <select
-                value={draft.optimizer}
-                onChange={(event) => field.change({ optimizer: event.currentTarget.value as Draft["optimizer"] })}
-              >
-                <option>adam</option>
-                <option>adamw</option>
-                <option>sgd</option>
-              </select>
-            </label>
-            <Field {...field} name="learningRate" label="Learning rate" short />
-            <Field {...field} name="epochs" label="Epochs" short />
-            <Field {...field} name="batchSize" label="Batch size" unit="samples" short />
-          </fieldset>
-          <fieldset>
-            <legend>Money</legend>
-            <Field {...amount} name="reward" label="Reward a round" />
-            <Field
-              {...amount}
-              name="fee"
-              label="Fee a settled round"
-              word="fee"
-              hint={empty("fee", "for the aggregator: a tenth of the bond over all rounds")}
-            />
-            <Field
-              {...amount}
-              name="stake"
-              label="Stake"
-              word="stake"
-              hint={empty("stake", "an equal part of a round's reward")}
-            />
-            <Field
-              {...amount}
-              name="bond"
-              label="Bond"
-              word="bond"
-              hint={empty("bond", "what a league of aggregator and trainers could gain")}
-            />
-            <Field
-              {...field}
-              name="token"
-              label="ERC-20 token"
-              hint={
-                draft.token === ""
-                  ? "Empty: the chain's coin."
-                  : unit.unknown
-                    ? "The token has not said its decimals: the amounts above are in its smallest units."
-                    : `The amounts above are in ${unit.symbol}, which has ${unit.decimals} decimals.`
-              }
-              wide
-            />
-          </fieldset>
-          <fieldset>
-            <legend>Rounds and seats</legend>
-            <Field {...field} name="rounds" label="Rounds" short />
-            <Field
-              {...field}
-              name="minRounds"
-              label="Minimum rounds"
-              word="minimum rounds"
-              hint="Empty: all of them."
-              short
-            />
-            <Field {...field} name="minTrainers" label="Trainers to start" short />
-            <Field {...field} name="maxTrainers" label="Seats" short />
-            <Field
-              {...field}
-              name="maxFaulty"
-              label="Faulty trainers"
-              word="faulty, f"
-              hint={
-                draft.maxFaulty.trim() === "0"
-                  ? "0: every update has to open."
-                  : `It takes ${leastTrainers(draft) ?? "2f + 3"} or more to start.`
-              }
-              short
-            />
-            <Gate {...field} />
-            <Field {...field} name="enrolFor" label="Enrolment lasts" short />
-            <Field {...field} name="startDelay" label="Start delay" word="start delay" short />
-            <Field {...field} name="submitWindow" label="Time to submit" short />
-            <Field {...field} name="settleWindow" label="Time to settle" short />
-            <Field {...field} name="confirmWindow" label="Confirm window" word="confirm window" short />
-            {draft.validation !== "" && <Revealing {...field} />}
-            <Field
-              {...field}
-              name="takeoverWindow"
-              label="Takeover window"
-              word="takeover"
-              hint={
-                draft.takeoverWindow.trim() === "0"
-                  ? "0: if the aggregator fails, the job is aborted."
-                  : `If the aggregator fails, another may take over for so long. It then sees the updates.${draft.validation ? " Your node gives it the validation data; a job created in a wallet needs your signature for that, on the job's page." : ""}`
-              }
-              wide
-            />
-          </fieldset>
-          <fieldset>
-            <legend>Aggregator and pay rule</legend>
-            <Field
-              {...field}
-              name="aggregator"
-              label="Aggregator"
-              word="aggregator"
-              hint={aggregator ? "This node's own is filled in." : "Empty: anyone may aggregate."}
-              wide
-            />
-            <Field {...field} name="aggregatorKey" label="Its public key" wide />
-            <Field
-              {...field}
-              name="validation"
-              label="Validation data"
-              hint={
-                draft.validation || Number(draft.minTrainers) > 4
-                  ? VALIDATION
-                  : `${VALIDATION} With four updates or fewer, krum-cosine leaves nobody out, not even a poisoner.`
-              }
-              wide
-            />
-          </fieldset>
-          <Proofs draft={draft} mistakes={shown} change={field.change} />
+          <div class="create-fields">
+            <Start {...form} />
+            <Learn {...form} />
+            <Terms {...form} unit={unit} complete={Object.keys(mistakes).length === 0} />
+          </div>
           <Cost
             draft={draft}
             mistakes={mistakes}
@@ -233,107 +68,96 @@ export function Create() {
   );
 }
 
-/** Who may take a seat. */
-function Gate(field: Pick<FieldProps, "draft" | "mistakes" | "change">) {
-  const { gate } = field.draft;
-  const kind = gate === "" || gate === "owner" ? gate : "other";
+/** Where the form begins: a template, or a job file. */
+function Start({ draft, mistakes, change }: Form) {
   return (
-    <>
-      <label class="wide">
-        Who may join
-        <select
-          value={kind}
-          onChange={(event) => field.change({ gate: event.currentTarget.value.replace("other", "0x") })}
-        >
-          <option value="">Anybody, in as many seats as there are</option>
-          <option value="owner">Whom you invite</option>
-          <option value="other">Whom another account invites</option>
-        </select>
-      </label>
-      {kind === "other" && <Field {...field} name="gate" label="Gate" word="gate" hint="Its address." wide />}
-      {kind === "owner" && (
-        <Notice kind="info">
-          You can invite yourself, and whoever wants to join is told so. A gate that is not the owner shows that the
-          seats are others'.
-        </Notice>
-      )}
-    </>
+    <fieldset>
+      <legend>Start from</legend>
+      <div class="templates" role="radiogroup" aria-label="Template">
+        {Object.entries(TEMPLATES).map(([name, { title, text }]) => (
+          <label key={name} class="template">
+            <input
+              type="radio"
+              name="template"
+              checked={draft.template === name}
+              onChange={() => change(filled(name as Template, draft))}
+            />
+            <span>
+              <b>{title}</b>
+              <small>{text}</small>
+            </span>
+          </label>
+        ))}
+      </div>
+      <LoadFile change={change} />
+      <TextField
+        name="name"
+        label="Name"
+        mistakes={mistakes}
+        value={draft.name}
+        wide
+        set={(name) => change({ name })}
+      />
+      <TextField
+        name="description"
+        label="Description"
+        mistakes={mistakes}
+        hint="What the model is for, and what data fit."
+        value={draft.description}
+        wide
+        set={(description) => change({ description })}
+      />
+    </fieldset>
   );
 }
 
-/** Whether and for how long members are to be shown the validation data, and what follows from it. */
-function Revealing(field: Pick<FieldProps, "draft" | "mistakes" | "change">) {
-  const never = field.draft.revealWindow.trim() === "never";
-  return (
-    <>
-      <label class="wide">
-        Validation data at the end
-        <select
-          value={never ? "never" : "members"}
-          onChange={(event) => field.change({ revealWindow: event.currentTarget.value === "never" ? "never" : "" })}
-        >
-          <option value="members">Revealed to all members, who recompute the points</option>
-          <option value="never">Never revealed</option>
-        </select>
-      </label>
-      {!never && (
-        <Field
-          {...field}
-          name="revealWindow"
-          label="Reveal window"
-          word="reveal window"
-          hint="Empty: half of the confirm window."
-          short
-        />
-      )}
-      <Notice kind={never ? "warn" : "info"}>
-        {never
-          ? "Points then rest on the aggregator's word alone: nobody can check them, and whoever wants to join is told so."
-          : "Every member can keep a copy of the data: it takes no more than a seat, whose stake comes back. If they are too private for that, choose never."}
-      </Notice>
-    </>
-  );
+async function unitOf(token: unknown): Promise<Unit> {
+  if (typeof token !== "string") return COIN;
+  const { symbol, decimals } = await get("/api/tokens/{token}", { token });
+  return { symbol, decimals: decimals ?? 0 };
 }
 
-type FieldProps = {
-  draft: Draft;
-  mistakes: Mistakes;
-  change: (part: Partial<Draft>) => void;
-  name: keyof Draft;
-  label: ComponentChildren;
-  word?: Word;
-  unit?: string;
-  hint?: string | undefined;
-  short?: boolean;
-  wide?: boolean;
-};
-
-function Field({ draft, mistakes, change, name, label, word, unit, hint, short, wide }: FieldProps) {
-  const id = useId();
-  const mistake = mistakes[name];
+/** A job.yaml, chosen or pasted: the node reads it as strictly as the command line does. */
+function LoadFile({ change }: Pick<Form, "change">) {
+  const [text, setText] = useState("");
+  const [said, setSaid] = useState("");
+  const { working, problem, setProblem, attempt } = useAttempt();
+  const load = () =>
+    attempt(async () => {
+      setSaid("");
+      const { document } = await post("/api/jobs/preview", { yaml: text });
+      const draft = draftOf(document, await unitOf((document.market as Record<string, unknown>).token));
+      if (draft === null) return setProblem("The file has a number that the page cannot hold: use the command line.");
+      change(draft);
+      setSaid(`“${draft.name}” is in the form. What the form does not show stays as the file has it.`);
+    });
   return (
-    <div class={`field ${short ? "short" : ""} ${wide ? "wide" : ""}`}>
-      <label for={id}>{label}</label>
-      {word && (
-        <Term word={word}>
-          ?<span class="visually-hidden"> What does it mean</span>
-        </Term>
-      )}
-      <span class="with-unit">
+    <Fold title="Or load a job file">
+      <label class="wide">
+        A file of this computer
         <input
-          id={id}
-          value={draft[name]}
-          aria-invalid={mistake ? true : undefined}
-          aria-describedby={mistake || hint ? `${id}-note` : undefined}
-          onInput={(event) => change({ [name]: event.currentTarget.value })}
+          type="file"
+          accept=".yaml,.yml"
+          onChange={(event) => void event.currentTarget.files?.[0]?.slice(0, 262_144).text().then(setText)}
         />
-        {unit && <span class="unit">{unit}</span>}
-      </span>
-      {(mistake || hint) && (
-        <span id={`${id}-note`} class={mistake ? "mistake" : "hint"}>
-          {mistake ?? hint}
-        </span>
-      )}
-    </div>
+      </label>
+      <TextField
+        name="yaml"
+        label="Its text"
+        mistakes={{}}
+        hint="As docs/job-file.md has it."
+        value={text}
+        rows={6}
+        wide
+        set={setText}
+      />
+      <div class="actions">
+        <button type="button" class="quiet" onClick={load} disabled={working || text.trim() === ""}>
+          {working ? "Reads it…" : "Show it in the form"}
+        </button>
+      </div>
+      {problem && <Notice kind="bad">{problem}</Notice>}
+      {said && <Notice kind="good">{said}</Notice>}
+    </Fold>
   );
 }

@@ -1,23 +1,20 @@
 /** How a job's model gets better: by the owner's data, else by one's own, else how many updates were good. */
-import { get, type LocalTrainer, type RoundSummary } from "../live/api";
+import type { JobScores, LocalTrainer, RoundSummary } from "../live/api";
 import { useToken } from "../live/node";
-import { useResource } from "../live/resource";
 import { percent } from "../text/amounts";
+import { titled } from "../text/model";
 import { Chart } from "../ui/chart";
 
-type Props = { jobId: number; rounds: RoundSummary[]; mine: LocalTrainer | undefined; total: number };
+type Props = {
+  rounds: RoundSummary[];
+  measured: JobScores | undefined;
+  mine: LocalTrainer | undefined;
+  total: number;
+};
 
-/** The events after which more can be measured. */
-const SAYS_MORE = ["RoundSettled", "ValidationRevealed"];
-
-export function Progress({ jobId, rounds, mine, total }: Props) {
+export function Progress({ rounds, measured, mine, total }: Props) {
   const settled = rounds.filter((entry) => entry.status === "settled");
   const token = useToken();
-  const measured = useResource(
-    token && settled.length > 0 ? `scores ${jobId}` : null,
-    () => get("/api/jobs/{job_id}/scores", { job_id: jobId }),
-    (news) => news.type === "chain" && news.news.job_id === jobId && SAYS_MORE.includes(news.news.kind),
-  ).data;
   if (settled.length === 0)
     return (
       <p class="muted">
@@ -29,7 +26,7 @@ export function Progress({ jobId, rounds, mine, total }: Props) {
     <>
       {known && (
         <Curves
-          title={`${measured.metric[0]?.toUpperCase()}${measured.metric.slice(1)} by round, on the owner's ${measured.source === "kept" ? "" : "revealed "}validation data`}
+          title={`${titled(measured.metric)} by round, on the owner's ${measured.source === "kept" ? "" : "revealed "}validation data`}
           metric={measured.metric}
           share={measured.share}
           points={measured.rounds}
@@ -54,23 +51,31 @@ export function Progress({ jobId, rounds, mine, total }: Props) {
 type Point = { round: number; loss: number; value?: number | null };
 type CurvesProps = { title: string; metric: string; share?: boolean; points: Point[]; range: [number, number] };
 
+/** The metric and the loss, each on an axis of its own. */
 function Curves({ title, metric, share, points, range }: CurvesProps) {
   const values = points.flatMap((p) => (typeof p.value === "number" ? [{ x: p.round, y: p.value }] : []));
-  const measured = metric === "loss" ? [] : [{ name: `${metric} (left)`, kind: 1 as const, points: values }];
-  const losses = points.map((p) => ({ x: p.round, y: p.loss }));
+  const measured = metric !== "loss" && values.length > 0;
   return (
-    <Chart
-      title={title}
-      xLabel="round"
-      xRange={range}
-      left={(value) => (share ? percent(value, 0) : value.toPrecision(2))}
-      right={(value) => value.toPrecision(2)}
-      lines={
-        measured.length > 0
-          ? [...measured, { name: "loss (right)", kind: 2, axis: "right", points: losses }]
-          : [{ name: "loss", kind: 2, points: losses }]
-      }
-    />
+    <>
+      {measured && (
+        <Chart
+          title={title}
+          xLabel="round"
+          xRange={range}
+          axis={(value) => (share ? percent(value, 0) : value.toPrecision(2))}
+          exact={(value) => (share ? percent(value) : value.toPrecision(4))}
+          lines={[{ name: metric, kind: 1, points: values }]}
+        />
+      )}
+      <Chart
+        title={measured ? "Loss on the same data" : title}
+        xLabel="round"
+        xRange={range}
+        axis={(value) => value.toPrecision(2)}
+        exact={(value) => value.toPrecision(4)}
+        lines={[{ name: "loss", kind: 2, points: points.map((p) => ({ x: p.round, y: p.loss })) }]}
+      />
+    </>
   );
 }
 
@@ -80,7 +85,7 @@ function Selected({ settled, total }: { settled: RoundSummary[]; total: number }
       title="Updates by round"
       xLabel="round"
       xRange={[1, total]}
-      left={(value) => (Number.isInteger(value) ? value.toString() : "")}
+      axis={(value) => (Number.isInteger(value) ? value.toString() : "")}
       lines={[
         { name: "submitted", kind: 2, points: settled.map((r) => ({ x: r.round, y: r.submitted.length })) },
         { name: "selected", kind: 1, points: settled.map((r) => ({ x: r.round, y: r.selected.length })) },

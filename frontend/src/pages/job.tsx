@@ -4,21 +4,25 @@ import { get, type JobDetail, type RoundSummary } from "../live/api";
 import { useNow } from "../live/clock";
 import { useToken } from "../live/node";
 import { ofJob, useResource } from "../live/resource";
+import { useScores } from "../live/scores";
 import { useUnit } from "../live/unit";
-import { Link } from "../router";
+import { Link, useQuery } from "../router";
 import { plural } from "../text/amounts";
-import { isOver, type Phase, phaseOf } from "../text/standing";
+import { titled } from "../text/model";
+import { isOver, type Phase, phaseOf, timeLeft } from "../text/standing";
 import { startText } from "../text/start";
 import { elapsed, momentText, plainDuration } from "../text/time";
 import { Amount, Bar, Countdown, Loaded, Notice, Reading, State, Term, Title, When } from "../ui/parts";
 import { Claims } from "./claims";
 import { DisputeByWallet, DisputeRowsByWallet } from "./dispute";
 import { Exits } from "./exits";
+import { Guide } from "./guide";
 import { Invite } from "./invite";
 import { Terms, Trainers } from "./job-facts";
 import { JobLoaded, useJob } from "./job-loaded";
 import { Progress } from "./job-progress";
-import { Own } from "./own";
+import { ModelCard, scoreText } from "./model-card";
+import { DownloadModel, Own, useOwnPart } from "./own";
 import { Round } from "./round";
 import { Samples } from "./samples";
 import { Standing } from "./standing";
@@ -53,11 +57,15 @@ function Detail({ detail, reload }: { detail: JobDetail; reload: () => void }) {
     () => get("/api/trainers"),
     (news) => news.type === "training",
   );
+  const scores = useScores(jobId, detail.settled);
+  const part = useOwnPart(jobId);
+  const guide = new URLSearchParams(useQuery()).get("guide") === "1";
   const mine = own.data?.find((trainer) => trainer.job_id === jobId);
   const [chosen, setChosen] = useState<number | null>(null);
   const latest = summary.round || null;
   const shown = chosen ?? latest;
   const over = isOver(summary.state);
+  const score = over ? undefined : scores?.rounds.at(-1);
   return (
     <>
       <header class="page-head">
@@ -85,6 +93,7 @@ function Detail({ detail, reload }: { detail: JobDetail; reload: () => void }) {
           </Link>
         </p>
       </header>
+      {guide && <Guide detail={detail} mine={mine} reload={reload} />}
       {summary.state === "open" && <Trust summary={summary} />}
       {detail.findings.length > 0 && (
         <Notice kind="bad">
@@ -100,7 +109,13 @@ function Detail({ detail, reload }: { detail: JobDetail; reload: () => void }) {
       <dl class="readings">
         <Reading
           label="Round"
-          note={`${plainDuration(terms.submit_window)} to submit, ${plainDuration(terms.settle_window)} to settle`}
+          note={
+            <>
+              <Bar part={detail.settled / terms.rounds} label="Rounds settled" />
+              {timeLeft(detail, useNow()) ??
+                `${plainDuration(terms.submit_window)} to submit, ${plainDuration(terms.settle_window)} to settle`}
+            </>
+          }
         >
           <span class="number">
             {summary.round} <small>of {terms.rounds}</small>
@@ -126,16 +141,31 @@ function Detail({ detail, reload }: { detail: JobDetail; reload: () => void }) {
           }
           note={
             <>
-              <Amount value={terms.reward} unit={unit} /> a settled round, of which there{" "}
-              {detail.settled === 1 ? "is" : "are"} {detail.settled}; divided by <Term word="points" />{" "}
-              {over ? "" : "at the end"}
+              {!over && (
+                <>
+                  of <Amount value={BigInt(terms.reward) * BigInt(terms.rounds)} unit={unit} /> in all:{" "}
+                </>
+              )}
+              <Amount value={terms.reward} unit={unit} /> a settled round, {detail.settled} of {terms.rounds}{" "}
+              {over ? "in all" : "so far"}; divided by <Term word="points" /> {over ? "" : "at the end"}
             </>
           }
         >
           <Amount value={detail.pot} unit={unit} />
         </Reading>
         <PhaseReading detail={detail} />
+        {score && scores && (
+          <Reading
+            label={titled(scores.metric)}
+            note={`after round ${score.round}, on the owner's ${scores.source === "kept" ? "" : "revealed "}data`}
+          >
+            <span class="number">{scoreText(score.value ?? score.loss, scores.share)}</span>
+          </Reading>
+        )}
       </dl>
+      <ModelCard detail={detail} scores={scores}>
+        {part?.job_key && <DownloadModel jobId={jobId} over />}
+      </ModelCard>
       <Invite detail={detail} />
       <Samples detail={detail} after={reload} />
       <Standing detail={detail} unit={unit} />
@@ -160,12 +190,12 @@ function Detail({ detail, reload }: { detail: JobDetail; reload: () => void }) {
               {shown !== null && list.some((entry) => entry.round === shown) && (
                 <Round key={shown} jobId={jobId} number={shown} terms={terms} mine={mine} />
               )}
-              {list.length > 0 && <Progress jobId={jobId} rounds={list} mine={mine} total={terms.rounds} />}
+              {list.length > 0 && <Progress rounds={list} measured={scores} mine={mine} total={terms.rounds} />}
             </>
           )}
         </Loaded>
       </section>
-      <Own detail={detail} settled={detail.settled} after={reload} />
+      <Own detail={detail} part={part} after={reload} />
       <section>
         <h2>Trainers</h2>
         <Loaded from={trainers} lines={3}>

@@ -1,7 +1,7 @@
 /** The last step of joining: what the node's key needs, where it comes from, and the deposit. */
 import { useState } from "preact/hooks";
 import type { Hex } from "viem";
-import { ApiError, get, type JobDetail, post } from "../live/api";
+import { ApiError, get, type JobDetail, post, type Reading } from "../live/api";
 import { useNode } from "../live/node";
 import { useResource } from "../live/resource";
 import { useUnit } from "../live/unit";
@@ -17,10 +17,11 @@ type Props = {
   ticket: string | null;
   payee: string | null;
   data: string | null;
+  reading: Reading;
   reload: () => void;
 };
 
-export function Stake({ detail, ticket, payee, data, reload }: Props) {
+export function Stake({ detail, ticket, payee, data, reading, reload }: Props) {
   const { terms, summary } = detail;
   const unit = useUnit(terms.token);
   const local = useResource("local", () => get("/api/local"));
@@ -38,6 +39,7 @@ export function Stake({ detail, ticket, payee, data, reload }: Props) {
       await post("/api/trainers", {
         job_id: summary.job_id,
         data: data ?? "",
+        reading,
         payee,
         ticket: ticket ?? "",
         device: device as "" | "cuda" | "mps" | "cpu",

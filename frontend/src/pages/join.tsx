@@ -1,17 +1,19 @@
 /** Joining in three steps, four with a ticket, then watching one's own trainer. The data never leave the node's machine. */
 import { useState } from "preact/hooks";
-import { ApiError, type DataCheck, get, type JobDetail, post } from "../live/api";
+import { get, type JobDetail, type Reading } from "../live/api";
+import { useKept } from "../live/kept";
 import { useNode, useToken } from "../live/node";
 import { useResource } from "../live/resource";
 import { useUnit } from "../live/unit";
 import { Link, useQuery } from "../router";
-import { bytesText, count, percent, plural } from "../text/amounts";
-import { dataText, firstShape } from "../text/data";
+import { percent, plural } from "../text/amounts";
+import { dataText, PLAIN } from "../text/data";
 import { MAX_TICKET, whyNot } from "../text/ticket";
 import { plainDuration } from "../text/time";
+import { DataChecked, ReadingFields, Sources } from "../ui/data-source";
+import { TextField } from "../ui/field";
 import { NoToken } from "../ui/no-token";
 import { Amount, Empty, Hex as HexView, Loaded, Notice, Skeleton, Term, Title, Transaction } from "../ui/parts";
-import { Preview } from "../ui/preview";
 import { WalletChooser } from "../ui/wallet";
 import { useWallet } from "../wallet/wallet";
 import { JobLoaded, useJob } from "./job-loaded";
@@ -66,6 +68,17 @@ export function Join({ jobId }: { jobId: number }) {
 
 // ---------------------------------------------------------------- the three steps
 
+/** What was chosen so far, which a reload does not lose. ticket: as changed from the link's. */
+type Chosen = {
+  byWallet: boolean | null;
+  link: string;
+  ticket: string;
+  source: string;
+  reading: Reading;
+  checked: boolean;
+};
+const NOTHING: Chosen = { byWallet: null, link: "", ticket: "", source: "", reading: PLAIN, checked: false };
+
 type Go = { detail: JobDetail; reload: () => void };
 
 function Steps({ detail, reload }: Go) {
@@ -73,10 +86,12 @@ function Steps({ detail, reload }: Go) {
   const unit = useUnit(terms.token);
   const wallet = useWallet();
   const node = useNode();
-  const [byWallet, setByWallet] = useState<boolean | null>(null);
-  const [data, setData] = useState<string | null>(null);
-  const given = new URLSearchParams(useQuery()).get("ticket") ?? "";
-  const [ticket, setTicket] = useState(given.slice(0, MAX_TICKET));
+  const [kept, setKept] = useKept<Chosen>(`join ${summary.job_id}`, NOTHING);
+  const choose = (part: Partial<Chosen>) => setKept((old) => ({ ...old, ...part }));
+  const { byWallet } = kept;
+  const data = kept.checked ? kept.source.trim() : null;
+  const given = (new URLSearchParams(useQuery()).get("ticket") ?? "").slice(0, MAX_TICKET);
+  const ticket = kept.link === given ? kept.ticket : given;
   const payee = byWallet ? (wallet?.account ?? null) : (node?.acts_as?.address ?? null);
   if (summary.state !== "open")
     return (
@@ -109,7 +124,7 @@ function Steps({ detail, reload }: Go) {
               maxLength={MAX_TICKET}
               placeholder="merit1_…"
               aria-invalid={ticket && refused ? true : undefined}
-              onInput={(event) => setTicket(event.currentTarget.value)}
+              onInput={(event) => choose({ link: given, ticket: event.currentTarget.value })}
             />
           </label>
           {ticket && refused && <Notice kind="bad">{refused}</Notice>}
@@ -124,11 +139,16 @@ function Steps({ detail, reload }: Go) {
         <fieldset class="choice">
           <legend class="visually-hidden">Payee</legend>
           <label>
-            <input type="radio" name="payee" checked={byWallet === true} onChange={() => setByWallet(true)} />
+            <input type="radio" name="payee" checked={byWallet === true} onChange={() => choose({ byWallet: true })} />
             <span>My browser wallet</span>
           </label>
           <label>
-            <input type="radio" name="payee" checked={byWallet === false} onChange={() => setByWallet(false)} />
+            <input
+              type="radio"
+              name="payee"
+              checked={byWallet === false}
+              onChange={() => choose({ byWallet: false })}
+            />
             <span>
               The node's own key, <HexView value={node.acts_as.address} what="node's address" />
             </span>
@@ -142,7 +162,14 @@ function Steps({ detail, reload }: Go) {
           A file or folder on the node's machine. It is checked here against what the job asks for
           {detail.spec && <>: {dataText(detail.spec.data)}</>}. Nothing of it leaves the machine.
         </p>
-        <DataStep jobId={summary.job_id} shape={firstShape(detail.spec?.data)} chosen={setData} />
+        <DataStep
+          jobId={summary.job_id}
+          source={kept.source}
+          reading={kept.reading}
+          checked={kept.checked}
+          change={(source, reading) => choose({ source, reading, checked: false })}
+          decide={(source, fits) => setKept((old) => (old.source === source ? { ...old, checked: fits } : old))}
+        />
       </li>
       <li>
         <h2>Stake and go</h2>
@@ -160,6 +187,7 @@ function Steps({ detail, reload }: Go) {
           ticket={gate ? (refused ? null : ticket.trim()) : ""}
           payee={byWallet === null ? null : payee}
           data={data}
+          reading={kept.reading}
           reload={reload}
         />
       </li>
@@ -167,82 +195,43 @@ function Steps({ detail, reload }: Go) {
   );
 }
 
-function DataStep({
-  jobId,
-  shape,
-  chosen,
-}: {
+type DataStepProps = {
   jobId: number;
-  shape: number[];
-  chosen: (source: string | null) => void;
-}) {
-  const entries = useResource("data", () => get("/api/data"));
-  const [source, setSource] = useState("");
-  const [found, setFound] = useState<DataCheck | null>(null);
-  const [problem, setProblem] = useState<string | null>(null);
-  const [looking, setLooking] = useState(false);
-  const change = (value: string) => {
-    setSource(value);
-    setFound(null);
-    setProblem(null);
-    chosen(null);
-  };
-  const check = async (event: Event) => {
-    event.preventDefault();
-    setLooking(true);
-    setProblem(null);
-    try {
-      const result = await post("/api/data/check", { job_id: jobId, data: source.trim() });
-      setFound(result);
-      chosen(result.fits ? source.trim() : null);
-    } catch (error) {
-      setProblem(error instanceof ApiError ? error.detail : String(error));
-    }
-    setLooking(false);
-  };
-  const classes = Object.keys(found?.classes ?? {}).length;
+  source: string;
+  reading: Reading;
+  checked: boolean;
+  change: (source: string, reading: Reading) => void;
+  /** Hears whether a source fits, which may not be the chosen one any more. */
+  decide: (source: string, fits: boolean) => void;
+};
+
+function DataStep({ jobId, source, reading, checked, change, decide }: DataStepProps) {
   return (
-    <form onSubmit={check}>
-      <Loaded from={entries} lines={1}>
-        {(list) => (
-          <label>
-            Data source
-            <input
-              list="sources"
-              value={source}
-              required
-              placeholder="digits, or a path on the node's machine"
-              onInput={(event) => change(event.currentTarget.value)}
-            />
-            <datalist id="sources">
-              {list.map((entry) => (
-                <option key={entry.source} value={entry.source}>
-                  {entry.kind}
-                  {entry.bytes ? `, ${bytesText(entry.bytes)}` : ""}
-                </option>
-              ))}
-            </datalist>
-          </label>
-        )}
-      </Loaded>
-      <p class="hint">
-        The node reads only folders that were allowed with <code>merit up --data FOLDER</code>; <code>digits</code> is
-        built in.
-      </p>
-      <button type="submit" disabled={looking || !source.trim()}>
-        {looking ? "Checking…" : "Check the data"}
-      </button>
-      {problem && <Notice kind="bad">{problem}</Notice>}
-      {found && !found.fits && <Notice kind="bad">The data do not fit this job. {found.problem}</Notice>}
-      {found?.fits && (
-        <>
-          <Notice kind="good">
-            The data fit: {count(found.samples)} samples of shape {found.shape.join(" × ")}
-            {classes > 0 && ` in ${count(classes)} classes`}.
-          </Notice>
-          <Preview found={found} shape={shape} />
-        </>
-      )}
-    </form>
+    <>
+      <TextField
+        name="source"
+        label="Data source"
+        mistakes={{}}
+        value={source}
+        list="sources"
+        placeholder="digits, or a path on the node's machine"
+        hint={
+          <>
+            The node reads only folders that were allowed with <code>merit up --data FOLDER</code>; <code>digits</code>{" "}
+            is built in.
+          </>
+        }
+        set={(given) => change(given, reading)}
+      />
+      <Sources id="sources" />
+      <ReadingFields of="reading" value={reading} change={(given) => change(source, given)} />
+      <DataChecked
+        of={{ job_id: jobId }}
+        source={source}
+        reading={reading}
+        again={checked}
+        checked={(fits) => decide(source, fits)}
+      />
+    </>
   );
 }

@@ -10,6 +10,7 @@ import { count, plural } from "../text/amounts";
 import { isOver, STATES } from "../text/standing";
 import { seatsText, startText } from "../text/start";
 import { Amount, Countdown, Empty, Loaded, State, Term, Title } from "../ui/parts";
+import { RunSample, useCanSample } from "./guide";
 
 const ORDERS: Record<Sort, string> = {
   newest: "Newest first",
@@ -48,6 +49,7 @@ export function Market() {
   useEffect(() => setTyped((old) => (old.trim() === filter.search ? old : filter.search)), [filter.search]);
   const jobs = useJobs(filter);
   const shown = useKept(jobs);
+  const can = useCanSample();
   const filtered = filter.search || filter.state || filter.rule;
   return (
     <>
@@ -57,6 +59,7 @@ export function Market() {
           Jobs that pay for what an update contributes to a model. The reward is in <Term word="escrow" /> before anyone
           trains.
         </p>
+        {can && shown.data !== undefined && shown.data.total > 0 && <RunSample small />}
       </header>
       <search class="filters">
         <label>
@@ -114,11 +117,20 @@ export function Market() {
                   Show all jobs
                 </button>
               ) : (
-                <p>
-                  <Link to="/create" class="button">
-                    Create the first job
-                  </Link>
-                </p>
+                <>
+                  {can && (
+                    <p>
+                      See how it works: three trainers of this machine learn to read digits, are judged and paid. It
+                      takes about two minutes, and is explained step by step.
+                    </p>
+                  )}
+                  <div class="actions centred">
+                    <RunSample />
+                    <Link to="/create" class={can ? "button quiet" : "button"}>
+                      Create the first job
+                    </Link>
+                  </div>
+                </>
               )}
             </Empty>
           ) : (

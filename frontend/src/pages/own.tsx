@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { type Hex, isAddressEqual } from "viem";
-import { file, get, type JobDetail, post } from "../live/api";
+import { file, get, type JobDetail, type OwnPart, post } from "../live/api";
 import { useNode, useToken } from "../live/node";
 import { ofJob, useResource } from "../live/resource";
 import { isOver, LESSER } from "../text/standing";
@@ -13,16 +13,23 @@ import { announcement } from "../wallet/creation";
 import { useWallet } from "../wallet/wallet";
 import { HandOver } from "./hand-over";
 
-export function Own({ detail, settled, after }: { detail: JobDetail; settled: number; after: () => void }) {
-  const jobId = detail.summary.job_id;
+/** undefined where this tab may not ask. */
+export function useOwnPart(jobId: number): OwnPart | undefined {
   const token = useToken();
-  const wallet = useWallet();
-  const part = useResource(
+  return useResource(
     token ? `own part ${jobId}` : null,
     () => get("/api/jobs/{job_id}/own", { job_id: jobId }),
     ofJob(jobId),
   ).data;
-  const model = part?.job_key === true && settled > 0;
+}
+
+type Props = { detail: JobDetail; part: OwnPart | undefined; after: () => void };
+
+export function Own({ detail, part, after }: Props) {
+  const jobId = detail.summary.job_id;
+  const wallet = useWallet();
+  // Of a job that is over the model's card has it.
+  const model = part?.job_key === true && detail.settled > 0 && !isOver(detail.summary.state);
   const byWallet = wallet !== null && isAddressEqual(wallet.account, detail.summary.owner as Hex);
   const mine = part?.owner === true || byWallet;
   const reveal = mine && part?.can_reveal === true && !detail.revealed;
@@ -34,7 +41,7 @@ export function Own({ detail, settled, after }: { detail: JobDetail; settled: nu
       {(model || toMembers || reveal || detail.revealed) && (
         <section>
           <h2>Model and validation data</h2>
-          {model && <Model jobId={jobId} over={isOver(detail.summary.state)} />}
+          {model && <DownloadModel jobId={jobId} over={false} />}
           {toMembers && (
             <Reveal key="members" jobId={jobId} to={MEMBERS} byNode={part.owner} after={after}>
               {detail.reveals.length === 0
@@ -60,7 +67,7 @@ export function Own({ detail, settled, after }: { detail: JobDetail; settled: nu
   );
 }
 
-function Model({ jobId, over }: { jobId: number; over: boolean }) {
+export function DownloadModel({ jobId, over }: { jobId: number; over: boolean }) {
   const { working, problem, attempt } = useAttempt();
   const save = async () => {
     const { name, content } = await file("/api/jobs/{job_id}/model", { job_id: jobId });

@@ -12,16 +12,15 @@ export function Samples({ detail, after }: { detail: JobDetail; after: () => voi
   const jobId = summary.job_id;
   const node = useNode();
   const token = useToken();
-  const here = token && node?.local ? jobId : null;
-  const local = useResource(here ? "local" : null, () => get("/api/local"));
+  const here = token && node !== null && node.samples > 0 ? jobId : null;
   const own = useResource(
     here ? `samples ${jobId}` : null,
     () => get("/api/jobs/{job_id}/samples", { job_id: jobId }),
     (news) => news.type === "training",
   );
   const { working, problem, attempt } = useAttempt();
-  if (!here || !own.data || !local.data) return null;
-  const free = Math.min(summary.max_trainers - summary.seats_taken, local.data.samples - own.data.length);
+  if (!here || !node || !own.data) return null;
+  const free = Math.min(summary.max_trainers - summary.seats_taken, node.samples - own.data.length);
   // What comes with Merit is digits: 8 by 8 pixels, ten classes.
   const fits = isDigits(spec?.data) && summary.token === ZERO_ADDRESS;
   const invited = !detail.terms.gate || detail.terms.gate === node?.acts_as?.address;

@@ -290,7 +290,8 @@ function Curves({ trainer, rounds }: { trainer: LocalTrainer; rounds: number }) 
       title="On your own data"
       xLabel="round"
       xRange={[Math.floor(points[0]?.x ?? 0), rounds]}
-      left={(value) => value.toPrecision(2)}
+      axis={(value) => value.toPrecision(2)}
+      exact={(value) => value.toPrecision(4)}
       lines={[{ name: "training loss", kind: 1, points }]}
     />
   );

@@ -1,6 +1,9 @@
 /** What a job's data look like, in words. */
-import type { DataSchema } from "../live/api";
+import type { DataSchema, Reading } from "../live/api";
 import { count } from "./amounts";
+
+/** Files that are read as they are, where nothing has to be said of them. */
+export const PLAIN: Reading = { missing: "error", decimal: ".", skip_bad: false };
 
 /** A feature as the API gives it: what each kind has is checked here. */
 type Feature = { name?: unknown; kind?: unknown } & Record<string, unknown>;
@@ -11,11 +14,6 @@ const numbers = (value: unknown) => (Array.isArray(value) ? value.filter((entry)
 export function shapeOf(feature: Feature | undefined): number[] {
   if (feature?.kind === "image") return numbers([feature.channels, feature.height, feature.width]);
   return numbers(feature?.shape);
-}
-
-/** The shape of what is previewed: that of the first input. */
-export function firstShape(schema: DataSchema | undefined): number[] {
-  return shapeOf(schema?.features[0]);
 }
 
 function features(schema: DataSchema): string {
@@ -46,7 +44,7 @@ export function isDigits(schema: DataSchema | undefined): boolean {
   const wanted = schema?.target;
   return (
     schema?.features.length === 1 &&
-    firstShape(schema).join() === "1,8,8" &&
+    shapeOf(schema.features[0]).join() === "1,8,8" &&
     wanted?.kind === "category" &&
     wanted.classes === 10
   );

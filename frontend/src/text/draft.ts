@@ -1,24 +1,23 @@
 /** A job as the form holds it, and as the job file has it (docs/job-file.md). */
-import { COIN, escrowOf, parseAmount, type Unit } from "./amounts";
-import { parseDuration, parseWait } from "./time";
+import type { ColumnFacts, Reading } from "../live/api";
+import { COIN, escrowOf, formatNumber, parseAmount, type Unit } from "./amounts";
+import { PLAIN } from "./data";
+import { type Mistakes, type Must, type Raw, wholeNumber as whole } from "./fields";
+import { type Learning, learningDocument, learningMistakes, learningOf } from "./learning";
+import { filled, type Template } from "./templates";
+import { parseDuration, parseWait, plainDuration } from "./time";
 
-export type Draft = {
+/** table, columns: the owner's table that the features were taken from. reading: of the validation data. rest: what a
+ * job file says and the form does not show, of the market in market. */
+export type Draft = Learning & {
+  template: Template;
   name: string;
   description: string;
-  architecture: "cnn" | "mlp";
-  channels: string;
-  height: string;
-  width: string;
-  features: string;
-  hidden: string;
-  classes: string;
-  minimum: string;
-  maximum: string;
-  std: string;
-  optimizer: "adam" | "adamw" | "sgd";
-  learningRate: string;
-  epochs: string;
-  batchSize: string;
+  table: string;
+  columns: ColumnFacts[];
+  reading: Reading;
+  rest: Raw;
+  market: Raw;
   reward: string;
   fee: string;
   stake: string;
@@ -47,23 +46,8 @@ export type Draft = {
   chunk: string;
 };
 
-export const DEFAULTS: Draft = {
-  name: "Handwritten digits",
-  description: "Recognise 8 by 8 pixel images of handwritten digits.",
-  architecture: "cnn",
-  channels: "1",
-  height: "8",
-  width: "8",
-  features: "16",
-  hidden: "64",
-  classes: "10",
-  minimum: "0",
-  maximum: "16",
-  std: "16",
-  optimizer: "adam",
-  learningRate: "0.003",
-  epochs: "3",
-  batchSize: "16",
+const MARKET = {
+  market: {},
   reward: "0.6",
   fee: "",
   stake: "",
@@ -85,16 +69,19 @@ export const DEFAULTS: Draft = {
   aggregatorKey: "",
   gate: "",
   validation: "",
+  reading: PLAIN,
   setup: "development",
   srs: "",
   key: "",
   chunk: "",
-};
+} as const;
+
+export const DEFAULTS = { ...MARKET, ...filled("digits", { name: "", description: "" }) } as Draft;
 
 /** So many times the fees of all rounds the bond is by default, as in the job file. */
 const FEES_IN_BOND = 10n;
-/** How often updates that do not open are delivered again; the form does not ask for it. */
-export const MAX_VOIDS = 3;
+/** How often updates that do not open are delivered again, unless a job file says so; the form does not ask for it. */
+export const maxVoidsOf = ({ market }: Draft) => Number(market.max_voids ?? 3);
 
 const KEPT = "merit.draft";
 
@@ -108,17 +95,17 @@ export function kept(): Draft {
 }
 
 export function keep(draft: Draft): void {
-  sessionStorage.setItem(KEPT, JSON.stringify(draft));
+  try {
+    sessionStorage.setItem(KEPT, JSON.stringify(draft));
+  } catch {
+    // There is no room for it: the form works all the same.
+  }
 }
 
 export function forget(): void {
   sessionStorage.removeItem(KEPT);
 }
 
-export type Mistakes = Partial<Record<keyof Draft, string>>;
-
-const whole = (text: string, low: number, high: number) =>
-  /^\d{1,9}$/.test(text.trim()) && Number(text) >= low && Number(text) <= high;
 export const isAddress = (text: string) => /^0x[0-9a-fA-F]{40}$/.test(text);
 const HASH = /^0x[0-9a-f]{64}$/;
 /** A proving key is for 8, 16 or 32 seats. */
@@ -132,12 +119,11 @@ export function leastTrainers({ maxFaulty }: Draft): number | null {
 }
 /** From which round on the owner may end the job; all of them where nothing is said. */
 export const minRoundsOf = ({ minRounds, rounds }: Draft) => Number(minRounds.trim() === "" ? rounds : minRounds);
-const decimal = (text: string) => /^-?\d{1,30}(\.\d{1,30})?(e-?\d{1,2})?$/i.test(text.trim());
 
 /** What is wrong with each field; empty when the node can be asked. unit: what the amounts are written in. */
 export function mistakesOf(draft: Draft, unit: Unit = COIN): Mistakes {
   const found: Mistakes = {};
-  const must = (field: keyof Draft, ok: boolean, what: string) => {
+  const must: Must = (field, ok, what) => {
     if (!ok && !found[field]) found[field] = what;
   };
   must("name", draft.name.trim().length > 0 && draft.name.length <= 100, "Give a name of at most 100 characters.");
@@ -183,11 +169,7 @@ export function mistakesOf(draft: Draft, unit: Unit = COIN): Mistakes {
     parseWait(draft.takeoverWindow) !== null,
     "Give a duration such as 1 h or 1 d, or 0 for none.",
   );
-  for (const field of ["learningRate", "minimum", "maximum", "std"] as const)
-    must(field, decimal(draft[field]), "Give a number.");
-  const sizes = draft.architecture === "cnn" ? (["channels", "height", "width"] as const) : (["features"] as const);
-  for (const field of [...sizes, "hidden", "classes", "epochs", "batchSize"] as const)
-    must(field, whole(draft[field], 1, 100_000), "Give a whole number from 1.");
+  learningMistakes(draft, must);
   must("token", draft.token === "" || isAddress(draft.token), "Give the token's address, or nothing for the coin.");
   must("aggregator", draft.aggregator === "" || isAddress(draft.aggregator), "Give the aggregator's address.");
   must(
@@ -246,30 +228,13 @@ export function documentOf(draft: Draft, unit: Unit = COIN): Record<string, unkn
   // Of a token, a whole number alone counts its smallest units (docs/job-file.md).
   const money = moneyOf(draft, unit);
   const amount = (field: keyof Money) => `${money?.[field] ?? 0n}${draft.token ? "" : " wei"}`;
-  const image = draft.architecture === "cnn";
-  const size = { channels: number(draft.channels), height: number(draft.height), width: number(draft.width) };
-  const classes = number(draft.classes);
-  const range = { minimum: number(draft.minimum), maximum: number(draft.maximum), std: [number(draft.std)] };
-  const parameters = image
-    ? { ...size, hidden: number(draft.hidden), classes }
-    : { inputs: number(draft.features), hidden: [number(draft.hidden)], classes };
   return {
+    ...draft.rest,
     name: draft.name.trim(),
     description: draft.description,
-    model: { architecture: draft.architecture, parameters },
-    data: {
-      features: {
-        x: { ...(image ? { kind: "image", ...size } : { kind: "tensor", shape: [number(draft.features)] }), ...range },
-      },
-      target: { kind: "category", classes },
-    },
-    training: {
-      optimizer: draft.optimizer,
-      learning_rate: number(draft.learningRate),
-      epochs: number(draft.epochs),
-      batch_size: number(draft.batchSize),
-    },
+    ...learningDocument(draft),
     market: {
+      ...draft.market,
       ...(draft.token && { token: draft.token }),
       reward: amount("reward"),
       fee: amount("fee"),
@@ -283,7 +248,7 @@ export function documentOf(draft: Draft, unit: Unit = COIN): Record<string, unkn
       min_trainers: number(draft.minTrainers),
       max_trainers: number(draft.maxTrainers),
       max_faulty: number(draft.maxFaulty),
-      max_voids: MAX_VOIDS,
+      max_voids: maxVoidsOf(draft),
       enrol_for: parseDuration(draft.enrolFor),
       start_delay: parseWait(draft.startDelay),
       submit_window: parseDuration(draft.submitWindow),
@@ -296,4 +261,88 @@ export function documentOf(draft: Draft, unit: Unit = COIN): Record<string, unkn
       proofs: { srs: draft.srs, key: draft.key, chunk: number(draft.chunk) },
     }),
   };
+}
+
+// ---------------------------------------------------------------- from a job file
+
+const SHOWN = ["name", "description", "model", "data", "task", "training", "market", "proofs"];
+const OF_MARKET = ["token", "aggregator", "gate", "reward", "stake", "bond", "fee", "rounds", "min_rounds"];
+const WINDOWS = {
+  enrolFor: ["enrol_for", 86_400],
+  startDelay: ["start_delay", 60],
+  submitWindow: ["submit_window", 3600],
+  settleWindow: ["settle_window", 3600],
+  takeoverWindow: ["takeover_window", 0],
+  confirmWindow: ["confirm_window", 3600],
+} as const;
+const SEATS = ["min_trainers", "max_trainers", "max_faulty", "reveal_window"];
+
+/** As parseDuration reads it back. */
+function seconds(value: unknown): string {
+  const text = plainDuration(Number(value)).replaceAll("\u00a0", " ");
+  return Number(value) === 0 ? "0" : parseDuration(text) === Number(value) ? text : `${value} s`;
+}
+
+/** Whether a number of the document has lost digits on its way: it would not be the file's. */
+function inexact(value: unknown): boolean {
+  if (typeof value === "number")
+    return Number.isInteger(value) && Math.abs(value) < 1e30 && !Number.isSafeInteger(value);
+  return value !== null && typeof value === "object" && Object.values(value).some(inexact);
+}
+
+/** A job file's document, as the node gives it, in the form; null where the form cannot hold it exactly. */
+export function draftOf(document: Raw, unit: Unit = COIN): Draft | null {
+  if (inexact(document)) return null;
+  const market = document.market as Raw;
+  const proofs = (document.proofs ?? {}) as Raw;
+  const aggregator = market.aggregator === "anyone" ? null : (market.aggregator as Raw);
+  const amount = (name: string) =>
+    market[name] === undefined
+      ? ""
+      : formatNumber(String(market[name]).replace(" wei", ""), unit.decimals).replaceAll(/[^\d.]/g, "");
+  const named = proofs.srs !== undefined && proofs.key !== undefined;
+  const windows = Object.entries(WINDOWS).map(([field, [name, standard]]) => [
+    field,
+    seconds(market[name] ?? standard),
+  ]);
+  const shown = [...OF_MARKET, ...SEATS, ...Object.values(WINDOWS).map(([name]) => name)];
+  const other = (raw: Raw, ...names: string[]) =>
+    Object.fromEntries(Object.entries(raw).filter(([name]) => !names.includes(name)));
+  return {
+    ...DEFAULTS,
+    ...learningOf(document),
+    template: templateOf(document),
+    name: String(document.name),
+    description: String(document.description ?? ""),
+    rest: { ...other(document, ...SHOWN), ...(!named && document.proofs !== undefined && { proofs }) },
+    market: other(market, ...shown),
+    reward: amount("reward"),
+    fee: amount("fee"),
+    stake: amount("stake"),
+    bond: amount("bond"),
+    token: String(market.token ?? ""),
+    aggregator: String(aggregator?.address ?? ""),
+    aggregatorKey: String(aggregator?.encryption_key ?? ""),
+    gate: String(market.gate ?? ""),
+    rounds: String(market.rounds),
+    minRounds: market.min_rounds === undefined ? "" : String(market.min_rounds),
+    minTrainers: String(market.min_trainers ?? 3),
+    maxTrainers: String(market.max_trainers ?? 3),
+    maxFaulty: String(market.max_faulty ?? 0),
+    ...Object.fromEntries(windows),
+    revealWindow: market.reveal_window === 0 ? "never" : market.reveal_window ? seconds(market.reveal_window) : "",
+    ...(named && {
+      setup: "named",
+      srs: String(proofs.srs),
+      key: String(proofs.key),
+      chunk: String(proofs.chunk ?? ""),
+    }),
+  };
+}
+
+function templateOf(document: Raw): Template {
+  const kinds = learningOf(document).features.map(({ kind }) => kind);
+  if ((document.model as Raw).architecture === "program") return "program";
+  if (kinds.includes("image")) return "images";
+  return kinds.includes("text") ? "text" : "table";
 }

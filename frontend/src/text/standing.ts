@@ -1,7 +1,7 @@
 /** Where a job stands, and what a trainer may do about it. "now" is chain time, and always an argument. */
 import type { Dispute, JobDetail, JobSummary, TrainerFacts } from "../live/api";
 import { plural } from "./amounts";
-import { momentText } from "./time";
+import { duration, momentText } from "./time";
 
 export type StateName = JobSummary["state"];
 
@@ -231,4 +231,12 @@ export function endText(detail: JobDetail): string | null {
   if (summary.round >= terms.min_rounds)
     return "The owner has asked for the end: the job ends once this round is settled, or the next that can be.";
   return `The owner has asked for the end: the job ends once round ${terms.min_rounds}, or one after it, is settled.`;
+}
+
+/** How long a job that runs takes at most, as its deadlines say; null where it does not run. */
+export function timeLeft({ summary, terms }: JobDetail, now: number): string | null {
+  if (summary.state !== "running" || summary.settle_by === null) return null;
+  const later = terms.rounds - summary.round;
+  const left = summary.settle_by - now + later * (terms.submit_window + terms.settle_window) + terms.confirm_window;
+  return left > 0 ? `at most ${duration(left)} to its end` : null;
 }

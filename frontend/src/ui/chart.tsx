@@ -1,12 +1,11 @@
 /** Lines over rounds, drawn as SVG in the page's own colours, with the same numbers as a table for who cannot see it. */
-import { useId } from "preact/hooks";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
 
 export type Point = { x: number; y: number };
-export type Line = { name: string; points: Point[]; kind: 1 | 2; axis?: "left" | "right" };
+export type Line = { name: string; points: Point[]; kind: 1 | 2 };
 
-const W = 640;
 const H = 200;
-const PAD = { left: 56, right: 56, top: 14, bottom: 32 };
+const PAD = { left: 56, right: 20, top: 14, bottom: 32 };
 
 /** Round steps for an axis: 1, 2 or 5 times a power of ten, about `wanted` of them, none smaller than `least`. */
 export function ticks(low: number, high: number, wanted = 4, least = 0): number[] {
@@ -33,61 +32,81 @@ type Props = {
   title: string;
   xLabel: string;
   lines: Line[];
-  /** How the numbers of the left and right axis are written. */
-  left: (value: number) => string;
-  right?: (value: number) => string;
+  /** How the numbers are written, on the axis and exactly. */
+  axis: (value: number) => string;
+  exact?: (value: number) => string;
   xRange: [number, number];
 };
 
-export function Chart({ title, xLabel, lines, left, right, xRange }: Props) {
+/** An element and its width, pixels: what is drawn in it keeps the size of its letters. */
+function useWidth() {
+  const element = useRef<HTMLElement>(null);
+  const [width, setWidth] = useState(640);
+  useEffect(() => {
+    if (!element.current) return;
+    const watch = new ResizeObserver(
+      ([entry]) => entry && setWidth(Math.max(260, Math.round(entry.contentRect.width))),
+    );
+    watch.observe(element.current);
+    return () => watch.disconnect();
+  }, []);
+  return [element, width] as const;
+}
+
+export function Chart({ title, xLabel, lines, axis, exact = axis, xRange }: Props) {
   const id = useId();
+  const [figure, W] = useWidth();
+  const [pointed, setPointed] = useState<number | null>(null);
   const drawn = lines.filter((line) => line.points.length > 0);
-  const leftLines = drawn.filter((line) => line.axis !== "right");
-  const rightLines = drawn.filter((line) => line.axis === "right");
-  const yLeft = range(leftLines, true);
-  const yRight = range(rightLines, true);
+  const [low, high] = range(drawn, true);
   const [x0, x1] = xRange[0] === xRange[1] ? [xRange[0] - 0.5, xRange[1] + 0.5] : xRange;
   const px = (x: number) => PAD.left + ((x - x0) / (x1 - x0)) * (W - PAD.left - PAD.right);
-  const scale =
-    ([low, high]: [number, number]) =>
-    (y: number) =>
-      H - PAD.bottom - ((y - low) / (high - low)) * (H - PAD.top - PAD.bottom);
-  const pyLeft = scale(yLeft);
-  const pyRight = scale(yRight);
-  const xTicks = ticks(Math.ceil(x0), Math.floor(x1), 8, 1);
-  const path = (line: Line) => {
-    const y = line.axis === "right" ? pyRight : pyLeft;
-    return line.points.map((p, at) => `${at ? "L" : "M"}${px(p.x).toFixed(1)} ${y(p.y).toFixed(1)}`).join("");
+  const py = (y: number) => H - PAD.bottom - ((y - low) / (high - low)) * (H - PAD.top - PAD.bottom);
+  const xs = [...new Set(drawn.flatMap((line) => line.points.map((point) => point.x)))];
+  const point = (event: PointerEvent) => {
+    const box = (event.currentTarget as SVGElement).getBoundingClientRect();
+    const x = x0 + ((((event.clientX - box.left) / box.width) * W - PAD.left) / (W - PAD.left - PAD.right)) * (x1 - x0);
+    setPointed(xs.reduce((best, each) => (Math.abs(each - x) < Math.abs(best - x) ? each : best), xs[0] ?? 0));
   };
+  const valueAt = (line: Line) => line.points.find(({ x }) => x === pointed)?.y;
+  const xTicks = ticks(Math.ceil(x0), Math.floor(x1), 8, 1);
+  const path = (line: Line) =>
+    line.points.map((p, at) => `${at ? "L" : "M"}${px(p.x).toFixed(1)} ${py(p.y).toFixed(1)}`).join("");
   return (
-    <figure class="chart">
+    <figure class="chart" ref={figure}>
       <figcaption id={id}>
         {title}
         <span class="legend">
           {drawn.map((line) => (
             <span key={line.name} class={`key line-${line.kind}`}>
               {line.name}
+              {valueAt(line) !== undefined && <b class="number"> {exact(valueAt(line) ?? 0)}</b>}
             </span>
           ))}
+          {pointed !== null && (
+            <span class="number">
+              {xLabel} {Number(pointed.toFixed(2))}
+            </span>
+          )}
         </span>
       </figcaption>
-      <svg viewBox={`0 0 ${W} ${H}`} role="img" aria-labelledby={id}>
+      <svg
+        viewBox={`0 0 ${W} ${H}`}
+        role="img"
+        aria-labelledby={id}
+        onPointerMove={point}
+        onPointerLeave={() => setPointed(null)}
+      >
         <title>{title}</title>
-        {ticks(...yLeft).map((value) => (
+        {ticks(low, high).map((value) => (
           <g key={`l${value}`}>
-            <line class="grid" x1={PAD.left} x2={W - PAD.right} y1={pyLeft(value)} y2={pyLeft(value)} />
-            <text x={PAD.left - 8} y={pyLeft(value) + 4} text-anchor="end">
-              {left(value)}
+            <line class="grid" x1={PAD.left} x2={W - PAD.right} y1={py(value)} y2={py(value)} />
+            <text x={PAD.left - 8} y={py(value) + 4} text-anchor="end">
+              {axis(value)}
             </text>
           </g>
         ))}
-        {right &&
-          rightLines.length > 0 &&
-          ticks(...yRight).map((value) => (
-            <text key={`r${value}`} x={W - PAD.right + 8} y={pyRight(value) + 4}>
-              {right(value)}
-            </text>
-          ))}
+        {pointed !== null && <line class="grid" x1={px(pointed)} x2={px(pointed)} y1={PAD.top} y2={H - PAD.bottom} />}
         {xTicks.map((value, at) => (
           <text key={`x${value}`} x={px(value)} y={H - 10} text-anchor="middle">
             {at === 0 ? `${xLabel} ${value}` : value}
@@ -96,10 +115,7 @@ export function Chart({ title, xLabel, lines, left, right, xRange }: Props) {
         {drawn.map((line) => (
           <g key={line.name} class={`line-${line.kind}`}>
             <path d={path(line)} />
-            {line.points.length < 40 &&
-              line.points.map((p) => (
-                <circle key={p.x} cx={px(p.x)} cy={(line.axis === "right" ? pyRight : pyLeft)(p.y)} r={3} />
-              ))}
+            {line.points.length < 40 && line.points.map((p) => <circle key={p.x} cx={px(p.x)} cy={py(p.y)} r={3} />)}
           </g>
         ))}
       </svg>
@@ -111,7 +127,7 @@ export function Chart({ title, xLabel, lines, left, right, xRange }: Props) {
               <tr key={line.name}>
                 <th scope="row">{line.name}</th>
                 {line.points.slice(-50).map((p) => (
-                  <td key={p.x}>{`${xLabel} ${p.x}: ${(line.axis === "right" && right ? right : left)(p.y)}`}</td>
+                  <td key={p.x}>{`${xLabel} ${p.x}: ${exact(p.y)}`}</td>
                 ))}
               </tr>
             ))}

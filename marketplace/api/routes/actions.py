@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
-import numpy as np
 from eth_account.signers.local import LocalAccount
 from eth_utils.address import to_checksum_address
 from fastapi import APIRouter, Path
@@ -13,11 +13,14 @@ from pydantic_core import to_json
 
 from marketplace.api import drafts
 from marketplace.api.forms import (
+    ColumnFacts,
+    ColumnsRequest,
     CreatedJob,
     CreateRequest,
     DataCheck,
     DataCheckRequest,
     DataEntry,
+    DataReport,
     DataSample,
     Done,
     FundRequest,
@@ -31,6 +34,7 @@ from marketplace.api.forms import (
     PrepareRequest,
     SampleRequest,
     SentFacts,
+    TableFacts,
     WithdrawRequest,
 )
 from marketplace.api.models import CallName
@@ -43,11 +47,7 @@ from marketplace.domain import MAX_TRAINERS, ZERO_ADDRESS
 from marketplace.errors import ChainError, InputError, JobOver
 from marketplace.services.invitations import VALID_FOR, admission, invite
 from marketplace.services.programs import find_files
-from marketplace.spec import JobFile
-from trainer.config import ClassTarget, DataSchema, MaskTarget, TagsTarget
-
-if TYPE_CHECKING:
-    from trainer.data import Dataset
+from marketplace.spec import JobFile, Spec
 
 router = APIRouter(
     prefix="/api",
@@ -56,7 +56,7 @@ router = APIRouter(
     responses=problems(400, 401, 403),
     route_class=Route,
 )
-PREVIEW_SAMPLES, PREVIEW_VALUES, PREVIEW_ANSWERS = 8, 4096, 8
+PREVIEW_SAMPLES = 8
 SAMPLE_COIN = 10**18  # wei that a sample trainer has beyond stakes, for gas
 
 
@@ -89,6 +89,7 @@ def join_job(request: JoinRequest, services: Services) -> LocalTrainer:
     wish = Wish(
         job_id=request.job_id,
         data=source,
+        reading=request.reading,
         payee=request.payee or me.address,
         device=request.device,
         seed=request.seed,
@@ -190,62 +191,59 @@ def list_data(services: Services) -> list[DataEntry]:
     return services.folders.entries()
 
 
-@router.post("/data/check", dependencies=[LOCAL], responses=problems(404, 429))
+@router.post("/data/check", dependencies=[LOCAL], responses=problems(404, 429, 502, 503))
 def check_data(request: DataCheckRequest, services: Services) -> DataCheck:
-    """Whether data fit a job, how many there are of each class, and a few of them. Only to this machine."""
-    from marketplace.services.programs import fetch_files  # noqa: PLC0415 (torch takes seconds)
-    from marketplace.services.validation import read_data  # noqa: PLC0415
+    """Whether data fit a job, what is in them, and a few of them. Only to this machine.
 
-    source = services.folders.confined(request.data)
-    spec = services.spec(services.index.job(request.job_id).creation)
+    Trains on them for a step: what fits here can take part.
+    """
+    from marketplace.services.datacheck import check_data as look  # noqa: PLC0415 (torch takes seconds)
+    from marketplace.services.programs import fetch_files, job_program, program_of  # noqa: PLC0415
+    from trainer.data import tokenizer_files  # noqa: PLC0415
+    from trainer.data.report import samples  # noqa: PLC0415
+
+    if (request.job_id is None) == (request.document is None):
+        raise InputError("Give either the job's number or its document.")
+    source, options = services.folders.confined(request.data), request.reading.options()
     with services.heavy.taken():
+        described: Spec | JobFile
+        if request.job_id is not None:
+            described = services.spec(services.index.job(request.job_id).creation)
+            files = fetch_files(services.node, described)
+            program = program_of(services.node, described, files)
+        else:
+            described = _read(services, JobRequest(document=request.document))
+            files = _files(services, described)
+            drafts.preview(described, files)  # what it costs to open the program is bounded by it
+            program = job_program(described, files)
         try:
-            data = read_data(source, spec.data, fetch_files(services.node, spec))
+            report, data = look(described, program, files, source, options)
         except InputError as error:
-            return DataCheck(fits=False, problem=str(error), samples=0, shape=[], classes={}, preview=[])
-    shown = next(iter(data.inputs.values()))
-    step = max(1, len(data) // PREVIEW_SAMPLES)
+            return DataCheck(fits=False, problem=str(error), report=None, samples=[])
+        shown = samples(data, described.data, PREVIEW_SAMPLES, tokenizer_files(files, described.data))
+    facts = {name: value for name, value in report.to_dict().items() if name in DataReport.model_fields}
     return DataCheck(
         fits=True,
         problem=None,
-        samples=len(data),
-        shape=list(shown.shape[1:]),
-        classes=_counts(data, spec.data),
-        preview=[
-            DataSample(label=_label(data, at, spec.data), values=_values(shown[at]))
-            for at in range(0, len(data), step)[:PREVIEW_SAMPLES]
-        ],
+        report=DataReport.model_validate(facts),
+        samples=[DataSample.model_validate(asdict(sample)) for sample in shown],
     )
 
 
-def _counts(data: "Dataset", schema: DataSchema) -> dict[str, int]:
-    """Samples by class, of classes that have any; {} where there are no classes."""
-    if not isinstance(schema.target, ClassTarget) or data.y is None:
-        return {}
-    counts = np.bincount(data.y, minlength=schema.target.classes)
-    return {_class(label, schema.target): int(count) for label, count in enumerate(counts) if count}
+@router.post("/data/columns", dependencies=[LOCAL], responses=problems(429))
+def describe_table(request: ColumnsRequest, services: Services) -> TableFacts:
+    """What is in a table that no job describes yet, for whoever writes a job's features. Only to this machine."""
+    from marketplace.services import datacheck  # noqa: PLC0415 (torch takes seconds)
 
-
-def _class(label: int, target: ClassTarget) -> str:
-    return target.names[label] if target.names else str(label)
-
-
-def _label(data: "Dataset", at: int, schema: DataSchema) -> str:
-    """A sample's target as a person reads it; "" where it is none, or as large as the sample."""
-    if data.y is None or isinstance(schema.target, TagsTarget | MaskTarget):
-        return ""
-    if isinstance(schema.target, ClassTarget):
-        return _class(int(data.y[at]), schema.target)
-    return ", ".join(f"{value:.6g}" for value in data.y[at][:PREVIEW_ANSWERS])
-
-
-def _values(sample: Any) -> list[float]:
-    return [float(value) for value in sample.reshape(-1)[:PREVIEW_VALUES]]
+    source = services.folders.confined(request.data)
+    with services.heavy.taken():
+        columns, rows = datacheck.describe_table(source, request.reading.options())
+    return TableFacts(columns=[ColumnFacts.model_validate(asdict(column)) for column in columns], rows=rows)
 
 
 def _files(services: Services, job: JobFile) -> dict[str, FilePath]:
     """The files that a job names, in the folders that this node may read. Raises InputError."""
-    return find_files(job, lambda name: FilePath(services.folders.confined(name)))
+    return find_files(job, services.folders.named)
 
 
 # ---------------------------------------------------------------- the chain
@@ -340,11 +338,17 @@ def prepare_job(request: PrepareRequest, services: Services) -> PreparedJob:
     given = request.encryption_key
     key = bytes.fromhex(given[2:]) if given is not None else services.node.me.encryption_key
     with services.heavy.taken():
-        files = _files(services, job)
-        prepared = drafts.prepare(services.node, job, files, owner=request.owner, encryption_key=key, validation=source)
-    facts = _facts(services, job.market.token or ZERO_ADDRESS)
-    shown = drafts.preview(job, files, with_validation=source is not None, token=facts)
-    return PreparedJob(preview=shown, spec_cid=prepared.spec_cid, calls=prepared.calls)
+        prepared = drafts.prepare(
+            services.node,
+            job,
+            _files(services, job),
+            owner=request.owner,
+            encryption_key=key,
+            validation=source,
+            options=request.reading.options(),
+            token=_facts(services, job.market.token or ZERO_ADDRESS),
+        )
+    return PreparedJob(preview=prepared.preview, spec_cid=prepared.spec_cid, calls=prepared.calls)
 
 
 @router.post("/jobs", status_code=201, responses=problems(429, 503))
@@ -361,7 +365,7 @@ def create_job(request: CreateRequest, services: Services) -> CreatedJob:
         services.heavy.taken(),
     ):
         files = _files(services, job)
-        data = read_data(source, job.data, files) if source is not None else None
+        data = read_data(source, job.data, files, request.reading.options()) if source is not None else None
         created = owner.create_job(services.node, job, data, files=files, again=True)
         sending.mined(created.receipt, created.job_id)
     return CreatedJob(

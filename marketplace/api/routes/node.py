@@ -46,6 +46,7 @@ def show_node(services: Services) -> NodeFacts:
             "rpc": services.local_rpc,
             "acts_as": _party(services.node.identity),
             "aggregator": _party(services.aggregator),
+            "samples": len(services.samples),
             "now": services.now(),
         }
     )
@@ -69,7 +70,6 @@ def show_local(services: Services) -> LocalFacts:
         folders=[str(f) for f in services.folders.allowed],
         devices=devices,
         balance=str(balance),
-        samples=len(services.samples),
     )
 
 

@@ -7,7 +7,7 @@ ARGS ?=
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
 .PHONY: help setup demo examples page up docs test test-page test-rust test-unit test-contracts test-e2e check bench bench-proofs bench-pay bench-theft bench-rows bench-load bench-train gpu-check
-.PHONY: screenshots test-faults test-hostile test-invariants test-invariants-nightly test-symbolic fuzz fuzz-rust slither sbom advisories format lock artifacts clean
+.PHONY: docs-site screenshots test-faults test-hostile test-invariants test-invariants-nightly test-symbolic fuzz fuzz-rust slither sbom advisories format lock artifacts clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -21,6 +21,8 @@ page: frontend/dist/index.html ## build the page that `merit up` serves
 
 up: setup page ## a whole market on this machine, with its page; ARGS="--port 8080"
 	$(BIN)/merit up $(ARGS)
+
+PAGES_OF_SOURCES := job_file_docs policy_docs command_line_docs api_docs contract_docs error_docs
 
 test: test-unit ## every test
 	$(MAKE) -j 2 --output-sync=target test-rust test-contracts test-page test-invariants # each leaves a core idle at times
@@ -73,8 +75,7 @@ check: setup ## types, style, import arrows, artifacts against sources
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m marketplace.chain.compile --check
-	$(BIN)/python -m scripts.job_file_docs --check
-	$(BIN)/python -m scripts.policy_docs --check
+	@for page in $(PAGES_OF_SOURCES); do $(BIN)/python -m scripts.$$page --check || exit 1; done
 	$(BIN)/python -m mypy.stubtest zk._core --ignore-missing-stub
 	cd zk/core && cargo fmt --check && cargo clippy -q --workspace --all-targets -- -D warnings
 	forge fmt --check contracts tests/invariants tests/symbolic
@@ -136,8 +137,12 @@ screenshots: setup page ## make docs/images again
 	$(BIN)/python -m scripts.screenshots
 
 docs: setup ## write the pages that are made from the sources
-	$(BIN)/python -m scripts.job_file_docs
-	$(BIN)/python -m scripts.policy_docs
+	@for page in $(PAGES_OF_SOURCES); do $(BIN)/python -m scripts.$$page || exit 1; done
+
+docs-site: .venv-docs/.ready ## build the documentation in docs/dist, which a node serves under /docs
+	rm -rf docs/dist
+	.venv-docs/bin/sphinx-build -q -W --keep-going -d build/site docs docs/dist
+	.venv-docs/bin/python -m scripts.docs_site
 
 artifacts: setup ## compile the contracts
 	@echo "Compiling the contracts (half a minute) ..."
@@ -147,11 +152,12 @@ lock: $(UV) ## resolve the dependencies again
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group dev --extra text --extra vision pyproject.toml -o requirements.lock
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group brownie -o requirements-brownie.lock
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group audit -o requirements-audit.lock
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group docs -o requirements-docs.lock
 	echo slither-analyzer==0.11.6 | $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url - -o requirements-slither.lock
 	echo halmos==0.3.3 | $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url - -o requirements-symbolic.lock
 
 clean: ## remove what was installed and built
-	rm -rf $(VENV) .venv-brownie .venv-audit node_modules build
+	rm -rf $(VENV) .venv-brownie .venv-audit .venv-docs node_modules build docs/dist
 
 $(UV):
 	$(PYTHON) -m venv build/uv
@@ -180,6 +186,11 @@ build/slither/venv/.ready: requirements-slither.lock | $(UV)
 build/symbolic/venv/.ready: requirements-symbolic.lock | $(UV)
 	$(UV) venv -q --allow-existing --python $(PYTHON) build/symbolic/venv
 	$(UV) pip sync -q --python build/symbolic/venv/bin/python requirements-symbolic.lock
+	touch $@
+
+.venv-docs/.ready: requirements-docs.lock | $(UV)
+	$(UV) venv -q --allow-existing --python $(PYTHON) .venv-docs
+	$(UV) pip sync -q --compile-bytecode --python .venv-docs/bin/python requirements-docs.lock
 	touch $@
 
 .venv-audit/.ready: requirements-audit.lock | $(UV)

@@ -30,6 +30,7 @@ PYTHON = {
     "requirements.lock": ".venv",
     "requirements-brownie.lock": ".venv-brownie",
     "requirements-audit.lock": ".venv-audit",
+    "requirements-docs.lock": ".venv-docs",
     "requirements-slither.lock": "build/slither/venv",
     "requirements-symbolic.lock": "build/symbolic/venv",
 }

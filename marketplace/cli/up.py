@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from marketplace.services.dispatcher import Dispatcher
 
 DIST = Path(__file__).resolve().parents[2] / "frontend" / "dist"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "dist"
 LOCAL_PASSWORD = "local"  # noqa: S105 - keys of a throwaway chain
 LOCAL_SCRYPT = 4096
 SAMPLES = ("sample-1", "sample-2")  # with the node's own key as many as a first job asks for
@@ -137,6 +138,7 @@ def up(
             hosts=tuple(name or ()),
             admitted=admitted,
             dist=DIST,
+            docs=DOCS,
         )
         stack.enter_context(running(services, place.open_node, poll=here.settings.poll))
         shown = f"[{listen}]" if ":" in listen else listen

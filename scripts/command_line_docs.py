@@ -73,7 +73,7 @@ def page() -> str:
     for path, command in commands():
         title = " ".join(("merit", *path))
         said = [" ".join(part.split()) for part in (command.help or "").split("\n\n")]
-        lines += ["", f"{'##' if len(path) < 2 else '###'} {title}", "", "\n\n".join(said), *table(command)]
+        lines += ["", f"{'##' if len(path) < 2 else '###'} `{title}`", "", "\n\n".join(said), *table(command)]
     return "\n".join(lines) + "\n"
 
 

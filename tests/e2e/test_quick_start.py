@@ -29,13 +29,6 @@ def free_port() -> str:
         return str(free.getsockname()[1])
 
 
-def test_what_make_is_asked_for_is_there() -> None:
-    asked = {line.split()[1] for line in commands("README.md") if line.startswith("make ")}
-    asked |= set(re.findall(r"^ {4}make ([a-z-]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
-    assert {"setup", "demo", "test"} <= asked
-    assert asked <= set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-
-
 def play(page: str, tmp_path: Path) -> tuple[str, dict[str, str]]:
     """Runs the commands of README, then a page's: what they said, and what went to log files, by name.
 

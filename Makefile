@@ -7,7 +7,7 @@ ARGS ?=
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
 .PHONY: help setup demo examples page up docs test test-page test-rust test-unit test-contracts test-e2e test-flower check bench bench-round bench-proofs bench-pay bench-theft bench-rows bench-load bench-train gpu-check
-.PHONY: wheel try-wheel screenshots test-faults test-hostile test-invariants test-invariants-nightly test-symbolic fuzz fuzz-rust slither sbom advisories format lock artifacts clean
+.PHONY: wheel try-wheel docs-site screenshots test-faults test-hostile test-invariants test-invariants-nightly test-symbolic fuzz fuzz-rust slither sbom advisories format lock artifacts clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -33,6 +33,8 @@ wheel: page ## build/dist: a wheel that needs neither Rust nor Node nor make, an
 try-wheel: wheel ## install it where neither Rust nor Node is, and play the demo; ARGS="--python python3.13"
 	UV=$(CURDIR)/$(UV) scripts/same-sdist build/dist
 	UV=$(CURDIR)/$(UV) scripts/try-wheel build/dist $(ARGS)
+
+PAGES_OF_SOURCES := job_file_docs policy_docs command_line_docs api_docs contract_docs error_docs notebook
 
 test: test-unit ## every test
 	$(MAKE) -j 2 --output-sync=target test-rust test-contracts test-page test-invariants # each leaves a core idle at times
@@ -88,9 +90,7 @@ check: setup ## types, style, import arrows, artifacts against sources
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m marketplace.chain.compile --check
-	$(BIN)/python -m scripts.job_file_docs --check
-	$(BIN)/python -m scripts.policy_docs --check
-	$(BIN)/python -m scripts.notebook --check
+	@for page in $(PAGES_OF_SOURCES); do $(BIN)/python -m scripts.$$page --check || exit 1; done
 	$(BIN)/python -m mypy.stubtest zk._core --ignore-missing-stub
 	cd zk/core && cargo fmt --check && cargo clippy -q --workspace --all-targets -- -D warnings
 	forge fmt --check contracts tests/invariants tests/symbolic
@@ -154,9 +154,12 @@ screenshots: setup page ## make docs/images again
 	$(BIN)/python -m scripts.screenshots
 
 docs: setup ## write the pages that are made from the sources
-	$(BIN)/python -m scripts.job_file_docs
-	$(BIN)/python -m scripts.policy_docs
-	$(BIN)/python -m scripts.notebook
+	@for page in $(PAGES_OF_SOURCES); do $(BIN)/python -m scripts.$$page || exit 1; done
+
+docs-site: .venv-docs/.ready ## build the documentation in docs/dist, which a node serves under /docs
+	rm -rf docs/dist
+	.venv-docs/bin/sphinx-build -q -W --keep-going -d build/site docs docs/dist
+	.venv-docs/bin/python -m scripts.docs_site
 
 artifacts: setup ## compile the contracts
 	@echo "Compiling the contracts (half a minute) ..."
@@ -167,11 +170,12 @@ lock: $(UV) ## resolve the dependencies again
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group brownie -o requirements-brownie.lock
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group audit -o requirements-audit.lock
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group flower pyproject.toml -o requirements-flower.lock
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --group docs -o requirements-docs.lock
 	echo slither-analyzer==0.11.6 | $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url - -o requirements-slither.lock
 	echo halmos==0.3.3 | $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url - -o requirements-symbolic.lock
 
 clean: ## remove what was installed and built
-	rm -rf $(VENV) .venv-brownie .venv-audit .venv-flower node_modules build
+	rm -rf $(VENV) .venv-brownie .venv-audit .venv-flower .venv-docs node_modules build docs/dist
 
 $(UV):
 	$(PYTHON) -m venv build/uv
@@ -206,6 +210,11 @@ build/symbolic/venv/.ready: requirements-symbolic.lock | $(UV)
 	@echo "Installing Flower beside what Merit needs (6 GB) ..."
 	$(UV) venv -q --allow-existing --python $(PYTHON) .venv-flower
 	$(UV) pip sync -q --compile-bytecode --python .venv-flower/bin/python requirements-flower.lock
+	touch $@
+
+.venv-docs/.ready: requirements-docs.lock | $(UV)
+	$(UV) venv -q --allow-existing --python $(PYTHON) .venv-docs
+	$(UV) pip sync -q --compile-bytecode --python .venv-docs/bin/python requirements-docs.lock
 	touch $@
 
 .venv-audit/.ready: requirements-audit.lock | $(UV)

@@ -20,10 +20,9 @@ from rich.console import Console
 from rich.table import Table
 
 from examples.kit import Parts
-from marketplace.chain.connection import Connection
 from marketplace.cli.demo.cast import Cast, player
 from marketplace.cli.demo.outcome import Outcome
-from marketplace.cli.demo.play import Play, Script
+from marketplace.cli.demo.play import Play, Script, Stage
 from marketplace.files import write_atomically
 from marketplace.services.openings import LARGE, SMALL
 from marketplace.services.owner import Base, take_base

@@ -31,7 +31,7 @@ settle_window_at_least: 10 min
 Fields that the file leaves out have the default; unknown ones are refused. Without a file nothing is accepted, except
 on a development chain (chain ids 1337, 31337, 5777), whose coin is worth nothing: there the last column is in force.
 A change is in force at once, for jobs that were not accepted yet; a file that is not valid changes nothing, and is
-told.
+logged.
 
 | command | what it does |
 |---|---|

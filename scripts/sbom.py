@@ -31,6 +31,7 @@ PYTHON = {
     "requirements-brownie.lock": ".venv-brownie",
     "requirements-audit.lock": ".venv-audit",
     "requirements-flower.lock": ".venv-flower",
+    "requirements-docs.lock": ".venv-docs",
     "requirements-slither.lock": "build/slither/venv",
     "requirements-symbolic.lock": "build/symbolic/venv",
 }

@@ -267,7 +267,7 @@ interface IJobMarket {
     event RowsDisputed(uint256 indexed jobId, uint16 indexed round, uint8 indexed slot);
     /// @notice Nobody revealed in time: the rows are disputed. Comes before the credits of the completion that found it.
     event Unrevealed(uint256 indexed jobId);
-    /// @notice Slot `slot` says that what round `round` starts from, while Confirming what it left, is not to be had or wrong.
+    /// @notice Slot `slot` says that what round `round` starts from, while Confirming what it left, cannot be fetched or is wrong.
     event Disputed(uint256 indexed jobId, uint16 indexed round, uint8 indexed slot);
     /// @notice Comes before the credits of those whom the failed aggregator wronged, and before the round opens again.
     event TakenOver(
@@ -463,7 +463,7 @@ interface IJobMarket {
     function handOver(uint256 jobId, string calldata cid) external;
 
     /// @notice A trainer that has not submitted in this round, or one while Confirming, says that the last round's sum (in
-    /// round 1: the job key) is not to be had or does not open. Final. At the quorum the job ends, and bond and all fees are
+    /// round 1: the job key) cannot be fetched or does not open. Final. At the quorum the job ends, and bond and all fees are
     /// burnt: who lied cannot be known here, so nobody gains (docs/decisions/2026-11-21-disputes.md).
     function dispute(uint256 jobId) external;
 

@@ -42,6 +42,8 @@ def create_app(services: NodeServices | None) -> FastAPI:
         app.include_router(routes.router)
     if services is not None:
         app.state.services = services
+        if services.docs is not None and (services.docs / "index.html").is_file():
+            app.frontend("/docs", directory=services.docs, fallback=None)
         if services.dist is not None and (services.dist / "index.html").is_file():
             app.frontend("/", directory=services.dist, fallback="index.html")
     return app

@@ -80,7 +80,7 @@ class Sample(NamedTuple):
 @dataclass
 class NodeServices:
     """node: for reading and short calls. aggregator, dispatcher: the one that runs in this process. local_rpc: the
-    address of the chain, where it is this process's own. dist: the built page."""
+    address of the chain, where it is this process's own. dist: the built page. docs: the built documentation."""
 
     node: Node
     index: Index
@@ -94,6 +94,7 @@ class NodeServices:
     local_rpc: str | None = None
     hosts: tuple[str, ...] = ()
     dist: Path | None = None
+    docs: Path | None = None
     problem: str = ""  # why the index does not follow the chain; "" while it does
     audits: Slots = field(default_factory=lambda: Slots("audits", 2))
     heavy: Slots = field(default_factory=lambda: Slots("checks of data and preparing of jobs", 2))

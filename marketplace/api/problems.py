@@ -25,7 +25,7 @@ from marketplace.errors import (
 log = logging.getLogger("merit.api")
 
 # The first that fits: subclasses stand before their bases.
-_KINDS: tuple[tuple[type[MeritError], int, str, str], ...] = (
+KINDS: tuple[tuple[type[MeritError], int, str, str], ...] = (
     (InputError, 400, "input", "The request cannot be carried out as it is"),
     (NotFound, 404, "not-found", "Not found"),
     (Reverted, 409, "reverted", "The contract refused the call"),
@@ -58,7 +58,7 @@ def problem_of(error: Exception) -> Problem:
                 detail=error.detail,
             )
         case MeritError():
-            for kind, status, name, title in _KINDS:
+            for kind, status, name, title in KINDS:
                 if isinstance(error, kind):
                     code = error.name or None if isinstance(error, Reverted) else None
                     return Problem(type=f"urn:merit:{name}", title=title, status=status, detail=str(error), name=code)

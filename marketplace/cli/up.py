@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from marketplace.services.dispatcher import Dispatcher
 
 DIST = Path(__file__).resolve().parents[2] / "frontend" / "dist"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "dist"
 
 log = logging.getLogger("merit.up")
 
@@ -121,6 +122,7 @@ def up(
             hosts=tuple(name or ()),
             admitted=admitted,
             dist=DIST,
+            docs=DOCS,
         )
         stack.enter_context(running(services, place.open_node, poll=here.settings.poll))
         shown = f"[{listen}]" if ":" in listen else listen

@@ -90,7 +90,7 @@ class Inbox:
     The owner and every trainer may announce hand-overs without end. One look fetches at most LOOKED_AT of them: of each
     sender's latest DEPTH those that were fetched least, from the senders of whom least was fetched so far, so that a
     true one is found after each other sender has had its turn once. What does not open is not fetched again; what is
-    not to be had is, in its turn, since storage may have it later.
+    missing is, in its turn, since storage may have it later.
     """
 
     def __init__(self, node: Node) -> None:

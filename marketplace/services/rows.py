@@ -223,7 +223,7 @@ class Recomputing:
         left = [event for event in _with_rows(history) if event.round not in self._right | self._wrong.keys()]
         if self._validation is not None and not left:
             return Look(self._wrong, self._missing, finished=True)
-        showings, problem = self._showings(history), "nothing that was revealed is to be had"
+        showings, problem = self._showings(history), "nothing that was revealed can be fetched"
         if self._validation is None:
             try:
                 self._validation = self._open_validation(history, showings, key)
@@ -276,7 +276,7 @@ class Recomputing:
     def _open_validation(self, history: JobHistory, showings: list[tuple[str, Showing]], key: bytes) -> Validation:
         """The validation data that any of them names. Raises NotFound, CorruptContent, StorageError."""
         program = fetch_program(self._node, self._spec)
-        problem: StorageError | NotFound = NotFound("What was revealed is not to be had, or no document of that kind.")
+        problem: StorageError | NotFound = NotFound("What was revealed cannot be fetched, or is no document of that kind.")
         for sender, document in showings:
             cid = document.validation_cid
             if cid in self._spoiled:

@@ -1,4 +1,4 @@
-"""The commands of README and docs/quick-start.md, word for word, in a real shell: from a key to an audited job."""
+"""The commands of README, docs/quick-start.md and docs/tutorial.md, word for word, in a real shell."""
 
 import os
 import re
@@ -29,21 +29,16 @@ def free_port() -> str:
         return str(free.getsockname()[1])
 
 
-def test_what_make_is_asked_for_is_there() -> None:
-    asked = {line.split()[1] for line in commands("README.md") if line.startswith("make ")}
-    asked |= set(re.findall(r"^ {4}make ([a-z-]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
-    assert {"setup", "demo", "test"} <= asked
-    assert asked <= set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+def play(page: str, tmp_path: Path) -> tuple[str, dict[str, str]]:
+    """Runs the commands of README, then a page's: what they said, and what went to log files, by name.
 
-
-@pytest.mark.timeout(LIMIT_SECONDS + 20)
-def test_a_newcomer_comes_from_a_key_to_an_audited_job(tmp_path: Path) -> None:
-    """Keys, files and ports are the test's own, by the environment alone: the commands stay as they are."""
+    Keys, files and ports are the test's own, by the environment alone: the commands stay as they are.
+    """
     for name in (".venv", "node_modules", "examples"):
         (tmp_path / name).symlink_to(ROOT / name)
     keep = {name: value for name, value in os.environ.items() if not name.startswith("MERIT_")}
     environment = keep | {"HOME": str(tmp_path / "me"), "MERIT_PORT": "0", "MERIT_CHAIN_PORT": free_port()}
-    lines = [line for line in commands("README.md") if not line.startswith("make ")] + commands("docs/quick-start.md")
+    lines = [line for line in commands("README.md") if not line.startswith("make ")] + commands(page)
     script = tmp_path / "script"
     script.write_text("set -ex -o pipefail\n" + "\n".join(lines) + "\n")
     output = tmp_path / "output"  # not a pipe, which what runs in the background would hold open
@@ -66,8 +61,14 @@ def test_a_newcomer_comes_from_a_key_to_an_audited_job(tmp_path: Path) -> None:
                 os.killpg(shell.pid, signal.SIGKILL)
             shell.wait()
     said = output.read_text()
-    logs = {log.stem: log.read_text() for log in tmp_path.glob("*.log")}
+    logs = {log.stem: log.read_text() for log in (*tmp_path.glob("*.log"), *tmp_path.glob("clinics/*.log"))}
     assert shell.returncode == 0, f"within {LIMIT_SECONDS:.0f} s:\n{said[-4000:]}\n{logs}"
+    return said, logs
+
+
+@pytest.mark.timeout(LIMIT_SECONDS + 20)
+def test_a_newcomer_comes_from_a_key_to_an_audited_job(tmp_path: Path) -> None:
+    said, logs = play("docs/quick-start.md", tmp_path)
     assert "audit: OK" in said
     assert "Job 1 is open, with 1.89 ether in escrow." in said
     assert re.search(r"[0-3] of 3 seats taken", said)
@@ -76,3 +77,14 @@ def test_a_newcomer_comes_from_a_key_to_an_audited_job(tmp_path: Path) -> None:
     for name in ("trainer-1", "trainer-2", "trainer-3"):
         assert re.search(r"^\d\d:\d\d:\d\d Joined job 1", logs[name], re.MULTILINE)
         assert "Job 1 is completed." in logs[name] or "left" in logs[name]
+
+
+@pytest.mark.timeout(LIMIT_SECONDS + 20)
+def test_the_tutorial_leads_from_a_table_to_paid_trainers_and_predictions(tmp_path: Path) -> None:
+    said, logs = play("docs/tutorial.md", tmp_path)
+    assert "audit: OK" in said
+    assert re.search(r"Round 3: accuracy ([89][0-9]|100)\.\d%", said)
+    assert re.search(r"Withdrew [0-9.]+ ether", said)
+    assert all("Joined job 1" in logs[name] for name in ("clinic-1", "clinic-2", "clinic-3"))
+    predictions = (tmp_path / "clinics" / "predictions.csv").read_text().splitlines()
+    assert len(predictions) == 151

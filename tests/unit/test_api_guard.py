@@ -17,7 +17,7 @@ from fastapi import Request
 from marketplace.api import serve
 from marketplace.api.folders import Folders
 from marketplace.api.forms import DataEntry
-from marketplace.api.guard import require_loopback, token_of
+from marketplace.api.guard import HEADERS, require_loopback, token_of
 from marketplace.api.problems import Refusal
 from marketplace.errors import InputError
 from marketplace.services.agent import Notice
@@ -430,3 +430,23 @@ def test_the_page_is_served_and_nothing_beside_it(world: World, tmp_path: Path) 
         is_problem(api.bare.get("/api/nowhere"), 404)
         for path in ("/../outside.txt", "/%2e%2e/outside.txt", "/assets/..%2f..%2foutside.txt", "/link.txt"):
             assert "secret" not in api.bare.get(path).text
+
+
+def test_the_documentation_is_served_under_docs_by_the_pages_own_policy(world: World, tmp_path: Path) -> None:
+    from tests.api_node import api_of
+
+    dist, docs = tmp_path / "dist", tmp_path / "docs"
+    for folder, text in ((dist, "the page"), (docs, "the documentation")):
+        folder.mkdir()
+        (folder / "index.html").write_text(f"<!doctype html>{text}")
+    (tmp_path / "outside.txt").write_text("secret")
+    with api_of(world.node("node"), world.chain.first_block, dist=dist, docs=docs) as api:
+        answer = api.bare.get("/docs/")
+        assert "the documentation" in answer.text
+        assert answer.headers["Content-Security-Policy"] == HEADERS["Content-Security-Policy"]
+        assert api.bare.get("/docs").headers["location"].endswith("/docs/")
+        assert "the page" in api.bare.get("/").text
+        assert api.bare.get("/docs/nowhere.html", headers={"Accept": "text/html"}).status_code == 404
+        assert "secret" not in api.bare.get("/docs/..%2foutside.txt").text
+    with api_of(world.node("node"), world.chain.first_block, dist=dist, docs=tmp_path / "not-built") as api:
+        assert "the page" in api.bare.get("/docs/", headers={"Accept": "text/html"}).text

@@ -69,7 +69,7 @@ class Transformers(Architecture):
 
     kind: Class = Field(
         alias="class",
-        description="A class of transformers; docs/models.md lists those that can be had.",
+        description="A class of transformers; docs/models.md lists them.",
     )
     config: dict[str, Scalar | dict[str, Scalar]] = Field(
         default_factory=dict,

@@ -276,7 +276,7 @@ class Recomputing:
     def _open_validation(self, history: JobHistory, showings: list[tuple[str, Showing]], key: bytes) -> Validation:
         """The validation data that any of them names. Raises NotFound, CorruptContent, StorageError."""
         program = fetch_program(self._node, self._spec)
-        problem: StorageError | NotFound = NotFound("What was revealed cannot be fetched, or is no document of that kind.")
+        problem: StorageError | NotFound = NotFound("What was revealed cannot be fetched, or is no such document.")
         for sender, document in showings:
             cid = document.validation_cid
             if cid in self._spoiled:

@@ -30,9 +30,10 @@ def take_part(
 ) -> None:
     """Returns when the job is over and this trainer's part is claimed, or soon after `stop` is set.
 
-    poll: seconds between two looks at a chain that tells of no blocks. patience: seconds that an outage is borne. beginning: held while the
-    job is read and a round is measured. Raises InputError, before anything is sent, where funds, a ticket or fitting
-    data lack, or where another process works on this job with the same key; else as `TrainerAgent` and `run` do.
+    poll: seconds between two looks at a chain that tells of no blocks. patience: seconds that an outage is borne.
+    beginning: held while the job is read and a round is measured. Raises InputError, before anything is sent, where
+    funds, a ticket or fitting data lack, or where another process works on this job with the same key; else as
+    `TrainerAgent` and `run` do.
     """
     with exclusive(node.work(job_id)):
         _say_the_deal(node, job_id, plan.ticket, report)

@@ -93,7 +93,7 @@ def _fetched(url: str, where: str) -> bytes:
     try:
         with (
             requests.get(url, stream=True, timeout=_TIMEOUT) as answer,
-            Progress(*columns, console=console, transient=True) as progress,
+            Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
         ):
             answer.raise_for_status()
             length = answer.headers.get("Content-Length", "")

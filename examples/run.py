@@ -246,9 +246,9 @@ def main() -> None:
     for name in chosen.only:
         out.rule(name)
         rows.append(play(name, chosen.seed, out))
+        if chosen.json:  # after each: the next may fail
+            write_atomically(chosen.json, json.dumps([row.document() for row in rows], indent=2).encode(), mode=0o644)
     out.print(table(rows))
-    if chosen.json:
-        write_atomically(chosen.json, json.dumps([row.document() for row in rows], indent=2).encode(), mode=0o644)
     sys.exit(0 if all(row.good and all(row.refused) for row in rows) else 1)
 
 

@@ -40,7 +40,7 @@ def test_a_sum_is_announced_as_often_as_one_likes_and_changes_nothing(world):
         (event,) = sent.events
         assert (event.name, dict(event)) == (
             "SumAnnounced",
-            {"jobId": job, "round": 1, "selected": selected, "sumCommitment": "0x" + sum_hash.hex(), "sumCid": CID},
+            {"jobId": job, "round": 1, "selected": selected, "sumCommitment": sum_hash, "sumCid": CID},
         )
     assert world.market.job(job).dict() == before
     world.settle(job, mask(2))  # whatever was announced

@@ -55,7 +55,7 @@ type Body<R> = R extends { requestBody: { content: { "application/json": infer T
 type Values = Record<string, string | number | null | undefined>;
 
 const TIMEOUT_MS = 30_000;
-/** Publishing a job can deploy contracts and make a set-up first. */
+/** Publishing a job can deploy contracts and make a set-up first; models are rebuilt round by round. */
 const SLOW_MS = 300_000;
 
 /** What the node answered instead. `detail` is a sentence; `status` 0 means that the node could not be reached. */
@@ -130,8 +130,9 @@ export async function file(path: keyof paths, values: Values = {}): Promise<{ na
   return { name: name ?? "file", content: await response.blob() };
 }
 
-export function get<P extends Paths<"get">>(path: P, values: Values = {}): Promise<Ok<paths[P]["get"]>> {
-  return call(address(path, values), {}, TIMEOUT_MS) as Promise<Ok<paths[P]["get"]>>;
+/** slow: what the node computes first. */
+export function get<P extends Paths<"get">>(path: P, values: Values = {}, slow = false): Promise<Ok<paths[P]["get"]>> {
+  return call(address(path, values), {}, slow ? SLOW_MS : TIMEOUT_MS) as Promise<Ok<paths[P]["get"]>>;
 }
 
 export function post<P extends Paths<"post">>(

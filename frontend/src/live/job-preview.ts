@@ -4,28 +4,36 @@ import { ApiError, type JobPreview, post } from "./api";
 
 const QUIET_MS = 700;
 
-export type Looked = { preview: JobPreview | null; problem: string | null; looking: boolean };
+type Answer = { preview: JobPreview | null; problem: string | null };
+export type Looked = Answer & { looking: boolean };
 
-/** document: null while the page itself knows of a mistake. Asked once nobody has written for a while. */
+async function look(asked: string): Promise<Answer> {
+  try {
+    return { preview: await post("/api/jobs/preview", { document: JSON.parse(asked) }), problem: null };
+  } catch (error) {
+    return { preview: null, problem: error instanceof ApiError ? error.detail : String(error) };
+  }
+}
+
+/** document: null while the page itself knows of a mistake. Asked once nobody has written for a while, one at a time. */
 export function useJobPreview(document: Record<string, unknown> | null): Looked {
   const asked = document === null ? null : JSON.stringify(document);
-  const [looked, setLooked] = useState<{ asked: string; preview: JobPreview | null; problem: string | null } | null>(
-    null,
-  );
+  const [looked, setLooked] = useState<(Answer & { asked: string }) | null>(null);
   const latest = useRef(asked);
   latest.current = asked;
+  const busy = useRef(false);
   useEffect(() => {
     if (asked === null) return;
-    const look = async () => {
-      let found: Omit<Looked, "looking">;
-      try {
-        found = { preview: await post("/api/jobs/preview", { document: JSON.parse(asked) }), problem: null };
-      } catch (error) {
-        found = { preview: null, problem: error instanceof ApiError ? error.detail : String(error) };
+    const timer = setTimeout(async () => {
+      if (busy.current) return; // who is at it looks at the latest afterwards
+      busy.current = true;
+      for (let at: string | null = asked; at !== null; ) {
+        const found: Answer & { asked: string } = { asked: at, ...(await look(at)) };
+        setLooked(found);
+        at = latest.current === found.asked ? null : latest.current;
       }
-      if (latest.current === asked) setLooked({ asked, ...found });
-    };
-    const timer = setTimeout(look, QUIET_MS);
+      busy.current = false;
+    }, QUIET_MS);
     return () => clearTimeout(timer);
   }, [asked]);
   const current = looked !== null && looked.asked === asked;

@@ -10,7 +10,7 @@ export function useScores(jobId: number, settled: number): JobScores | undefined
   const token = useToken();
   return useResource(
     token && settled > 0 ? `scores ${jobId}` : null,
-    () => get("/api/jobs/{job_id}/scores", { job_id: jobId }),
+    () => get("/api/jobs/{job_id}/scores", { job_id: jobId }, true),
     (news) => news.type === "chain" && news.news.job_id === jobId && SAYS_MORE.includes(news.news.kind),
   ).data;
 }

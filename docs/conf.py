@@ -13,6 +13,7 @@ myst_heading_anchors = 4  # as GitHub names them
 exclude_patterns = ["dist"]
 html_theme = "furo"
 html_title = f"Merit {release}"
+html_show_copyright = False
 html_show_sphinx = False
 html_show_sourcelink = False
 html_copy_source = False

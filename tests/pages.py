@@ -13,6 +13,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 ROOT = Path(__file__).resolve().parents[1]
+_TEXT = re.compile(r'"([^"\n]*)"|`([^`]*)`|>([^<>{};=]+)<')
 _HEREDOC = re.compile(r"^(.*)<<'(\w+)'(.*)\n((?:.*\n)*?)\2$", re.MULTILINE)
 
 
@@ -77,9 +78,9 @@ def anchors(page: str) -> set[str]:
 
 
 def page_texts() -> Iterator[tuple[str, str]]:
-    """(file, text) of all that the browser's page says: texts of some words in its sources."""
+    """(file, text) of all that the browser's page says: texts of three words or more in its sources."""
     for path in sorted((ROOT / "frontend" / "src").rglob("*.ts*")):
-        for found in re.finditer(
-            r'"([^"\n]* [^"\n]* [^"\n]*)"|`([^`]* [^`]* [^`]*)`|>([^<>{};=]+)<', path.read_text("utf-8")
-        ):
-            yield str(path.relative_to(ROOT)), " ".join((found[1] or found[2] or found[3] or "").split())
+        for found in _TEXT.finditer(path.read_text("utf-8")):
+            words = (found[1] or found[2] or found[3] or "").split()
+            if len(words) > 2:
+                yield str(path.relative_to(ROOT)), " ".join(words)

@@ -5,6 +5,7 @@ import importlib
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,14 @@ def given(line: str) -> list[str]:
     return words[: next((at for at, word in enumerate(words) if word in ENDS), len(words))]
 
 
+@cache
+def whole_tree() -> Any:
+    return get_command(app)
+
+
 def check(words: list[str], whole: bool) -> None:
     """Raises AssertionError, or the parser's error, for what `merit` would not take."""
-    command: Any = get_command(app)
+    command: Any = whole_tree()
     while True:
         context = command.context_class(command)
         options, rest, _ = command.make_parser(context).parse_args(list(words))

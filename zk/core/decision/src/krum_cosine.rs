@@ -3,7 +3,7 @@
 use ark_bn254::Fr;
 use ark_ff::One;
 
-use crate::circuit::Decision;
+use crate::decision::Decision;
 use crate::gadgets::{
     Cs, Num, Result, constant, is_zero, minimum, positive_part, pow2, product, quotient, smallest, square_root, sum,
 };

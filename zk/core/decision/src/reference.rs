@@ -4,7 +4,7 @@
 use ark_bn254::Fr;
 use ark_ff::One;
 
-use crate::circuit::Decision;
+use crate::decision::Decision;
 use crate::gadgets::{
     Cs, Num, Result, constant, is_zero, largest_chosen, not_negative, pow2, product, quotient, smallest, square_root,
     sum,

@@ -6,12 +6,32 @@ use crate::lanes::{Element, Kernel, WIDTH};
 
 /// Runs a kernel by the fastest lanes that this processor has.
 pub fn run<C: MontConfig<4>, K: Kernel<C>>(kernel: K) -> K::Out {
+    #[cfg(test)]
+    if ONE_BY_ONE.get() {
+        return kernel.run::<[Element<C>; WIDTH]>();
+    }
     #[cfg(target_arch = "x86_64")]
     if crate::ifma::available() {
         // SAFETY: the processor has the instructions.
         return unsafe { crate::ifma::run(kernel) };
     }
     kernel.run::<[Element<C>; WIDTH]>()
+}
+
+#[cfg(test)]
+thread_local! {
+    static ONE_BY_ONE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// For tests: what follows by this processor's lanes, then again one element after the other.
+#[cfg(test)]
+pub fn by_both(test: impl Fn() + Sync) {
+    test();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    pool.install(|| {
+        ONE_BY_ONE.set(true);
+        test();
+    });
 }
 
 #[cfg(test)]

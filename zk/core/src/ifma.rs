@@ -84,8 +84,8 @@ impl<C: MontConfig<4>> Ifma<C> {
         unsafe {
             let negative = _mm512_movepi64_mask(value[LIMBS - 1]);
             let mut out = value;
-            for i in 0..LIMBS {
-                out[i] = _mm512_mask_mov_epi64(value[i], negative, other[i]);
+            for (limb, other) in out.iter_mut().zip(other) {
+                *limb = _mm512_mask_mov_epi64(*limb, negative, other);
             }
             out
         }
@@ -93,16 +93,16 @@ impl<C: MontConfig<4>> Ifma<C> {
 
     #[inline(always)]
     fn minus(mut t: [__m512i; LIMBS], constant: [u64; LIMBS]) -> [__m512i; LIMBS] {
-        for i in 0..LIMBS {
-            t[i] = unsafe { _mm512_sub_epi64(t[i], Self::constant(constant[i])) };
+        for (limb, constant) in t.iter_mut().zip(constant) {
+            *limb = unsafe { _mm512_sub_epi64(*limb, Self::constant(constant)) };
         }
         t
     }
 
     #[inline(always)]
     fn plus(mut t: [__m512i; LIMBS], constant: [u64; LIMBS]) -> [__m512i; LIMBS] {
-        for i in 0..LIMBS {
-            t[i] = unsafe { _mm512_add_epi64(t[i], Self::constant(constant[i])) };
+        for (limb, constant) in t.iter_mut().zip(constant) {
+            *limb = unsafe { _mm512_add_epi64(*limb, Self::constant(constant)) };
         }
         t
     }
@@ -188,8 +188,8 @@ impl<C: MontConfig<4>> Lanes<C> for Ifma<C> {
     #[inline(always)]
     fn add(self, other: Self) -> Self {
         let mut sum = self.0;
-        for i in 0..LIMBS {
-            sum[i] = unsafe { _mm512_add_epi64(self.0[i], other.0[i]) };
+        for (limb, other) in sum.iter_mut().zip(other.0) {
+            *limb = unsafe { _mm512_add_epi64(*limb, other) };
         }
         let reduced = Self::carried(Self::minus(sum, Self::DOUBLE));
         Self(Self::not_negative(reduced, Self::carried(sum)), PhantomData)
@@ -198,8 +198,8 @@ impl<C: MontConfig<4>> Lanes<C> for Ifma<C> {
     #[inline(always)]
     fn sub(self, other: Self) -> Self {
         let mut difference = self.0;
-        for i in 0..LIMBS {
-            difference[i] = unsafe { _mm512_sub_epi64(self.0[i], other.0[i]) };
+        for (limb, other) in difference.iter_mut().zip(other.0) {
+            *limb = unsafe { _mm512_sub_epi64(*limb, other) };
         }
         let raised = Self::carried(Self::plus(difference, Self::DOUBLE));
         Self(Self::not_negative(Self::carried(difference), raised), PhantomData)
@@ -236,8 +236,8 @@ impl<C: MontConfig<4>> Lanes<C> for Ifma<C> {
     fn negated(self, lanes: u8) -> Self {
         unsafe {
             let mut negative = self.0;
-            for i in 0..LIMBS {
-                negative[i] = _mm512_mask_sub_epi64(self.0[i], lanes, Self::constant(Self::P[i]), self.0[i]);
+            for (limb, modulus) in negative.iter_mut().zip(Self::P) {
+                *limb = _mm512_mask_sub_epi64(*limb, lanes, Self::constant(modulus), *limb);
             }
             Self(Self::carried(negative), PhantomData)
         }

@@ -160,7 +160,7 @@ fn group_sums(bases: &[G1Affine], mut entries: Vec<u32>, mut sizes: Vec<u32>) ->
     entries.map(|entry| entry.map_or(G1Affine::identity(), |entry| signed([bases, &sums], entry))).collect()
 }
 
-fn named<'a>(points: [&'a [G1Affine]; 2], entry: u32) -> &'a G1Affine {
+fn named(points: [&[G1Affine]; 2], entry: u32) -> &G1Affine {
     let at = (entry & !NEGATIVE) as usize;
     if at < points[0].len() { &points[0][at] } else { &points[1][at - points[0].len()] }
 }
@@ -316,6 +316,7 @@ impl Kernel<FrConfig> for AddCombination<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dispatch::by_both;
     use ark_ec::{AffineRepr, CurveGroup};
     use ark_ff::Field;
 
@@ -325,18 +326,20 @@ mod tests {
 
     #[test]
     fn small_sums_equal_full_ones() {
-        let mut w: Vec<i64> =
-            vec![0, 1, -1, 127, -127, 128, -128, 129, 255, 256, -256, 32639, 32640, 32641, 32767, -32767];
-        let b = bases(w.len() as u64);
-        let full = |w: &[i64]| msm(&b, &w.iter().map(|&x| Fr::from(x)).collect::<Vec<_>>());
-        assert_eq!(msm_small(&b, &w), full(&w));
-        for x in &w {
-            assert_eq!(msm_small(&b[..1], &[*x]), full(&[*x]), "{x}");
-        }
-        w[3] = (1 << 40) + 12345;
-        w[4] = -(1 << 58);
-        assert_eq!(msm_small(&b, &w), full(&w));
-        assert_eq!(msm_small::<i64>(&[], &[]), G1Projective::zero());
+        by_both(|| {
+            let mut w: Vec<i64> =
+                vec![0, 1, -1, 127, -127, 128, -128, 129, 255, 256, -256, 32639, 32640, 32641, 32767, -32767];
+            let b = bases(w.len() as u64);
+            let full = |w: &[i64]| msm(&b, &w.iter().map(|&x| Fr::from(x)).collect::<Vec<_>>());
+            assert_eq!(msm_small(&b, &w), full(&w));
+            for x in &w {
+                assert_eq!(msm_small(&b[..1], &[*x]), full(&[*x]), "{x}");
+            }
+            w[3] = (1 << 40) + 12345;
+            w[4] = -(1 << 58);
+            assert_eq!(msm_small(&b, &w), full(&w));
+            assert_eq!(msm_small::<i64>(&[], &[]), G1Projective::zero());
+        });
     }
 
     /// More than one task's worth, and no multiple of the lanes.
@@ -348,37 +351,41 @@ mod tests {
 
     #[test]
     fn sums_equal_those_of_arkworks() {
-        let b: Vec<_> = bases(300).into_iter().cycle().take(MANY).collect();
-        let w: Vec<i16> = (0..MANY as i64).map(|i| ((i * 7919) % 65535 - 32767) as i16).collect();
-        assert_eq!(msm_small(&b, &w), naive(&b, &w.iter().map(|&x| Fr::from(x)).collect::<Vec<_>>()));
-        let scalars: Vec<Fr> = (1..=MANY as u64).map(|i| -Fr::from(i % 500 + 1).inverse().unwrap()).collect();
-        for size in [FEW - 1, FEW, FEW + 1, 200, MANY] {
-            assert_eq!(msm(&b[..size], &scalars), naive(&b[..size], &scalars[..size]), "{size}");
-        }
+        by_both(|| {
+            let b: Vec<_> = bases(300).into_iter().cycle().take(MANY).collect();
+            let w: Vec<i16> = (0..MANY as i64).map(|i| ((i * 7919) % 65535 - 32767) as i16).collect();
+            assert_eq!(msm_small(&b, &w), naive(&b, &w.iter().map(|&x| Fr::from(x)).collect::<Vec<_>>()));
+            let scalars: Vec<Fr> = (1..=MANY as u64).map(|i| -Fr::from(i % 500 + 1).inverse().unwrap()).collect();
+            for size in [FEW - 1, FEW, FEW + 1, 200, MANY] {
+                assert_eq!(msm(&b[..size], &scalars), naive(&b[..size], &scalars[..size]), "{size}");
+            }
+        });
     }
 
     /// All points of a bucket may be equal, opposite or infinity: what an addition of points with one x divides by is 0.
     #[test]
     fn points_that_meet_are_added_too() {
-        let g = G1Affine::generator();
-        let some = bases(3);
-        let of = |choose: &dyn Fn(usize) -> G1Affine| (0..MANY).map(choose).collect::<Vec<_>>();
-        let cases = [
-            of(&|_| g),
-            of(&|i| if i % 2 == 0 { g } else { -g }),
-            of(&|i| if i % 3 == 0 { G1Affine::identity() } else { some[i % 3] }),
-            of(&|_| G1Affine::identity()),
-            of(&|i| [g, -g, g, some[1], G1Affine::identity()][i / 4 % 5]),
-        ];
-        for b in cases {
-            for scalar in [Fr::ONE, -Fr::ONE, Fr::from(3u64).inverse().unwrap(), Fr::ZERO] {
-                let scalars = vec![scalar; MANY];
-                assert_eq!(msm(&b, &scalars), naive(&b, &scalars));
+        by_both(|| {
+            let g = G1Affine::generator();
+            let some = bases(3);
+            let of = |choose: &dyn Fn(usize) -> G1Affine| (0..MANY).map(choose).collect::<Vec<_>>();
+            let cases = [
+                of(&|_| g),
+                of(&|i| if i % 2 == 0 { g } else { -g }),
+                of(&|i| if i % 3 == 0 { G1Affine::identity() } else { some[i % 3] }),
+                of(&|_| G1Affine::identity()),
+                of(&|i| [g, -g, g, some[1], G1Affine::identity()][i / 4 % 5]),
+            ];
+            for b in cases {
+                for scalar in [Fr::ONE, -Fr::ONE, Fr::from(3u64).inverse().unwrap(), Fr::ZERO] {
+                    let scalars = vec![scalar; MANY];
+                    assert_eq!(msm(&b, &scalars), naive(&b, &scalars));
+                }
+                let alternating: Vec<i64> = (0..MANY as i64).map(|i| [1, -1, 7, -7][i as usize % 4]).collect();
+                let full: Vec<Fr> = alternating.iter().map(|&x| Fr::from(x)).collect();
+                assert_eq!(msm_small(&b, &alternating), naive(&b, &full));
             }
-            let alternating: Vec<i64> = (0..MANY as i64).map(|i| [1, -1, 7, -7][i as usize % 4]).collect();
-            let full: Vec<Fr> = alternating.iter().map(|&x| Fr::from(x)).collect();
-            assert_eq!(msm_small(&b, &alternating), naive(&b, &full));
-        }
+        });
     }
 
     #[test]
@@ -401,27 +408,29 @@ mod tests {
 
     #[test]
     fn combinations_equal_field_arithmetic() {
-        let coefficients: Vec<Fr> = (1..40u64).map(|i| -Fr::from(i).inverse().unwrap()).collect();
-        let rows: Vec<Vec<i16>> = (0..39i64)
-            .map(|i| {
-                (0..1500i64)
-                    .map(|t| {
-                        if t % 3 == 0 {
-                            [32767, -32767][(i % 2) as usize]
-                        } else {
-                            ((t * i * 31) % 65535 - 32767) as i16
-                        }
-                    })
-                    .collect()
-            })
-            .collect();
-        let views: Vec<&[i16]> = rows.iter().map(Vec::as_slice).collect();
-        let mut out = vec![Fr::from(5u64); 1600];
-        add_combination(&mut out, &views, &coefficients);
-        for (t, value) in out.iter().enumerate() {
-            let expected: Fr =
-                rows.iter().zip(&coefficients).map(|(r, c)| r.get(t).map_or(Fr::ZERO, |&x| Fr::from(x) * c)).sum();
-            assert_eq!(*value, expected + Fr::from(5u64));
-        }
+        by_both(|| {
+            let coefficients: Vec<Fr> = (1..40u64).map(|i| -Fr::from(i).inverse().unwrap()).collect();
+            let rows: Vec<Vec<i16>> = (0..39i64)
+                .map(|i| {
+                    (0..1500i64)
+                        .map(|t| {
+                            if t % 3 == 0 {
+                                [32767, -32767][(i % 2) as usize]
+                            } else {
+                                ((t * i * 31) % 65535 - 32767) as i16
+                            }
+                        })
+                        .collect()
+                })
+                .collect();
+            let views: Vec<&[i16]> = rows.iter().map(Vec::as_slice).collect();
+            let mut out = vec![Fr::from(5u64); 1600];
+            add_combination(&mut out, &views, &coefficients);
+            for (t, value) in out.iter().enumerate() {
+                let expected: Fr =
+                    rows.iter().zip(&coefficients).map(|(r, c)| r.get(t).map_or(Fr::ZERO, |&x| Fr::from(x) * c)).sum();
+                assert_eq!(*value, expected + Fr::from(5u64));
+            }
+        });
     }
 }

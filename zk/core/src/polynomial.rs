@@ -38,11 +38,11 @@ fn part(polynomial: &[Fr], from: usize, length: usize) -> &[Fr] {
     &rest[..rest.len().min(length)]
 }
 
-/// Eight by eight, and what is left one by one: `out = f(out, a, b)` for as far as all three go.
+/// Eight by eight, and what is left one by one: `out = f(out, a, b)` with up to two constants, for as far as all three go.
 macro_rules! elementwise {
-    ($(#[$doc:meta])* $name:ident, $out:ident, $a:ident, $b:ident, $constants:ident: $count:literal => $lanes:expr, $single:expr) => {
+    ($(#[$doc:meta])* $name:ident, $out:ident, $a:ident, $b:ident, $constants:ident => $lanes:expr, $single:expr) => {
         $(#[$doc])*
-        struct $name<'a>(&'a mut [Fr], &'a [Fr], &'a [Fr], [Fr; $count]);
+        struct $name<'a>(&'a mut [Fr], &'a [Fr], &'a [Fr], [Fr; 2]);
 
         impl Kernel<FrConfig> for $name<'_> {
             type Out = ();
@@ -50,7 +50,7 @@ macro_rules! elementwise {
             #[inline(always)]
             fn run<L: Lanes<FrConfig>>(self) {
                 let length = self.0.len().min(self.1.len()).min(self.2.len());
-                let mut $constants = [L::splat(&Fr::ZERO); $count];
+                let mut $constants = [L::splat(&Fr::ZERO); 2];
                 for (lanes, constant) in $constants.iter_mut().zip(&self.3) {
                     *lanes = L::splat(constant);
                 }
@@ -71,16 +71,16 @@ macro_rules! elementwise {
     };
 }
 
-elementwise!(AddProducts, out, a, b, _c: 0 => out.add(a.mul(b)), out + a * b);
-elementwise!(AddCross, out, a, b, c: 2 => out.add(a.mul(c[0]).add(b.mul(c[1]))), out + a * c[0] + b * c[1]);
-elementwise!(SubtractAndScale, out, a, _b, c: 1 => out.sub(a).mul(c[0]), (out - a) * c[0]);
-elementwise!(Multiply, out, a, _b, _c: 0 => out.mul(a), out * a);
-elementwise!(Horner, out, a, _b, c: 1 => out.mul(c[0]).add(a), out * c[0] + a);
+elementwise!(AddProducts, out, a, b, _c => out.add(a.mul(b)), out + a * b);
+elementwise!(AddCross, out, a, b, c => out.add(a.mul(c[0]).add(b.mul(c[1]))), out + a * c[0] + b * c[1]);
+elementwise!(SubtractAndScale, out, a, _b, c => out.sub(a).mul(c[0]), (out - a) * c[0]);
+elementwise!(Multiply, out, a, _b, _c => out.mul(a), out * a);
+elementwise!(Horner, out, a, _b, c => out.mul(c[0]).add(a), out * c[0] + a);
 
 /// sums += a·b, value by value.
 pub fn add_products(sums: &mut [Fr], a: &[Fr], b: &[Fr]) {
     blocks(sums, |from, out| {
-        run(AddProducts(&mut out[..], part(a, from, BLOCK), part(b, from, BLOCK), []));
+        run(AddProducts(&mut out[..], part(a, from, BLOCK), part(b, from, BLOCK), [Fr::ZERO; 2]));
     });
 }
 
@@ -127,7 +127,7 @@ impl Kernel<FrConfig> for AddMultiple<'_> {
 pub fn subtract_and_scale(values: &mut [Fr], other: &[Fr], factor: Fr) {
     blocks(values, |from, out| {
         let other = part(other, from, BLOCK);
-        run(SubtractAndScale(out, other, other, [factor]));
+        run(SubtractAndScale(out, other, other, [factor, Fr::ZERO]));
     });
 }
 
@@ -135,7 +135,7 @@ pub fn subtract_and_scale(values: &mut [Fr], other: &[Fr], factor: Fr) {
 pub fn multiply(values: &mut [Fr], factors: &[Fr]) {
     blocks(values, |from, out| {
         let factors = part(factors, from, BLOCK);
-        run(Multiply(out, factors, factors, []));
+        run(Multiply(out, factors, factors, [Fr::ZERO; 2]));
     });
 }
 
@@ -147,7 +147,7 @@ pub fn combine(polynomials: &[&[Fr]], v: Fr) -> Vec<Fr> {
         for polynomial in polynomials.iter().rev() {
             let coefficients = part(polynomial, from, out.len());
             let (with, without) = out.split_at_mut(coefficients.len());
-            run(Horner(with, coefficients, coefficients, [v]));
+            run(Horner(with, coefficients, coefficients, [v, Fr::ZERO]));
             without.iter_mut().for_each(|value| *value *= v);
         }
     });
@@ -234,6 +234,7 @@ fn next(sum: &mut Fr, value: &Fr) -> Fr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dispatch::by_both;
 
     /// Lengths around the sizes of lanes and blocks.
     const LENGTHS: [usize; 9] = [1, 3, 8, 13, BLOCK - 1, BLOCK, BLOCK + 1, BLOCK + 9, 3 * BLOCK + 5];
@@ -244,53 +245,57 @@ mod tests {
 
     #[test]
     fn values_and_quotients_are_those_of_plain_arithmetic() {
-        let x = Fr::from(12345u64).inverse().unwrap();
-        for length in LENGTHS {
-            let f = some(length, 7);
-            assert_eq!(evaluate(&f, x), horner(&f, x), "{length}");
-            let quotient = divided(&f, x);
-            assert_eq!(quotient.len(), length - 1);
-            let at = Fr::from(99u64);
-            assert_eq!(horner(&quotient, at) * (at - x), horner(&f, at) - horner(&f, x), "{length}");
-        }
-        assert_eq!(
-            evaluate_all(&[&some(5, 1), &some(9000, 2)], x),
-            [horner(&some(5, 1), x), horner(&some(9000, 2), x)]
-        );
-        assert_eq!(powers(x, x, 5000)[4999], x.pow([5000]));
+        by_both(|| {
+            let x = Fr::from(12345u64).inverse().unwrap();
+            for length in LENGTHS {
+                let f = some(length, 7);
+                assert_eq!(evaluate(&f, x), horner(&f, x), "{length}");
+                let quotient = divided(&f, x);
+                assert_eq!(quotient.len(), length - 1);
+                let at = Fr::from(99u64);
+                assert_eq!(horner(&quotient, at) * (at - x), horner(&f, at) - horner(&f, x), "{length}");
+            }
+            assert_eq!(
+                evaluate_all(&[&some(5, 1), &some(9000, 2)], x),
+                [horner(&some(5, 1), x), horner(&some(9000, 2), x)]
+            );
+            assert_eq!(powers(x, x, 5000)[4999], x.pow([5000]));
+        });
     }
 
     #[test]
     fn combinations_are_those_of_plain_arithmetic() {
-        let (v, y) = (Fr::from(77u64).inverse().unwrap(), Fr::from(5u64));
-        let of: Vec<Vec<Fr>> = LENGTHS.iter().map(|&length| some(length, 3)).collect();
-        let combined = combine(&of.iter().map(Vec::as_slice).collect::<Vec<_>>(), v);
-        for at in (0..combined.len()).step_by(97).chain([7, 8, BLOCK - 1, BLOCK]) {
-            let terms = of.iter().enumerate().filter_map(|(e, f)| Some(v.pow([e as u64]) * f.get(at)?));
-            assert_eq!(combined[at], terms.sum::<Fr>());
-        }
-        let (a, b) = (some(BLOCK + 13, 1), some(BLOCK + 13, 2));
-        let check = |out: &[Fr], expected: &dyn Fn(usize) -> Fr| {
-            out.iter().enumerate().for_each(|(i, value)| assert_eq!(*value, expected(i), "{i}"));
-        };
-        let mut out = a.clone();
-        add_products(&mut out, &a, &b);
-        check(&out, &|i| a[i] + a[i] * b[i]);
-        let mut out = a.clone();
-        add_cross(&mut out, &a, v, &b, y);
-        check(&out, &|i| a[i] + v * a[i] + y * b[i]);
-        let mut out = a.clone();
-        subtract_and_scale(&mut out, &b, v);
-        check(&out, &|i| (a[i] - b[i]) * v);
-        let mut out = a.clone();
-        multiply(&mut out, &b);
-        check(&out, &|i| a[i] * b[i]);
-        let integers: Vec<i64> = (0..a.len() as i64).map(|i| (i * i * 7919 - 50_000_000) << (i % 30)).collect();
-        let mut out = a.clone();
-        add_multiple(&mut out, &integers, v);
-        check(&out, &|i| a[i] + v * Fr::from(integers[i]));
-        let mut out = a.clone();
-        sums_before(&mut out);
-        check(&out, &|i| a[..i].iter().sum());
+        by_both(|| {
+            let (v, y) = (Fr::from(77u64).inverse().unwrap(), Fr::from(5u64));
+            let of: Vec<Vec<Fr>> = LENGTHS.iter().map(|&length| some(length, 3)).collect();
+            let combined = combine(&of.iter().map(Vec::as_slice).collect::<Vec<_>>(), v);
+            for at in (0..combined.len()).step_by(97).chain([7, 8, BLOCK - 1, BLOCK]) {
+                let terms = of.iter().enumerate().filter_map(|(e, f)| Some(v.pow([e as u64]) * f.get(at)?));
+                assert_eq!(combined[at], terms.sum::<Fr>());
+            }
+            let (a, b) = (some(BLOCK + 13, 1), some(BLOCK + 13, 2));
+            let check = |out: &[Fr], expected: &dyn Fn(usize) -> Fr| {
+                out.iter().enumerate().for_each(|(i, value)| assert_eq!(*value, expected(i), "{i}"));
+            };
+            let mut out = a.clone();
+            add_products(&mut out, &a, &b);
+            check(&out, &|i| a[i] + a[i] * b[i]);
+            let mut out = a.clone();
+            add_cross(&mut out, &a, v, &b, y);
+            check(&out, &|i| a[i] + v * a[i] + y * b[i]);
+            let mut out = a.clone();
+            subtract_and_scale(&mut out, &b, v);
+            check(&out, &|i| (a[i] - b[i]) * v);
+            let mut out = a.clone();
+            multiply(&mut out, &b);
+            check(&out, &|i| a[i] * b[i]);
+            let integers: Vec<i64> = (0..a.len() as i64).map(|i| (i * i * 7919 - 50_000_000) << (i % 30)).collect();
+            let mut out = a.clone();
+            add_multiple(&mut out, &integers, v);
+            check(&out, &|i| a[i] + v * Fr::from(integers[i]));
+            let mut out = a.clone();
+            sums_before(&mut out);
+            check(&out, &|i| a[..i].iter().sum());
+        });
     }
 }

@@ -4,8 +4,14 @@
     python -m benches.proofs --sweep [--memory GIB] [--json FILE]
 
 n random updates of d entries and two reference rows, so n + 2 rows in the Gram proof, in chunks of N entries. Set-up
-and keys are development ones, made outside of what is measured; each step runs once. Every measurement has a process of
-its own; peak_gib is the most memory that it had up to the last proof, with set-up, keys and updates.
+and keys are development ones, made outside of what is measured; each step runs once, Gram proof and sum check --repeat
+times, of which the fastest counts. Every measurement has a process of its own; peak_gib is the most memory that it had
+up to the last proof, with set-up, keys and updates.
+
+gram_seconds stands beside floor_seconds, measured in turn with it: the sums of points and the transforms that the proof
+cannot do without, alone, by the core's own, which are the fastest there are (docs/decisions/2026-11-28-prover.md).
+threads: the same for 1, 2 and all threads; serial_fraction is Amdahl's, from what 2 threads gain over 1.
+sum_check_seconds: whether a sum of --sum parameters opens its commitment, all chunks at once.
 
 --baseline D: as one circuit (benches/circuit), for n = 10 vectors of D entries. Compared are parameters proved per
 second: d / (gram_seconds + decision_reference_seconds) with n + 2 rows here, D / (witness + proof) there. As
@@ -97,7 +103,69 @@ def krum_cosine_seconds(products: list[list[int]], n: int) -> float:
     return seconds
 
 
-def measure(d: int, n: int, chunk: int, verify: bool, count_gas: bool) -> Figures:
+def beside_floor(
+    srs: setup.Srs,
+    statement: GramStatement,
+    rows: list[encoding.Int16s],
+    blinders: list[bytes],
+    mask: gram.Mask,
+    repeat: int,
+) -> tuple[gram.GramProof, float, float]:
+    """A Gram proof, its seconds, and those of its sums and transforms alone: each the fastest of `repeat`, by turns."""
+    chunks = len(statement.sums) // encoding.POINT_BYTES
+    proving, floors = [], []
+    for _ in range(repeat):
+        proof, seconds = timed(lambda: gram.prove(srs, statement, rows, blinders, mask))
+        proving.append(seconds)
+        floors.append(timed(lambda: srs.floor(chunks))[1])
+    return proof, min(proving), min(floors)
+
+
+def measure_threads(d: int, n: int, chunk: int, repeat: int) -> Figures:
+    """A Gram proof beside its floor, of rows all alike in cost; the sums need no right coefficients for that."""
+    srs = setup.development(chunk)
+    row = np.random.default_rng(0).integers(-encoding.LIMIT, encoding.LIMIT + 1, d, dtype=np.int16)
+    blinder = kzg.random_blinders(d, chunk)
+    commitment = kzg.commit(srs, row, blinder)
+    rows, blinders, commitments = [row] * (n + 2), [blinder] * (n + 2), [commitment] * (n + 2)
+    statement = GramStatement(b"", 2**n - 1 | REFERENCE_POSITIONS, 0, commitments, commitment, [1] + [0] * (n - 1))
+    _, gram_seconds, floor_seconds = beside_floor(srs, statement, rows, blinders, gram.draw_mask(srs), repeat)
+    return {
+        "gram_seconds": gram_seconds,
+        "floor_seconds": floor_seconds,
+        "ratio_to_floor": gram_seconds / floor_seconds,
+        "peak_gib": peak_gib(),
+    }
+
+
+def measure_sum(d: int, chunk: int, repeat: int) -> Figures:
+    """Whether a sum of d entries that 16 updates can add up to opens: at once, and by committing to it again."""
+    srs = setup.development(chunk)
+    limit = 16 * 4096 * encoding.LIMIT
+    total = np.random.default_rng(0).integers(-limit, limit + 1, d, dtype=np.int64)
+    blinders = kzg.random_blinders(d, chunk)
+    commitment, committing = timed(lambda: kzg.commit_sum(srs, total, blinders))
+    checks = [timed(lambda: kzg.sum_opens(srs, total, blinders, commitment)) for _ in range(repeat)]
+    if not all(opens for opens, _ in checks):
+        raise SystemExit("an honest sum was refused")
+    return {
+        "sum_parameters": d,
+        "sum_check_seconds": min(seconds for _, seconds in checks),
+        "sum_commit_seconds": committing,
+    }
+
+
+def by_threads(d: int, n: int, chunk: int, repeat: int) -> Figures:
+    """1, 2 and all threads, and what of the work does not divide between them."""
+    found: dict[str, Figures] = {}
+    for name, count in {"1": 1, "2": 2, "all": os.cpu_count() or 1}.items():
+        known = next((figures for figures in found.values() if figures["threads"] == count), None)
+        found[name] = known or {"threads": count} | in_process(measure_threads, d, n, chunk, repeat, threads=count)
+    ratio = found["2"]["gram_seconds"] / found["1"]["gram_seconds"]
+    return {"threads": found, "speed_up": 1 / ratio, "serial_fraction": max(0.0, 2 * ratio - 1)}
+
+
+def measure(d: int, n: int, chunk: int, verify: bool, count_gas: bool, repeat: int = 1) -> Figures:
     """One round under rule 2, and the decision proof of rule 1. verify: by the verifiers in Python."""
     circuit = circuit_id(REFERENCE, n)
     srs, setup_seconds = timed(lambda: setup.development(chunk))
@@ -117,7 +185,7 @@ def measure(d: int, n: int, chunk: int, verify: bool, count_gas: bool) -> Figure
     positions = 2**n - 1 | REFERENCE_POSITIONS
     hashed = decision.gram_hash(circuit, secret)
     statement = GramStatement(context, positions, hashed, commitments, sums, made.coefficients)
-    linear, gram_seconds = timed(lambda: gram.prove(srs, statement, rows, blinders, mask))
+    linear, gram_seconds, floor_seconds = beside_floor(srs, statement, rows, blinders, mask, repeat)
     claim = claimed(made, n, hashed, linear.r, linear.s, linear.y)
     proof, decision_seconds = timed(lambda: decision.prove(key, claim, secret))
     peak = peak_gib()
@@ -135,6 +203,8 @@ def measure(d: int, n: int, chunk: int, verify: bool, count_gas: bool) -> Figure
         "products_seconds": products_seconds,
         "sum_seconds": sum_seconds,
         "gram_seconds": gram_seconds,
+        "floor_seconds": floor_seconds,
+        "ratio_to_floor": gram_seconds / floor_seconds,
         "decision_krum_cosine_seconds": krum_cosine_seconds(products, n),
         "decision_reference_seconds": decision_seconds,
         "peak_gib": peak,
@@ -161,15 +231,25 @@ def measure(d: int, n: int, chunk: int, verify: bool, count_gas: bool) -> Figure
     return figures
 
 
-def alone(d: int, n: int, chunk: int, *, verify: bool = False, count_gas: bool = False) -> Figures:
-    """`measure` in a process of its own, so that what it needs at most is its own."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-        return process.submit(measure, d, n, chunk, verify, count_gas).result()
+def in_process(work: Callable[..., Figures], *arguments: Any, threads: int | None = None) -> Figures:
+    """`work` in a process of its own, so that what it needs at most is its own, with so many threads in the core."""
+    before = os.environ.get("RAYON_NUM_THREADS")
+    if threads:
+        os.environ["RAYON_NUM_THREADS"] = str(threads)
+    try:
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+            return process.submit(work, *arguments).result()
+    finally:
+        if threads:
+            os.environ.pop("RAYON_NUM_THREADS")
+            if before is not None:
+                os.environ["RAYON_NUM_THREADS"] = before
 
 
-def compared(figures: Figures, circuit: Figures) -> Figures:
+def compared(figures: Figures, circuit: Figures, repeat: int) -> Figures:
     """Ratios of parameters proved per second to those of the circuit."""
-    same = figures if figures["n"] == BASELINE_N else alone(figures["d"], BASELINE_N, figures["chunk"])
+    sizes = figures["d"], BASELINE_N, figures["chunk"]
+    same = figures if figures["n"] == BASELINE_N else in_process(measure, *sizes, False, False, repeat)
     proving = figures["gram_seconds"] + figures["decision_reference_seconds"]
     committing = figures["rows"] * figures["commit_seconds"] + figures["opening_seconds"]
     rate = circuit["parameters_per_second"]
@@ -219,7 +299,7 @@ def sweep(memory: float, count_gas: bool, say: Console) -> list[Figures]:
                     say.print(f"d = {d}, n = {n}, N = {chunk}: left out, needs {needed_gib(d, n, chunk):.1f} GiB")
                     continue
                 few = (n + 2) * encoding.chunks(d, chunk) <= PYTHON_POINTS
-                figures = alone(d, n, chunk, verify=few, count_gas=count_gas and few)
+                figures = in_process(measure, d, n, chunk, few, count_gas and few)
                 say.print(f"d = {d}, n = {n}, N = {chunk}: Gram proof {figures['gram_seconds']:.2f} s")
                 found.append(figures)
     columns = {name: title for name, title in SHOWN.items() if any(name in figures for figures in found)}
@@ -239,7 +319,9 @@ def shown(value: object) -> str:
 
 
 def show(figures: Figures, say: Console) -> None:
-    for title, rows in (("the proofs of a round", figures), ("as one circuit", figures.get("circuit", {}))):
+    parts = [("the proofs of a round", figures), ("as one circuit", figures.get("circuit", {}))]
+    parts += [(f"threads: {name}", of) for name, of in figures.get("threads", {}).items()]
+    for title, rows in parts:
         table = Table("", "", title=title, show_header=False)
         for name, value in rows.items():
             if not isinstance(value, dict):
@@ -255,6 +337,8 @@ def main() -> None:
     parser.add_argument("--chunk", type=int, default=2**17, help="N, a power of two")
     parser.add_argument("--baseline", type=int, metavar="D", help="compare with a circuit for vectors of D entries")
     parser.add_argument("--gas", action="store_true", help="what the contracts use, on an Anvil of its own")
+    parser.add_argument("--sum", type=int, default=10_000_000, metavar="D", help="entries of the sum that is checked")
+    parser.add_argument("--repeat", type=int, default=3, help="of how many runs the fastest counts")
     parser.add_argument("--no-verify", action="store_true", help="leave out the verifiers in Python")
     parser.add_argument("--sweep", action="store_true", help="many sizes; the three above are not read")
     parser.add_argument("--memory", type=float, default=8.0, metavar="GIB", help="what a size of the sweep may need")
@@ -262,15 +346,20 @@ def main() -> None:
     arguments = parser.parse_args()
     if not 1 <= arguments.n <= 32:
         parser.error("n is 1 … 32")
+    if arguments.repeat < 1:
+        parser.error("repeat is 1 or more")
     say = Console()
     figures: Figures
     if arguments.sweep:
         figures = {"sweep": sweep(arguments.memory, arguments.gas, say)}
     else:
         sizes = arguments.d, arguments.n, arguments.chunk
-        figures = alone(*sizes, verify=not arguments.no_verify, count_gas=arguments.gas)
+        repeat = arguments.repeat
+        figures = in_process(measure, *sizes, not arguments.no_verify, arguments.gas, repeat)
+        figures |= by_threads(*sizes, repeat)
+        figures |= in_process(measure_sum, arguments.sum, arguments.chunk, repeat)
         if arguments.baseline:
-            figures |= compared(figures, baseline.measure(BASELINE_N, arguments.baseline, say))
+            figures |= compared(figures, baseline.measure(BASELINE_N, arguments.baseline, say), repeat)
         show(figures, say)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n")

@@ -44,6 +44,7 @@ class Srs:
         """[τ]₂, 128 bytes."""
     def commit(self, w: NDArray[np.int16], blinders: bytes) -> bytes: ...
     def commit_sum(self, w: NDArray[np.int64], blinders: bytes) -> bytes: ...
+    def check_sum(self, w: NDArray[np.int64], blinders: bytes, commitment: bytes, seed: bytes) -> bool: ...
     def check_openings(
         self,
         rows: Sequence[NDArray[np.int16]],
@@ -65,6 +66,9 @@ class Srs:
         progress: Callable[[str, int, int], object] | None = None,
     ) -> list[bytes]:
         """[proof, r, s, y]. mask: 3 words; running: 4 words, the running sum's blinders. Both serve one proof only."""
+
+    def floor(self, chunks: int) -> None:
+        """The sums and transforms that a Gram proof about so many chunks cannot do without, for benches."""
 
 @final
 class Transcript:

@@ -43,6 +43,14 @@ def open_together(srs: Srs, rows: Sequence[Int16s], blinders: Sequence[bytes], c
     return srs.check_openings(rows, blinders, commitments, secrets.token_bytes(32))
 
 
+def sum_opens(srs: Srs, total: Int64s, blinders: bytes, commitment: bytes) -> bool:
+    """Whether total, int64[d], with its blinders opens a commitment to a sum: one sum of size N for all chunks.
+
+    A wrong opening passes with probability below 2^−250. Raises ValueError for what is no vector, scalars or points.
+    """
+    return srs.check_sum(total, blinders, commitment, secrets.token_bytes(32))
+
+
 def which_open(srs: Srs, rows: Sequence[Int16s], blinders: Sequence[bytes], commitments: Sequence[bytes]) -> list[bool]:
     """For each row whether it opens its commitment; malformed bytes do not. One check for all if all hold, else halves.
 

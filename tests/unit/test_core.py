@@ -192,6 +192,28 @@ def test_commitments_add_up(entries: list[int], x: int) -> None:
     assert kzg.commit_sum(SRS, total, kzg.combine_blinders([one, two], [x, 3])) == together
 
 
+@settings(max_examples=30)
+@given(st.lists(st.integers(-(2**40), 2**40), min_size=1, max_size=40), st.integers(0, 39), st.integers(1, 2**40))
+def test_a_sum_opens_its_commitment_and_no_other(entries: list[int], at: int, by: int) -> None:
+    """Chunks are checked together: what is wrong in one is seen, also where another has the opposite fault."""
+    total = np.array(entries, np.int64)
+    blinders = kzg.random_blinders(len(total), SRS.size)
+    commitment = kzg.commit_sum(SRS, total, blinders)
+    assert kzg.sum_opens(SRS, total, blinders, commitment)
+    wrong = total.copy()
+    wrong[at % len(total)] += by
+    if len(total) > SRS.size:
+        wrong[(at + SRS.size) % len(total)] -= by
+    assert not kzg.sum_opens(SRS, wrong, blinders, commitment)
+    assert not kzg.sum_opens(SRS, total, blinders[:-1] + bytes([blinders[-1] ^ 1]), commitment)
+
+
+def test_a_sum_of_nothing_opens_infinity() -> None:
+    assert kzg.sum_opens(SRS, np.zeros(20, np.int64), bytes(128), bytes(128))
+    with pytest.raises(ValueError, match="128 are required"):
+        kzg.sum_opens(SRS, np.zeros(20, np.int64), bytes(64), bytes(128))
+
+
 def test_combining_with_zeros_gives_infinity() -> None:
     point = kzg.commit(SRS, np.ones(3, np.int16), kzg.random_blinders(3, 16))
     assert kzg.combine([point], [0]) == bytes(64) == kzg.combine([point, point], [1, -1])

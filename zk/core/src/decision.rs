@@ -10,10 +10,10 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::detached::detached;
 use crate::encoding::{WORD, scalars, word};
 use crate::error::{Error, Progress, Result};
 use crate::ptau;
-use crate::python::detached;
 
 fn invalid(error: impl ToString) -> PyErr {
     PyValueError::new_err(error.to_string())

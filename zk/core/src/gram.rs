@@ -7,16 +7,22 @@
 //! I_A(ωX) − I_A(X) − (M − y/N + R) has degree < N and vanishes on the domain, so the quotient is
 //!     Q = B(ωX) − B(X) − T − Σ_k (α_k J_k + β_k I_k) − Z·Σ_k α_k β_k.
 
+use std::hint::black_box;
+
 use ark_bn254::Fr;
 use ark_ec::CurveGroup;
 use ark_ff::{AdditiveGroup, FftField, Field, Zero};
-use ark_poly::{EvaluationDomain, Radix2EvaluationDomain};
+use ark_poly::EvaluationDomain;
 use rayon::prelude::*;
 
 use crate::encoding::{WORD, point, point_bytes, point_or_infinity, point_words, scalar, scalars, small_word, word};
 use crate::error::{Progress, Result, invalid};
+use crate::fft::Fft;
 use crate::kzg::check_rows;
 use crate::msm::{add_combination, msm};
+use crate::polynomial::{
+    add_cross, add_products, combine, divided, evaluate, evaluate_all, powers, subtract_and_scale, sums_before, zeros,
+};
 use crate::srs::Srs;
 use crate::transcript::Transcript;
 
@@ -56,7 +62,6 @@ pub fn prove(srs: &Srs, statement: &Statement, witness: &Witness, progress: Prog
     let c = check_rows(srs, witness.rows)?;
     let positions = check_statement(statement, witness, c)?;
     let (n, domain) = (srs.size(), srs.domain);
-    let size_inv = domain.size_inv();
     let commit = |polynomial: &[Fr]| point_bytes(&msm(&srs.powers, polynomial).into_affine());
 
     let mask = commit(&witness.mask);
@@ -69,14 +74,16 @@ pub fn prove(srs: &Srs, statement: &Statement, witness: &Witness, progress: Prog
     transcript.absorb(&absorbed);
     let (r, s) = (transcript.challenge(), transcript.challenge());
 
-    let powers = |base: Fr| -> Vec<Fr> { positions.iter().map(|&p| base.pow([u64::from(p) + 1])).collect() };
-    let sums = fold(srs, witness, c, &[powers(r), powers(s)], progress)?;
+    let fft = Fft::new(domain);
+    let weights = |base: Fr| -> Vec<Fr> { positions.iter().map(|&p| base.pow([u64::from(p) + 1])).collect() };
+    let sums = fold(&fft, witness, c, &[weights(r), weights(s)], progress)?;
 
-    let y = sums.products.iter().sum::<Fr>() + witness.mask[0] * domain.size_as_field_element();
-    let shift = y * size_inv;
+    let y = sums.products.par_iter().sum::<Fr>() + witness.mask[0] * domain.size_as_field_element();
     progress("running sum", 0, 2)?;
-    let running = running_sum(&domain, &sums.products, &witness.mask, shift, &witness.running);
-    let quotient = quotient(&domain, &sums, &witness.running)?;
+    let (running, quotient) = rayon::join(
+        || running_sum(&fft, &sums.products, &witness.mask, y * domain.size_inv(), &witness.running),
+        || quotient(&fft, &sums, &witness.running),
+    );
     let point_a = commit(&running);
     progress("running sum", 1, 2)?;
     let point_q = commit(&quotient);
@@ -89,7 +96,7 @@ pub fn prove(srs: &Srs, statement: &Statement, witness: &Witness, progress: Prog
     }
     let next = z * domain.group_gen;
     let polynomials: Vec<&[Fr]> = sums.left.iter().chain(&sums.right).map(Vec::as_slice).collect();
-    let ends: Vec<Fr> = polynomials.par_iter().map(|p| evaluate(p, z)).collect();
+    let ends = evaluate_all(&polynomials, z);
     let (value_a, value_m, value_next) = (evaluate(&running, z), evaluate(&witness.mask, z), evaluate(&running, next));
     let end_words: Vec<u8> = ends.iter().flat_map(|&value| word(value)).collect();
     let value_words = [value_a, value_m, value_next].map(word).concat();
@@ -153,16 +160,8 @@ struct Sums {
     top: [Fr; 3],
 }
 
-fn coset_of(domain: &Radix2EvaluationDomain<Fr>) -> Result<Radix2EvaluationDomain<Fr>> {
-    match domain.get_coset(Fr::GENERATOR) {
-        Some(coset) => Ok(coset),
-        None => invalid!("the domain has no coset"),
-    }
-}
-
-fn fold(srs: &Srs, witness: &Witness, c: usize, weights: &[Vec<Fr>; 2], progress: Progress) -> Result<Sums> {
-    let (n, domain) = (srs.size(), srs.domain);
-    let shifted = coset_of(&domain)?;
+fn fold(fft: &Fft, witness: &Witness, c: usize, weights: &[Vec<Fr>; 2], progress: Progress) -> Result<Sums> {
+    let n = fft.size();
     let mut blinders = [vec![[Fr::ZERO; 2]; c], vec![[Fr::ZERO; 2]; c]];
     for (i, bytes) in witness.blinders.iter().enumerate() {
         let words = scalars(bytes, 2 * c, "the blinders")?;
@@ -177,29 +176,29 @@ fn fold(srs: &Srs, witness: &Witness, c: usize, weights: &[Vec<Fr>; 2], progress
     let mut sums = Sums {
         left: Vec::with_capacity(c),
         right: Vec::with_capacity(c),
-        products: vec![Fr::ZERO; n],
-        coset: vec![Fr::ZERO; n],
-        cross: vec![Fr::ZERO; n + 1],
+        products: zeros(n),
+        coset: zeros(n),
+        cross: zeros(n + 1),
         top: [Fr::ZERO; 3],
     };
     for k in 0..c {
         progress("chunks", k, c)?;
         let pieces: Vec<&[i16]> = witness.rows.iter().map(|row| &row[k * n..row.len().min((k + 1) * n)]).collect();
-        let [mut left, mut right] = [0, 1].map(|side| {
-            let mut values = vec![Fr::ZERO; n];
-            add_combination(&mut values, &pieces, &weights[side]);
-            values
-        });
-        add_products(&mut sums.products, &left, &right);
-        domain.ifft_in_place(&mut left);
-        domain.ifft_in_place(&mut right);
-        add_products(&mut sums.coset, &shifted.fft(&left), &shifted.fft(&right));
+        let side = |weights: &[Fr]| {
+            let mut values = zeros(n);
+            add_combination(&mut values, &pieces, weights);
+            let coefficients = fft.interpolate(&values);
+            let on_coset = fft.on_coset(&coefficients);
+            (values, coefficients, on_coset)
+        };
+        let (left, right) = rayon::join(|| side(&weights[0]), || side(&weights[1]));
+        let ((a, mut left, shifted_a), (b, mut right, shifted_b)) = (left, right);
+        add_products(&mut sums.products, &a, &b);
+        add_products(&mut sums.coset, &shifted_a, &shifted_b);
 
         let (alpha, beta) = (alphas[k], betas[k]);
         for shift in 0..2 {
-            let (a, b) = (alpha[shift], beta[shift]);
-            let sides = left.par_iter().zip(&right);
-            sums.cross[shift..].par_iter_mut().zip(sides).for_each(|(sum, (l, r))| *sum += a * r + b * l);
+            add_cross(&mut sums.cross[shift..], &right, alpha[shift], &left, beta[shift]);
         }
         sums.top[0] += alpha[0] * beta[0];
         sums.top[1] += alpha[0] * beta[1] + alpha[1] * beta[0];
@@ -214,10 +213,6 @@ fn fold(srs: &Srs, witness: &Witness, c: usize, weights: &[Vec<Fr>; 2], progress
     Ok(sums)
 }
 
-fn add_products(sums: &mut [Fr], a: &[Fr], b: &[Fr]) {
-    sums.par_iter_mut().zip(a.par_iter().zip(b)).for_each(|(sum, (a, b))| *sum += *a * b);
-}
-
 /// polynomial + factor·(X^N − 1)
 fn add_multiple_of_vanishing(polynomial: &mut Vec<Fr>, factor: &[Fr], n: usize) {
     polynomial.resize(polynomial.len().max(n + factor.len()), Fr::ZERO);
@@ -228,83 +223,45 @@ fn add_multiple_of_vanishing(polynomial: &mut Vec<Fr>, factor: &[Fr], n: usize) 
 }
 
 /// A: 0 at ω^0, each step adds Σ_k a_k b_k + M − y/N; blinded by four coefficients.
-fn running_sum(
-    domain: &Radix2EvaluationDomain<Fr>,
-    products: &[Fr],
-    mask: &[Fr; 3],
-    shift: Fr,
-    blinders: &[Fr; 4],
-) -> Vec<Fr> {
-    let mut sum = Fr::ZERO;
-    let mut values: Vec<Fr> = products
-        .iter()
-        .zip(domain.elements())
-        .map(|(product, element)| {
-            let before = sum;
-            sum += *product + evaluate(mask, element) - shift;
-            before
-        })
-        .collect();
-    domain.ifft_in_place(&mut values);
-    add_multiple_of_vanishing(&mut values, blinders, domain.size());
-    values
+fn running_sum(fft: &Fft, products: &[Fr], mask: &[Fr; 3], shift: Fr, blinders: &[Fr; 4]) -> Vec<Fr> {
+    let mut values = fft.of_quadratic(&[mask[0] - shift, mask[1], mask[2]]);
+    values.par_iter_mut().zip(products).for_each(|(value, product)| *value += product);
+    sums_before(&mut values);
+    let mut running = fft.interpolate(&values);
+    add_multiple_of_vanishing(&mut running, blinders, fft.size());
+    running
 }
 
-fn quotient(domain: &Radix2EvaluationDomain<Fr>, sums: &Sums, blinders: &[Fr; 4]) -> Result<Vec<Fr>> {
-    let n = domain.size();
-    let mut remainder = domain.ifft(&sums.products);
-    let shifted = coset_of(domain)?;
-    shifted.fft_in_place(&mut remainder);
+fn quotient(fft: &Fft, sums: &Sums, blinders: &[Fr; 4]) -> Vec<Fr> {
+    let (n, domain) = (fft.size(), fft.domain());
     let vanishing = domain.evaluate_vanishing_polynomial(Fr::GENERATOR);
     let inverse = vanishing.inverse().unwrap_or_default(); // not zero: the coset is not the domain
     // −T on the coset
-    let mut quotient: Vec<Fr> = remainder.par_iter().zip(&sums.coset).map(|(r, p)| (*r - p) * inverse).collect();
-    shifted.ifft_in_place(&mut quotient);
+    let mut on_coset = fft.on_coset(&fft.interpolate(&sums.products));
+    subtract_and_scale(&mut on_coset, &sums.coset, inverse);
+    let mut quotient = fft.interpolate_coset(&on_coset);
     quotient.resize(n + 3, Fr::ZERO);
-    for (value, cross) in quotient.iter_mut().zip(&sums.cross) {
-        *value -= cross;
-    }
+    quotient.par_iter_mut().zip(&sums.cross).for_each(|(value, cross)| *value -= cross);
     add_multiple_of_vanishing(&mut quotient, &sums.top.map(|value| -value), n);
     let mut power = Fr::ONE;
     for (value, blinder) in quotient.iter_mut().zip(blinders) {
         *value += *blinder * (power - Fr::ONE);
         power *= domain.group_gen;
     }
-    Ok(quotient)
+    quotient
 }
 
-fn evaluate(polynomial: &[Fr], x: Fr) -> Fr {
-    polynomial.iter().rev().fold(Fr::ZERO, |value, coefficient| value * x + coefficient)
-}
-
-/// Σ_e v^e f_e
-fn combine(polynomials: &[&[Fr]], v: Fr) -> Vec<Fr> {
-    const BLOCK: usize = 1 << 12;
-    let length = polynomials.iter().map(|p| p.len()).max().unwrap_or(0);
-    let mut out = vec![Fr::ZERO; length];
-    out.par_chunks_mut(BLOCK).enumerate().for_each(|(block, out)| {
-        for polynomial in polynomials.iter().rev() {
-            let mut coefficients = polynomial.get(block * BLOCK..).unwrap_or(&[]).iter();
-            for value in out.iter_mut() {
-                *value *= v;
-                if let Some(coefficient) = coefficients.next() {
-                    *value += coefficient;
-                }
-            }
-        }
-    });
-    out
-}
-
-/// (f − f(x)) / (X − x)
-fn divided(polynomial: &[Fr], x: Fr) -> Vec<Fr> {
-    let mut out = vec![Fr::ZERO; polynomial.len().saturating_sub(1)];
-    let mut carry = Fr::ZERO;
-    for (value, coefficient) in out.iter_mut().zip(&polynomial[1..]).rev() {
-        carry = carry * x + coefficient;
-        *value = carry;
+/// What a proof about c chunks cannot do without: four sums of N points, 4c + 4 transforms. For benches, which hold the prover
+/// against it.
+pub fn floor(srs: &Srs, c: usize) {
+    let fft = Fft::new(srs.domain);
+    let some = powers(Fr::GENERATOR.inverse().unwrap_or_default(), Fr::GENERATOR, srs.size());
+    for _ in 0..c + 1 {
+        black_box(rayon::join(|| fft.on_coset(&fft.interpolate(&some)), || fft.on_coset(&fft.interpolate(&some))));
     }
-    out
+    for _ in 0..4 {
+        let _ = black_box(msm(&srs.powers, &some));
+    }
 }
 
 /// μ = N·m₀, which the Gram hash binds before anything is proved.

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use crate::encoding::{POINT, point, point_or_infinity, point_words, scalar_mod, scalars};
 use crate::error::{Progress, Result, invalid};
 use crate::msm::{MAX_ROWS, add_combination, msm, msm_small};
+use crate::polynomial::{add_multiple, zeros};
 use crate::srs::Srs;
 use crate::transcript::keccak;
 
@@ -49,10 +50,14 @@ pub fn commit<T: Copy + Sync + Into<i64>>(
 ) -> Result<Vec<G1Affine>> {
     let c = chunks(srs, w.len())?;
     let blinders = scalars(blinders, 2 * c, "the blinders")?;
-    let mut points = Vec::with_capacity(c);
-    for (k, (w, beta)) in w.chunks(srs.size()).zip(blinders.chunks(2)).enumerate() {
-        progress("commit", k, c)?;
-        points.push(msm_small(&srs.lagrange[..w.len()], w) + srs.blinding[0] * beta[0] + srs.blinding[1] * beta[1]);
+    let chunk = |w: &[T], beta: &[Fr]| {
+        msm_small(&srs.lagrange[..w.len()], w) + srs.blinding[0] * beta[0] + srs.blinding[1] * beta[1]
+    };
+    let mut points: Vec<G1Projective> = Vec::with_capacity(c);
+    let side = rayon::current_num_threads(); // chunks that are summed at a time
+    for (w, beta) in w.chunks(side * srs.size()).zip(blinders.chunks(2 * side)) {
+        progress("commit", points.len(), c)?;
+        points.par_extend(w.par_chunks(srs.size()).zip(beta.par_chunks(2)).map(|(w, beta)| chunk(w, beta)));
     }
     progress("commit", c, c)?;
     if points.iter().any(G1Projective::is_zero) {
@@ -82,7 +87,7 @@ pub fn check_openings(
         );
     }
     let n = srs.size();
-    let mut values = vec![Fr::ZERO; n];
+    let mut values = zeros(n);
     let mut beta = [Fr::ZERO; 2];
     let mut points = Vec::with_capacity(rows.len() * c);
     let mut weights = vec![vec![Fr::ZERO; rows.len()]; c];
@@ -106,6 +111,32 @@ pub fn check_openings(
     let stated = msm(&points, &order);
     let opened = msm(&srs.lagrange, &values) + srs.blinding[0] * beta[0] + srs.blinding[1] * beta[1];
     Ok(stated == opened)
+}
+
+/// Whether a sum of updates with its blinders opens `commitment`, of whose points any may be infinity: as `check_openings`.
+/// Entries: |w_t| < 2^63.
+pub fn check_sum(
+    srs: &Srs,
+    w: &[i64],
+    blinders: &[u8],
+    commitment: &[u8],
+    seed: &[u8; 32],
+    progress: Progress,
+) -> Result<bool> {
+    let c = chunks(srs, w.len())?;
+    let pairs = scalars(blinders, 2 * c, "the blinders")?;
+    let points: Vec<G1Affine> =
+        point_words(commitment, c, "a commitment")?.iter().map(point_or_infinity).collect::<Result<_>>()?;
+    let weights: Vec<Fr> = (0..c as u64).map(|k| scalar_mod(&keccak(&[seed, &k.to_be_bytes()]))).collect();
+    let beta = [0, 1].map(|i| weights.iter().zip(pairs.chunks(2)).map(|(weight, pair)| *weight * pair[i]).sum::<Fr>());
+    let mut values = zeros(srs.size());
+    for (k, (w, weight)) in w.chunks(srs.size()).zip(&weights).enumerate() {
+        progress("openings", k, c)?;
+        add_multiple(&mut values, w, *weight);
+    }
+    progress("openings", c, c)?;
+    let opened = msm(&srs.lagrange, &values) + srs.blinding[0] * beta[0] + srs.blinding[1] * beta[1];
+    Ok(msm(&points, &weights) == opened)
 }
 
 /// Σ_i coefficients[i] · commitments[i], chunk by chunk: c points, of which any may be infinity.

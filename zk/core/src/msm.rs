@@ -1,83 +1,249 @@
-//! Sums of points times small signed integers, and of rows of small integers times field elements.
+//! Sums of points times integers or scalars (Pippenger), and of rows of small integers times field elements.
+//!
+//! A window's points are sorted by their digits, and those of one digit added in pairs, round after round: affine additions,
+//! which need 6 multiplications each when they share an inversion. Pairs are disjoint, so no addition waits for another.
+//!
+//! Time depends on the values: not for scalars that another process on the same machine must not learn.
 
-use ark_bn254::{Fr, G1Affine, G1Projective};
-use ark_ec::{VariableBaseMSM, short_weierstrass::Bucket};
-use ark_ff::{AdditiveGroup, BigInt, BigInteger, PrimeField, Zero};
+use ark_bn254::{Fq, FqConfig, Fr, FrConfig, G1Affine, G1Projective};
+use ark_ec::{AffineRepr, CurveGroup, VariableBaseMSM};
+use ark_ff::{AdditiveGroup, BigInt, BigInteger, Field, PrimeField, Zero, batch_inversion};
 use rayon::prelude::*;
 
-/// Points summed by one task: large against its 2 · 128 bucket additions a digit, small against a chunk.
-const PIECE: usize = 1 << 13;
-const DIGIT_BITS: usize = 8;
-const BUCKETS: usize = 1 << (DIGIT_BITS - 1);
+use crate::dispatch::run;
+use crate::lanes::{Kernel, Lanes, WIDTH};
 
 /// Rows that one call of `add_combination` may take, so that its 64-bit sums cannot overflow: 2^(32 + 15 + 14) < 2^63.
 pub const MAX_ROWS: usize = 1 << 14;
 
-/// How many digits in [−127, 128], to the base 256, are enough for every magnitude up to `top`.
-fn digits_for(top: u64) -> usize {
-    let (mut digits, mut reach) = (0, 0u128);
-    while reach < u128::from(top) {
-        reach = (reach << DIGIT_BITS) + BUCKETS as u128;
-        digits += 1;
-    }
-    digits
-}
+const MAX_DIGIT_BITS: u32 = 16;
+/// Pairs of points that share an inversion, and are one task.
+const SHARE: usize = 1 << 10;
+/// Groups of pairs ahead of which points are asked for from memory.
+const AHEAD: usize = 2;
+/// With fewer points sharing does not pay.
+const FEW: usize = 64;
 
-/// Σ w_t · bases_t by signed buckets (Pippenger). The two have equal lengths; |w_t| < 2^63.
-///
-/// Time depends on the values: not for scalars that another process on the same machine must not learn.
+/// Σ w_t · bases_t. The two have equal lengths; |w_t| < 2^63.
 pub fn msm_small<T: Copy + Sync + Into<i64>>(bases: &[G1Affine], w: &[T]) -> G1Projective {
-    let top = w.par_iter().map(|&x| x.into().unsigned_abs()).max().unwrap_or(0);
-    let digits = digits_for(top);
-    bases
-        .par_chunks(PIECE)
-        .zip(w.par_chunks(PIECE))
-        .map(|(bases, w)| piece(bases, w, digits))
-        .reduce(G1Projective::zero, |a, b| a + b)
-}
-
-fn piece<T: Copy + Into<i64>>(bases: &[G1Affine], w: &[T], digits: usize) -> G1Projective {
-    let mut buckets = vec![[Bucket::default(); BUCKETS]; digits];
-    for (base, &value) in bases.iter().zip(w) {
-        let value: i64 = value.into();
-        let mut left = value.unsigned_abs();
-        for row in &mut buckets {
-            if left == 0 {
-                break;
-            }
-            let low = (left & 255) as usize;
-            left >>= DIGIT_BITS;
-            let (size, up) = if low <= BUCKETS { (low, true) } else { (256 - low, false) };
-            left += u64::from(!up);
-            if size == 0 {
-                continue;
-            }
-            if up == (value > 0) {
-                row[size - 1] += base;
-            } else {
-                row[size - 1] -= base;
-            }
-        }
-    }
-    let mut total = G1Projective::zero();
-    for row in buckets.iter().rev() {
-        for _ in 0..DIGIT_BITS {
-            total.double_in_place();
-        }
-        let (mut running, mut sum) = (Bucket::default(), Bucket::default());
-        for bucket in row.iter().rev() {
-            running += bucket;
-            sum += &running;
-        }
-        total += G1Projective::from(sum);
-    }
-    total
+    sum(bases, w, |value| Integer::from(Into::<i64>::into(*value)))
 }
 
 /// Σ s_t · bases_t with full scalars, over the shorter of the two.
 pub fn msm(bases: &[G1Affine], scalars: &[Fr]) -> G1Projective {
     let size = bases.len().min(scalars.len());
-    G1Projective::msm_unchecked(&bases[..size], &scalars[..size])
+    let (bases, scalars) = (&bases[..size], &scalars[..size]);
+    if size < FEW {
+        return G1Projective::msm_unchecked(bases, scalars);
+    }
+    let integers: Vec<BigInt<4>> = scalars.par_iter().map(|scalar| scalar.into_bigint()).collect();
+    sum(bases, &integers, |value| Integer(value.0))
+}
+
+/// An integer of 256 bits in two's complement.
+struct Integer([u64; 4]);
+
+impl From<i64> for Integer {
+    #[inline(always)]
+    fn from(value: i64) -> Self {
+        let sign = (value >> 63) as u64;
+        Self([value as u64, sign, sign, sign])
+    }
+}
+
+impl Integer {
+    /// How many bits are enough, that of the sign among them.
+    fn bits(&self) -> u32 {
+        let sign = ((self.0[3] as i64) >> 63) as u64;
+        BigInt::new(self.0.map(|word| word ^ sign)).num_bits() + 1
+    }
+
+    /// The digit, in −2^(width − 1) … 2^(width − 1), of 2^at (Booth's): of the bits from `at` − 1 on, the first rounds up.
+    #[inline(always)]
+    fn digit(&self, at: u32, width: u32) -> i32 {
+        let window = if at == 0 {
+            self.0[0] << 1
+        } else {
+            let (word, by) = ((at as usize - 1) / 64, (at - 1) % 64);
+            let above = self.0.get(word + 1).copied().unwrap_or(((self.0[3] as i64) >> 63) as u64);
+            ((u128::from(self.0[word]) | u128::from(above) << 64) >> by) as u64
+        };
+        let bits = (window & ((2 << width) - 1)) as i32;
+        ((bits + 1) >> 1) - ((bits >> width) << width)
+    }
+}
+
+/// The low end of a pair's entry: which point. The top bit: its negative.
+const NEGATIVE: u32 = 1 << 31;
+
+fn sum<T: Sync>(bases: &[G1Affine], values: &[T], integer: impl Fn(&T) -> Integer + Sync) -> G1Projective {
+    let bits = values.par_iter().map(|value| integer(value).bits()).max().unwrap_or(1);
+    let additions = |width: u32| u64::from(bits.div_ceil(width)) * (values.len() as u64 + (1 << width));
+    let width = (1..=MAX_DIGIT_BITS).min_by_key(|&width| additions(width)).unwrap_or(1);
+    let windows = bits.div_ceil(width);
+    // A point for each bit of each window.
+    let points: Vec<Vec<G1Affine>> = (0..windows)
+        .into_par_iter()
+        .map(|window| {
+            let digits = values.iter().map(|value| integer(value).digit(window * width, width));
+            window_sums(bases, &digits.collect::<Vec<i32>>(), width)
+        })
+        .collect();
+    points.iter().flatten().rev().fold(G1Projective::zero(), |total, point| total.double() + point)
+}
+
+/// P_0 … P_(width − 1) with Σ_l 2^l P_l = Σ_t digit_t · bases_t.
+fn window_sums(bases: &[G1Affine], digits: &[i32], width: u32) -> Vec<G1Affine> {
+    let mut sizes = vec![0; (1 << (width - 1)) + 1];
+    digits.iter().for_each(|digit| sizes[digit.unsigned_abs() as usize] += 1);
+    sizes[0] = 0;
+    let mut end = 0;
+    let mut next = vec![0; sizes.len()];
+    for (start, size) in next.iter_mut().zip(&sizes) {
+        (*start, end) = (end, end + size);
+    }
+    let mut entries = vec![0; end as usize];
+    for (t, digit) in (0u32..).zip(digits) {
+        if *digit != 0 {
+            let place = &mut next[digit.unsigned_abs() as usize];
+            entries[*place as usize] = t | if *digit < 0 { NEGATIVE } else { 0 };
+            *place += 1;
+        }
+    }
+    let mut buckets = group_sums(bases, entries, sizes);
+    // Σ_b b·B_b = 2·Σ_b b·(B_2b + B_(2b+1)) + Σ_b B_(2b+1), and so on.
+    let (mut odd, mut sizes) = (vec![], vec![]);
+    while buckets.len() > 1 {
+        buckets.resize(buckets.len().next_multiple_of(2), G1Affine::identity());
+        odd.extend(buckets.iter().skip(1).step_by(2));
+        sizes.push(buckets.len() as u32 / 2);
+        let pairs: Vec<[u32; 2]> = (0..buckets.len() as u32).step_by(2).map(|i| [i, i + 1]).collect();
+        let mut halves = vec![G1Affine::identity(); pairs.len()];
+        add_pairs([&buckets, &[]], &pairs, &mut halves);
+        buckets = halves;
+    }
+    let entries = (0..odd.len() as u32).collect();
+    group_sums(&odd, entries, sizes)
+}
+
+/// The sum of each group of points: entries name points, group after group. An empty group's is infinity.
+fn group_sums(bases: &[G1Affine], mut entries: Vec<u32>, mut sizes: Vec<u32>) -> Vec<G1Affine> {
+    let mut sums: Vec<G1Affine> = vec![]; // named by the numbers after those of the bases
+    loop {
+        let mut pairs: Vec<[u32; 2]> = Vec::with_capacity(entries.len() / 2);
+        let (mut read, mut write) = (0, 0);
+        for size in &mut sizes {
+            let end = read + *size as usize;
+            while read < end {
+                entries[write] = if read + 1 < end {
+                    pairs.push([entries[read], entries[read + 1]]);
+                    (bases.len() + sums.len() + pairs.len() - 1) as u32
+                } else {
+                    entries[read]
+                };
+                (read, write) = (read + 2, write + 1);
+            }
+            read = end;
+            *size = size.div_ceil(2);
+        }
+        entries.truncate(write);
+        if pairs.is_empty() {
+            break;
+        }
+        let before = sums.len();
+        sums.resize(before + pairs.len(), G1Affine::identity());
+        let (sums, new) = sums.split_at_mut(before);
+        add_pairs([bases, sums], &pairs, new);
+    }
+    let mut left = entries.into_iter();
+    let entries = sizes.into_iter().map(|size| if size == 0 { None } else { left.next() });
+    entries.map(|entry| entry.map_or(G1Affine::identity(), |entry| signed([bases, &sums], entry))).collect()
+}
+
+fn named(points: [&[G1Affine]; 2], entry: u32) -> &G1Affine {
+    let at = (entry & !NEGATIVE) as usize;
+    if at < points[0].len() { &points[0][at] } else { &points[1][at - points[0].len()] }
+}
+
+fn signed(points: [&[G1Affine]; 2], entry: u32) -> G1Affine {
+    let point = *named(points, entry);
+    if entry & NEGATIVE == 0 { point } else { -point }
+}
+
+/// out_i = the sum of the two points that pair i names.
+fn add_pairs(points: [&[G1Affine]; 2], pairs: &[[u32; 2]], out: &mut [G1Affine]) {
+    pairs
+        .par_chunks(SHARE)
+        .zip(out.par_chunks_mut(SHARE))
+        .for_each(|(pairs, out)| run(AddPairs { points, pairs, out }));
+}
+
+struct AddPairs<'a> {
+    points: [&'a [G1Affine]; 2],
+    pairs: &'a [[u32; 2]],
+    out: &'a mut [G1Affine],
+}
+
+impl Kernel<FqConfig> for AddPairs<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<FqConfig>>(self) {
+        let Self { points, pairs, out } = self;
+        let groups = pairs.len().div_ceil(WIDTH);
+        let mut before: Vec<(L, L)> = Vec::with_capacity(groups); // product of all differences before, and the difference
+        let mut regular: Vec<u8> = Vec::with_capacity(groups);
+        let mut product = L::splat(&Fq::ONE);
+        for (group, next) in
+            pairs.chunks(WIDTH).zip(pairs.chunks(WIDTH).skip(AHEAD).chain(std::iter::repeat(&pairs[..0])))
+        {
+            for entry in next.iter().flatten() {
+                L::prefetch(named(points, *entry));
+            }
+            let (mut x1, mut x2, mut lanes) = ([&Fq::ZERO; WIDTH], [&Fq::ONE; WIDTH], 0);
+            for (lane, [a, b]) in group.iter().enumerate() {
+                let (a, b) = (named(points, *a), named(points, *b));
+                if a.x != b.x && !a.is_zero() && !b.is_zero() {
+                    (x1[lane], x2[lane]) = (&a.x, &b.x);
+                    lanes |= 1 << lane;
+                }
+            }
+            let difference = L::load(x2).sub(L::load(x1));
+            before.push((product, difference));
+            regular.push(lanes);
+            product = product.mul(difference);
+        }
+        let mut inverses = product.stored();
+        batch_inversion(&mut inverses);
+        let mut inverse = L::of(&inverses);
+        let zeros = ([&Fq::ZERO; WIDTH], [&Fq::ZERO; WIDTH], [&Fq::ZERO; WIDTH], [&Fq::ZERO; WIDTH]);
+        for (group, pairs) in pairs.chunks(WIDTH).enumerate().rev() {
+            let (product, difference) = before[group];
+            let (mut x1, mut y1, mut x2, mut y2) = zeros;
+            let mut negative = [0u8; 2];
+            for (lane, [a, b]) in pairs.iter().enumerate() {
+                let (p, q) = (named(points, *a), named(points, *b));
+                (x1[lane], y1[lane], x2[lane], y2[lane]) = (&p.x, &p.y, &q.x, &q.y);
+                negative[0] |= u8::from(a & NEGATIVE != 0) << lane;
+                negative[1] |= u8::from(b & NEGATIVE != 0) << lane;
+            }
+            let (x1, x2) = (L::load(x1), L::load(x2));
+            let (y1, y2) = (L::load(y1).negated(negative[0]), L::load(y2).negated(negative[1]));
+            let slope = y2.sub(y1).mul(inverse.mul(product));
+            inverse = inverse.mul(difference);
+            let x3 = slope.mul(slope).sub(x1).sub(x2);
+            let y3 = slope.mul(x1.sub(x3)).sub(y1);
+            let (x3, y3) = (x3.stored(), y3.stored());
+            for (lane, [a, b]) in pairs.iter().enumerate() {
+                out[group * WIDTH + lane] = if regular[group] >> lane & 1 == 1 {
+                    G1Affine::new_unchecked(x3[lane], y3[lane])
+                } else {
+                    // One is infinity, or they are equal or opposite.
+                    (signed(points, *a).into_group() + signed(points, *b)).into_affine()
+                };
+            }
+        }
+    }
 }
 
 /// out[t] += Σ_i coefficients[i] · rows[i][t], at most MAX_ROWS rows no longer than `out`.
@@ -85,47 +251,72 @@ pub fn msm(bases: &[G1Affine], scalars: &[Fr]) -> G1Projective {
 /// A coefficient is taken apart into eight limbs of 32 bits; each limb's sum over the rows stays in an int64 and is
 /// reduced once an entry, in place of one field multiplication a row.
 pub fn add_combination(out: &mut [Fr], rows: &[&[i16]], coefficients: &[Fr]) {
-    const BLOCK: usize = 1 << 10;
     debug_assert!(rows.len() <= MAX_ROWS && rows.len() == coefficients.len());
-    let limbs: Vec<[i64; 8]> = coefficients
-        .iter()
-        .map(|c| std::array::from_fn(|l| i64::from((c.0.0[l / 2] >> (32 * (l % 2))) as u32)))
-        .collect();
+    let limbs: Vec<[i32; LIMBS]> = coefficients.iter().map(limbs_of).collect();
     out.par_chunks_mut(BLOCK).enumerate().for_each(|(block, out)| {
-        let mut sums = [[0i64; 8]; BLOCK];
-        for (row, limbs) in rows.iter().zip(&limbs) {
-            let entries = row.get(block * BLOCK..).unwrap_or(&[]);
-            for (sum, &entry) in sums.iter_mut().zip(entries).take(out.len()) {
-                for (s, limb) in sum.iter_mut().zip(limbs) {
-                    *s += limb * i64::from(entry);
-                }
-            }
-        }
-        for (value, sum) in out.iter_mut().zip(&sums) {
-            *value += reduced(sum);
-        }
+        run(AddCombination { out, rows, limbs: &limbs, start: block * BLOCK });
     });
 }
 
-/// The field element whose Montgomery form is Σ sum_l · 2^(32 l) mod P.
-fn reduced(sum: &[i64; 8]) -> Fr {
-    let mut low = BigInt::<4>::zero();
-    let mut carry = 0i64;
-    for (l, s) in sum.iter().enumerate() {
-        let value = s + carry;
-        low.0[l / 2] |= u64::from(value as u32) << (32 * (l % 2));
-        carry = value >> 32;
+const LIMBS: usize = 8;
+const BLOCK: usize = 1 << 8;
+
+/// Limbs in −2^31 … 2^31 − 1 of the Montgomery form.
+fn limbs_of(coefficient: &Fr) -> [i32; LIMBS] {
+    let mut carry = 0;
+    std::array::from_fn(|l| {
+        let value = (coefficient.0.0[l / 2] >> (32 * (l % 2)) & 0xffff_ffff) as i64 + carry;
+        carry = i64::from(value >= 1 << 31);
+        value as i32
+    })
+}
+
+struct AddCombination<'a> {
+    out: &'a mut [Fr],
+    rows: &'a [&'a [i16]],
+    limbs: &'a [[i32; LIMBS]],
+    start: usize,
+}
+
+impl Kernel<FrConfig> for AddCombination<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<FrConfig>>(self) {
+        let mut sums = [[0i64; BLOCK]; LIMBS];
+        for (row, limbs) in self.rows.iter().zip(self.limbs) {
+            let entries = row.get(self.start..).unwrap_or(&[]);
+            for (sums, limb) in sums.iter_mut().zip(limbs) {
+                for (sum, entry) in sums.iter_mut().zip(entries) {
+                    *sum += i64::from(*limb) * i64::from(*entry);
+                }
+            }
+        }
+        // Σ_l sum_l · 2^(32 l) = low + high · 2^256. Times 2^256, and divided by it as a product is.
+        let one = L::splat(&Fr::ONE);
+        let square = L::splat(&Fr::new_unchecked(Fr::R2));
+        for (block, out) in self.out.chunks_mut(WIDTH).enumerate() {
+            let (mut low, mut high, mut negative) = ([Fr::ZERO; WIDTH], [Fr::ZERO; WIDTH], 0);
+            for lane in 0..out.len() {
+                let mut carry = 0i64;
+                for (l, sums) in sums.iter().enumerate() {
+                    let value = sums[block * WIDTH + lane] + carry;
+                    low[lane].0.0[l / 2] |= u64::from(value as u32) << (32 * (l % 2));
+                    carry = value >> 32;
+                }
+                high[lane].0.0[0] = carry.unsigned_abs();
+                negative |= u8::from(carry < 0) << lane;
+            }
+            let sum = one.mul(L::of(&low)).add(L::of(&high).negated(negative).mul(square)).stored();
+            out.iter_mut().zip(&sum).for_each(|(out, sum)| *out += sum);
+        }
     }
-    while low >= Fr::MODULUS {
-        low.sub_with_borrow(&Fr::MODULUS);
-    }
-    // carry · 2^256 is the Montgomery form of the integer `carry`.
-    Fr::new_unchecked(low) + Fr::from(carry)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dispatch::by_both;
     use ark_ec::{AffineRepr, CurveGroup};
     use ark_ff::Field;
 
@@ -135,51 +326,111 @@ mod tests {
 
     #[test]
     fn small_sums_equal_full_ones() {
-        let mut w: Vec<i64> =
-            vec![0, 1, -1, 127, -127, 128, -128, 129, 255, 256, -256, 32639, 32640, 32641, 32767, -32767];
-        let b = bases(w.len() as u64);
-        let full = |w: &[i64]| msm(&b, &w.iter().map(|&x| Fr::from(x)).collect::<Vec<_>>());
-        assert_eq!(msm_small(&b, &w), full(&w));
-        for x in &w {
-            assert_eq!(msm_small(&b[..1], &[*x]), full(&[*x]), "{x}");
-        }
-        w[3] = (1 << 40) + 12345;
-        w[4] = -(1 << 58);
-        assert_eq!(msm_small(&b, &w), full(&w));
-        assert_eq!(msm_small::<i64>(&[], &[]), G1Projective::zero());
+        by_both(|| {
+            let mut w: Vec<i64> =
+                vec![0, 1, -1, 127, -127, 128, -128, 129, 255, 256, -256, 32639, 32640, 32641, 32767, -32767];
+            let b = bases(w.len() as u64);
+            let full = |w: &[i64]| msm(&b, &w.iter().map(|&x| Fr::from(x)).collect::<Vec<_>>());
+            assert_eq!(msm_small(&b, &w), full(&w));
+            for x in &w {
+                assert_eq!(msm_small(&b[..1], &[*x]), full(&[*x]), "{x}");
+            }
+            w[3] = (1 << 40) + 12345;
+            w[4] = -(1 << 58);
+            assert_eq!(msm_small(&b, &w), full(&w));
+            assert_eq!(msm_small::<i64>(&[], &[]), G1Projective::zero());
+        });
+    }
+
+    /// More than one task's worth, and no multiple of the lanes.
+    const MANY: usize = 2 * SHARE + 77;
+
+    fn naive(b: &[G1Affine], scalars: &[Fr]) -> G1Projective {
+        G1Projective::msm_unchecked(b, scalars)
     }
 
     #[test]
-    fn pieces_add_up() {
-        let w: Vec<i16> = (0..PIECE as i64 + 77).map(|i| ((i * 7919) % 65535 - 32767) as i16).collect();
-        let b: Vec<_> = bases(64).into_iter().cycle().take(w.len()).collect();
-        let full: Vec<Fr> = w.iter().map(|&x| Fr::from(x)).collect();
-        assert_eq!(msm_small(&b, &w), msm(&b, &full));
+    fn sums_equal_those_of_arkworks() {
+        by_both(|| {
+            let b: Vec<_> = bases(300).into_iter().cycle().take(MANY).collect();
+            let w: Vec<i16> = (0..MANY as i64).map(|i| ((i * 7919) % 65535 - 32767) as i16).collect();
+            assert_eq!(msm_small(&b, &w), naive(&b, &w.iter().map(|&x| Fr::from(x)).collect::<Vec<_>>()));
+            let scalars: Vec<Fr> = (1..=MANY as u64).map(|i| -Fr::from(i % 500 + 1).inverse().unwrap()).collect();
+            for size in [FEW - 1, FEW, FEW + 1, 200, MANY] {
+                assert_eq!(msm(&b[..size], &scalars), naive(&b[..size], &scalars[..size]), "{size}");
+            }
+        });
+    }
+
+    /// All points of a bucket may be equal, opposite or infinity: what an addition of points with one x divides by is 0.
+    #[test]
+    fn points_that_meet_are_added_too() {
+        by_both(|| {
+            let g = G1Affine::generator();
+            let some = bases(3);
+            let of = |choose: &dyn Fn(usize) -> G1Affine| (0..MANY).map(choose).collect::<Vec<_>>();
+            let cases = [
+                of(&|_| g),
+                of(&|i| if i % 2 == 0 { g } else { -g }),
+                of(&|i| if i % 3 == 0 { G1Affine::identity() } else { some[i % 3] }),
+                of(&|_| G1Affine::identity()),
+                of(&|i| [g, -g, g, some[1], G1Affine::identity()][i / 4 % 5]),
+            ];
+            for b in cases {
+                for scalar in [Fr::ONE, -Fr::ONE, Fr::from(3u64).inverse().unwrap(), Fr::ZERO] {
+                    let scalars = vec![scalar; MANY];
+                    assert_eq!(msm(&b, &scalars), naive(&b, &scalars));
+                }
+                let alternating: Vec<i64> = (0..MANY as i64).map(|i| [1, -1, 7, -7][i as usize % 4]).collect();
+                let full: Vec<Fr> = alternating.iter().map(|&x| Fr::from(x)).collect();
+                assert_eq!(msm_small(&b, &alternating), naive(&b, &full));
+            }
+        });
+    }
+
+    #[test]
+    fn digits_add_up_to_their_integer() {
+        let values = [0, 1, -1, 127, -128, 1 << 62, -(1 << 62), i64::MAX, i64::MIN + 1, 0x1234_5678_9abc_def0];
+        for (value, width) in values.into_iter().flat_map(|value| (1..=MAX_DIGIT_BITS).map(move |width| (value, width)))
+        {
+            let integer = Integer::from(value);
+            let (mut sum, half) = (0i128, 1 << (width - 1));
+            for window in 0..integer.bits().div_ceil(width) {
+                let digit = integer.digit(window * width, width);
+                assert!((-half..=half).contains(&digit), "{value} {width}");
+                sum += i128::from(digit) << (window * width);
+            }
+            assert_eq!(sum, i128::from(value), "{width}");
+        }
+        assert_eq!([0, 1, -1, 127, 128, -128, i64::MAX].map(|x| Integer::from(x).bits()), [1, 2, 1, 8, 9, 8, 64]);
+        assert_eq!(Integer((-Fr::ONE).into_bigint().0).bits(), 255);
     }
 
     #[test]
     fn combinations_equal_field_arithmetic() {
-        let coefficients: Vec<Fr> = (1..40u64).map(|i| -Fr::from(i).inverse().unwrap()).collect();
-        let rows: Vec<Vec<i16>> = (0..39i64)
-            .map(|i| {
-                (0..1500i64)
-                    .map(|t| {
-                        if t % 3 == 0 {
-                            [32767, -32767][(i % 2) as usize]
-                        } else {
-                            ((t * i * 31) % 65535 - 32767) as i16
-                        }
-                    })
-                    .collect()
-            })
-            .collect();
-        let views: Vec<&[i16]> = rows.iter().map(Vec::as_slice).collect();
-        let mut out = vec![Fr::from(5u64); 1600];
-        add_combination(&mut out, &views, &coefficients);
-        for (t, value) in out.iter().enumerate() {
-            let expected: Fr =
-                rows.iter().zip(&coefficients).map(|(r, c)| r.get(t).map_or(Fr::ZERO, |&x| Fr::from(x) * c)).sum();
-            assert_eq!(*value, expected + Fr::from(5u64));
-        }
+        by_both(|| {
+            let coefficients: Vec<Fr> = (1..40u64).map(|i| -Fr::from(i).inverse().unwrap()).collect();
+            let rows: Vec<Vec<i16>> = (0..39i64)
+                .map(|i| {
+                    (0..1500i64)
+                        .map(|t| {
+                            if t % 3 == 0 {
+                                [32767, -32767][(i % 2) as usize]
+                            } else {
+                                ((t * i * 31) % 65535 - 32767) as i16
+                            }
+                        })
+                        .collect()
+                })
+                .collect();
+            let views: Vec<&[i16]> = rows.iter().map(Vec::as_slice).collect();
+            let mut out = vec![Fr::from(5u64); 1600];
+            add_combination(&mut out, &views, &coefficients);
+            for (t, value) in out.iter().enumerate() {
+                let expected: Fr =
+                    rows.iter().zip(&coefficients).map(|(r, c)| r.get(t).map_or(Fr::ZERO, |&x| Fr::from(x) * c)).sum();
+                assert_eq!(*value, expected + Fr::from(5u64));
+            }
+        });
     }
 }

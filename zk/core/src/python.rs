@@ -1,7 +1,6 @@
 //! The module zk._core: numpy in, bytes out. Heavy work runs without the interpreter's lock; `_core.pyi` documents the calls.
 
 use std::path::PathBuf;
-use std::sync::Mutex;
 
 use numpy::{Element, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;
@@ -9,43 +8,9 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
+use crate::detached::detached;
 use crate::encoding::{point_bytes, point_g2_bytes, scalar, scalars, word};
-use crate::error::{Error, Progress, Result};
 use crate::{gram, kzg, ptau, srs, transcript};
-
-impl From<Error> for PyErr {
-    fn from(error: Error) -> Self {
-        PyValueError::new_err(error.to_string())
-    }
-}
-
-/// Runs `work` without the lock; between its steps signals are handled and `callback` is called.
-pub fn detached<T: Send>(
-    py: Python<'_>,
-    callback: Option<Py<PyAny>>,
-    work: impl FnOnce(Progress) -> Result<T> + Send,
-) -> PyResult<T> {
-    let raised: Mutex<Option<PyErr>> = Mutex::new(None);
-    let report = |phase: &'static str, done: usize, total: usize| {
-        Python::attach(|py| {
-            let called = py.check_signals().and_then(|()| match &callback {
-                Some(callback) => callback.call1(py, (phase, done, total)).map(drop),
-                None => Ok(()),
-            });
-            called.map_err(|error| {
-                if let Ok(mut slot) = raised.lock() {
-                    *slot = Some(error);
-                }
-                Error::Stopped
-            })
-        })
-    };
-    let result = py.detach(|| work(&report));
-    match raised.into_inner() {
-        Ok(Some(error)) => Err(error),
-        _ => Ok(result?),
-    }
-}
 
 fn slice<'a, T: Element>(array: &'a PyReadonlyArray1<'_, T>) -> PyResult<&'a [T]> {
     array.as_slice().map_err(|_| {
@@ -162,6 +127,18 @@ impl Srs {
         detached(py, None, |progress| kzg::check_openings(&self.inner, &rows, &blinders, &commitments, &seed, progress))
     }
 
+    fn check_sum(
+        &self,
+        py: Python<'_>,
+        w: PyReadonlyArray1<'_, i64>,
+        blinders: &[u8],
+        commitment: &[u8],
+        seed: &[u8],
+    ) -> PyResult<bool> {
+        let (w, seed) = (slice(&w)?, sized(seed, "the seed")?);
+        detached(py, None, |progress| kzg::check_sum(&self.inner, w, blinders, commitment, &seed, progress))
+    }
+
     #[pyo3(signature = (context, positions, rows, blinders, commitments, stated_sum, gram_hash, mask, running, progress=None))]
     #[allow(clippy::too_many_arguments)]
     fn prove_gram<'py>(
@@ -192,6 +169,10 @@ impl Srs {
             gram::Statement { context, positions, commitments: &commitments, stated_sum, gram_hash: &gram_hash };
         let proof = detached(py, progress, |progress| gram::prove(&self.inner, &statement, &witness, progress))?;
         Ok([&proof.bytes[..], &word(proof.r), &word(proof.s), &word(proof.y)].map(|bytes| PyBytes::new(py, bytes)))
+    }
+
+    fn floor(&self, py: Python<'_>, chunks: usize) {
+        py.detach(|| gram::floor(&self.inner, chunks));
     }
 
     fn __repr__(&self) -> String {

@@ -10,8 +10,9 @@ use ark_r1cs_std::GR1CSVar;
 use ark_relations::gr1cs::ConstraintSystem;
 
 use crate::gadgets::*;
-use crate::gram::{ENTRY_BITS, Entry};
+use crate::gram::Entry;
 use crate::reference::opposite;
+use crate::shape::ENTRY_BITS;
 use crate::{semidefinite, tampering};
 
 type Gadget<'a> = &'a dyn Fn(&Cs, &[Num]) -> Result<Vec<Num>>;

@@ -16,8 +16,9 @@ use rayon::prelude::*;
 use crate::circuit::Circuit;
 use crate::contributions::{Chain, MAX_CONTRIBUTIONS};
 use crate::error::{Error, Result};
-use crate::groth16::{Key, Sizes, system_rng};
+use crate::groth16::{Key, Sizes};
 use crate::powers::{Powers, same_ratio, weights};
+use crate::primitives::system_rng;
 use crate::shape::Shape;
 
 /// Terms beyond which one multi-scalar multiplication is faster than a product for each.
@@ -139,21 +140,6 @@ impl Key {
             return Err(Error::new("the key's L or H was not divided by its δ"));
         }
         Ok(())
-    }
-
-    /// Whether δ is what the contributions made it, in G1 and in G2.
-    pub(crate) fn check_delta(&self) -> Result<()> {
-        let (key, g, h) = (self.proving_key(), G1Affine::generator(), G2Affine::generator());
-        let delta_g2 = key.vk.delta_g2;
-        let in_group = delta_g2.is_on_curve() && delta_g2.is_in_correct_subgroup_assuming_on_curve();
-        if key.delta_g1 != self.chain()?.delta || !in_group || !same_ratio((g, key.delta_g1), (h, delta_g2)) {
-            return Err(Error::new("the key's δ is not what its contributions make it"));
-        }
-        Ok(())
-    }
-
-    pub(crate) fn chain(&self) -> Result<Chain> {
-        self.contributions().iter().try_fold(Chain::new(self.root()?), Chain::follow)
     }
 
     /// After each contribution, what everything up to it hashes to: what its contributor makes known.

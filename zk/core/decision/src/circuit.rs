@@ -9,6 +9,7 @@ use ark_relations::gr1cs::{
 };
 use rayon::prelude::*;
 
+use crate::decision::Decision;
 use crate::error::{Error, Result};
 use crate::gadgets::{self, Cs, Num, bit, equal, hint, in_range, linear, pow2};
 use crate::gram::{Gram, Witness};
@@ -25,15 +26,6 @@ const FAULTY_AT: usize = 64;
 /// The width of `maxFaulty` in a job's terms.
 const FAULTY_BITS: usize = 8;
 const STRUCK_AT: usize = FAULTY_AT + FAULTY_BITS;
-
-/// What a rule makes of a Gram matrix, inside the circuit. Selected and struck are bits. Coefficients: empty where every
-/// selected update is whole. Scores: |score| < 2^95.
-pub struct Decision {
-    pub selected: Vec<Num>,
-    pub struck: Vec<Num>,
-    pub coefficients: Vec<Num>,
-    pub scores: Vec<Num>,
-}
 
 /// The constraints of one shape, kept as matrices: (A·z) ∘ (B·z) = C·z for z = (1, public inputs, private values).
 #[derive(Clone)]

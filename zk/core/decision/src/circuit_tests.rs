@@ -5,7 +5,8 @@ use ark_ff::{Field, One};
 use ark_r1cs_std::GR1CSVar;
 use ark_relations::gr1cs::{ConstraintSystem, SynthesisMode};
 
-use crate::circuit::{Circuit, Decision, constrain};
+use crate::circuit::{Circuit, constrain};
+use crate::decision::Decision;
 use crate::gadgets::{Num, field, int, pow2};
 use crate::{Key, MAX_KEY_BYTES, Shape, Witness, tampering};
 

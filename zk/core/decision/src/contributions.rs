@@ -11,7 +11,7 @@ use ark_serialize::{CanonicalDeserialize, CanonicalSerialize, Compress, Validate
 use rand_chacha::ChaCha20Rng;
 
 use crate::error::{Error, Result};
-use crate::groth16::keccak;
+use crate::primitives::keccak;
 
 pub const MAX_CONTRIBUTIONS: usize = 1024;
 pub const MAX_NAME_BYTES: usize = 64;

@@ -5,11 +5,9 @@ use ark_ff::{AdditiveGroup, Field, One};
 
 use crate::error::{Error, Result};
 use crate::gadgets::{self, Cs, Num, bits, constant, enforce, hint, linear, pow2, product, sum};
-use crate::shape::Shape;
+use crate::shape::{ENTRY_BITS, Shape};
 use crate::{poseidon, semidefinite};
 
-/// Every |G_ij| < 2^ENTRY_BITS.
-pub const ENTRY_BITS: usize = 58;
 /// G_ij + OFFSET is in 0 … 2^59 − 1, and its highest bit says G_ij > 0.
 const OFFSET: i64 = (1 << ENTRY_BITS) - 1;
 /// 59-bit numbers to a field element of the hash.

@@ -8,14 +8,15 @@ use ark_poly::{EvaluationDomain, Radix2EvaluationDomain};
 use ark_relations::gr1cs::{ConstraintSynthesizer, ConstraintSystemRef};
 use ark_serialize::{CanonicalDeserialize, CanonicalSerialize, Compress, Validate};
 use rand_chacha::ChaCha20Rng;
-use rand_core::{OsRng, RngCore, SeedableRng};
+use rand_core::SeedableRng;
 use rayon::prelude::*;
-use sha3::{Digest, Keccak256};
 
 use crate::circuit::{Circuit, constrain};
-use crate::contributions::{Contribution, MAX_CONTRIBUTIONS, RECORD};
+use crate::contributions::{Chain, Contribution, MAX_CONTRIBUTIONS, RECORD};
 use crate::error::{Error, Result};
 use crate::gram::Witness;
+use crate::powers::same_ratio;
+use crate::primitives::{keccak, system_rng};
 use crate::shape::Shape;
 use crate::words;
 
@@ -235,6 +236,21 @@ impl Key {
         }
         Ok(key)
     }
+
+    /// Whether δ is what the contributions made it, in G1 and in G2.
+    pub(crate) fn check_delta(&self) -> Result<()> {
+        let (key, g, h) = (self.proving_key(), G1Affine::generator(), G2Affine::generator());
+        let delta_g2 = key.vk.delta_g2;
+        let in_group = delta_g2.is_on_curve() && delta_g2.is_in_correct_subgroup_assuming_on_curve();
+        if key.delta_g1 != self.chain()?.delta || !in_group || !same_ratio((g, key.delta_g1), (h, delta_g2)) {
+            return Err(Error::new("the key's δ is not what its contributions make it"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn chain(&self) -> Result<Chain> {
+        self.contributions().iter().try_fold(Chain::new(self.root()?), Chain::follow)
+    }
 }
 
 /// How many points a key has, which its circuit fixes.
@@ -259,18 +275,6 @@ impl Sizes {
         let g1 = 3 + 3 * self.values + self.quotient; // IC and L together are `values`
         HEADER + G1_BYTES * g1 + G2_BYTES * (3 + self.values)
     }
-}
-
-pub(crate) fn keccak(parts: &[&[u8]]) -> [u8; 32] {
-    let mut hasher = Keccak256::new();
-    parts.iter().for_each(|part| hasher.update(part));
-    hasher.finalize().into()
-}
-
-pub(crate) fn system_rng() -> Result<ChaCha20Rng> {
-    let mut seed = [0; 32];
-    OsRng.try_fill_bytes(&mut seed).map_err(|error| Error::new(format!("the system gives no randomness: {error}")))?;
-    Ok(ChaCha20Rng::from_seed(seed))
 }
 
 fn write<P: CanonicalSerialize>(out: &mut Vec<u8>, points: &[P]) -> Result<()> {

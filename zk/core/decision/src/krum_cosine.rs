@@ -3,12 +3,12 @@
 use ark_bn254::Fr;
 use ark_ff::One;
 
-use crate::circuit::Decision;
+use crate::decision::Decision;
 use crate::gadgets::{
     Cs, Num, Result, constant, is_zero, minimum, positive_part, pow2, product, quotient, smallest, square_root, sum,
 };
-use crate::gram::{ENTRY_BITS, Gram, admissible, half_rounded_up, masked};
-use crate::shape::Shape;
+use crate::gram::{Gram, admissible, half_rounded_up, masked};
+use crate::shape::{ENTRY_BITS, Shape};
 
 /// log₂ of the score of an update that points exactly along the selected sum.
 const COSINE_BITS: usize = 30;

@@ -14,6 +14,7 @@ mod circuit;
 #[cfg(test)]
 mod circuit_tests;
 mod contributions;
+mod decision;
 mod error;
 mod gadgets;
 mod gram;
@@ -21,6 +22,7 @@ mod groth16;
 mod krum_cosine;
 mod poseidon;
 mod powers;
+mod primitives;
 mod reference;
 mod semidefinite;
 mod shape;

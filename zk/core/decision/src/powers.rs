@@ -8,7 +8,7 @@ use ark_ec::{AffineRepr, CurveGroup, VariableBaseMSM};
 use ark_ff::UniformRand;
 
 use crate::error::{Error, Result};
-use crate::groth16::system_rng;
+use crate::primitives::system_rng;
 
 /// Checked to be what their names say, for secrets that somebody contributed to.
 pub struct Powers {

@@ -4,13 +4,13 @@
 use ark_bn254::Fr;
 use ark_ff::One;
 
-use crate::circuit::Decision;
+use crate::decision::Decision;
 use crate::gadgets::{
     Cs, Num, Result, constant, is_zero, largest_chosen, not_negative, pow2, product, quotient, smallest, square_root,
     sum,
 };
-use crate::gram::{ENTRY_BITS, Entry, Gram, admissible, half_rounded_up, masked};
-use crate::shape::Shape;
+use crate::gram::{Entry, Gram, admissible, half_rounded_up, masked};
+use crate::shape::{ENTRY_BITS, Shape};
 
 /// log₂ of the coefficient of a whole update.
 const ONE_BITS: usize = 12;

@@ -15,7 +15,7 @@ use ark_relations::gr1cs::SynthesisError;
 use num_bigint::BigInt;
 
 use crate::gadgets::{Cs, Num, Result, field, hint, in_range, int, linear, pow2, product};
-use crate::gram::ENTRY_BITS;
+use crate::shape::ENTRY_BITS;
 
 /// Fractional bits of L.
 pub(crate) const FRACTION: usize = 38;

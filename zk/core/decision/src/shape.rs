@@ -17,6 +17,8 @@ pub struct Shape {
     pub slots: usize,
 }
 
+/// Every |G_ij| < 2^ENTRY_BITS.
+pub const ENTRY_BITS: usize = 58;
 /// Bits of a signed score in the public inputs, two to an element.
 pub const SCORE_BITS: usize = 96;
 /// Bits of a coefficient in the public inputs, sixteen to an element.

@@ -18,7 +18,7 @@ def make(folder: Path, seed: int) -> Parts:
     old = [text for module in (*MODULES["numpy"], *MODULES["scipy"]) for text in paragraphs(module)]
     new = list(dict.fromkeys(text for module in MODULES["torch"] for text in paragraphs(module)))
     new = [new[at] for at in np.random.default_rng(seed).permutation(len(new))[:490]]
-    _write(old[:300], folder / "old.txt")
+    _write(old[:600], folder / "old.txt")
     cuts = np.cumsum([150, 40])
     for name, part in zip(("test", "validation"), (new[: cuts[0]], new[cuts[0] : cuts[1]]), strict=True):
         _write(part, folder / f"{name}.txt")
@@ -27,7 +27,7 @@ def make(folder: Path, seed: int) -> Parts:
         for number, part in enumerate(np.array_split(np.array(new[cuts[1] :], dtype=object), 3), start=1)
     ]
     base = trained_base(
-        Path(__file__).parent / "job.yaml", str(folder / "old.txt"), folder / "base.safetensors", rounds=2
+        Path(__file__).parent / "job.yaml", str(folder / "old.txt"), folder / "base.safetensors", rounds=3
     )
     return Parts(trainers, str(folder / "validation.txt"), str(folder / "test.txt"), base=base)
 

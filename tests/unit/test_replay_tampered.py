@@ -784,7 +784,7 @@ def test_a_finding_says_where_and_both_values(logs: dict[str, Log]) -> None:
 
 @pytest.mark.parametrize("which", ALL)
 def test_no_event_can_be_left_out_unnoticed(logs: dict[str, Log], which: str) -> None:
-    """Noticed: by a finding, or because the contract's state and credits are others. A CID, or an announcement, changes neither."""
+    """Noticed: by a finding, or as state or credits differ. A CID, or an announcement, changes neither."""
     true, log = replay(logs[which]), logs[which]
     for i, left_out in enumerate(log[1:], start=1):
         history = replay([*log[:i], *log[i + 1 :]])

@@ -52,8 +52,8 @@ from trainer.models import load_flat
 from trainer.train import Evaluation, evaluate
 
 STALL_SECONDS = 300.0  # without any news from any process, which a busy machine starts slowly, the demo has failed
-CALL_SECONDS = 900.0  # of one command: an audit of a busy machine tells nothing for minutes
 STOP_SECONDS = 20.0
+CALL_SECONDS = 900.0  # that one command may take: an audit has minutes of work where others use the processor too
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,14 +216,17 @@ class Play:
         self, player: Player, environment: dict[str, str], *arguments: str, may_fail: bool = False
     ) -> dict[str, Any]:
         """Runs a command to its end and returns the JSON it printed."""
-        done = subprocess.run(
-            [sys.executable, "-m", "marketplace.cli.main", "--json", *arguments],
-            env=environment | {"MERIT_HOME": str(player.home)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=CALL_SECONDS,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "marketplace.cli.main", "--json", *arguments],
+                env=environment | {"MERIT_HOME": str(player.home)},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=CALL_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise DemoFailed(f"`merit {' '.join(arguments)}` takes longer than {CALL_SECONDS:.0f} s.") from error
         try:
             if done.returncode == 0 or may_fail:
                 return cast(dict[str, Any], json.loads(done.stdout))

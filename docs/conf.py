@@ -44,8 +44,6 @@ def inside(_app: object, docname: str, source: list[str]) -> None:
         return found[1] if "`" in found[1] else f"{found[1]} (`{path}`)"
 
     source[0] = _LINK.sub(moved, source[0])
-    if docname == "index" and not (ROOT / "docs" / "python.md").exists():  # comes with `import merit`
-        source[0] = source[0].replace("\npython\n", "\n")
 
 
 def setup(app: object) -> None:

@@ -486,10 +486,13 @@ def _await(connection: Connection, signer: LocalAccount, sending: _Sending, wait
             )
         return False
 
+    def pause(seconds: float) -> None:
+        heads.wait(seen, seconds)
+
     poll = Retrying(
         stop=stop_after_delay(wait),
         wait=wait_exponential(0.02, max=1),
-        sleep=lambda seconds: heads.wait(seen, seconds),
+        sleep=pause,
         retry=retry_if_result(lambda done: not done),
     )
     try:

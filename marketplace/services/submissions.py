@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from itertools import count
-from time import monotonic, sleep
+from time import monotonic
 from typing import NamedTuple
+
+from tenacity import Retrying, retry_if_exception_type, stop_before_delay, wait_exponential
 
 from marketplace.domain import Job, slots
 from marketplace.errors import CorruptContent, NotFound, StorageError
@@ -167,15 +169,14 @@ class Submissions:
 
     def _arrived(self, cid: str, context: SealContext) -> Delivery:
         """What opens a submission: its trainer delivers it once it sees that nobody can submit any more."""
-        opener, end, pause = partial(open_sealed, self._node.me.decryption_key), monotonic() + ARRIVING, FIRST_LOOK
-        while True:
-            try:
-                return open_delivery(self._node.storage, cid, opener, context)
-            except NotFound:
-                if monotonic() + pause > end:
-                    raise
-            sleep(pause)
-            pause *= LONGER
+        opener = partial(open_sealed, self._node.me.decryption_key)
+        looks = Retrying(
+            stop=stop_before_delay(ARRIVING),
+            wait=wait_exponential(FIRST_LOOK, exp_base=LONGER),
+            retry=retry_if_exception_type(NotFound),
+            reraise=True,
+        )
+        return looks(open_delivery, self._node.storage, cid, opener, context)
 
     def _say(self, kind: str, text: str, *, round: int, slot: int) -> None:
         self._report(Notice(kind, text, round, {"slot": slot}))

@@ -27,7 +27,8 @@ def commands(command: Command | None = None, path: tuple[str, ...] = ()) -> Iter
     if hasattr(command, "list_commands"):
         context = command.context_class(command)
         for name in command.list_commands(context):
-            yield from commands(command.get_command(context, name), (*path, name))
+            _, below, _ = command.resolve_command(context, [name])
+            yield from commands(below, (*path, name))
 
 
 def table(command: Command) -> list[str]:

@@ -511,7 +511,7 @@ def test_validation_data_that_take_longer_than_the_settling_phase_are_refused(mo
     base, validation = measured(1.0)
     clock = iter([0.0, 1000.0, 1000.0, 1090.0, 2000.0, 2080.0])
     monkeypatch.setattr("marketplace.services.safety.perf_counter", lambda: next(clock))
-    with pytest.raises(CorruptContent, match="takes about 320 s here, more than half of the settling phase of 600 s"):
+    with pytest.raises(CorruptContent, match="takes about 400 s here, more than half of the settling phase of 600 s"):
         check_computable(terms(job_of()), spec_of(job_of()), base=base, validation=validation)
     clock = iter([0.0, 1000.0, 1000.0, 1010.0])
     check_computable(

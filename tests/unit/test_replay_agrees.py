@@ -163,7 +163,7 @@ class Play:
             }
         return {
             **{self.submit: 8, self.settle: 4, self.skip: 1, self.abort: 0.4, self.wait: 1.5, self.leave: 0.4},
-            **{self.announce: 1, self.ask_end: 0.4, self.void: 1, self.redeliver: 6 if job.delivering else 0.1},
+            **{self.announce: 0.5, self.ask_end: 0.4, self.void: 1, self.redeliver: 6 if job.delivering else 0.1},
             **({self.take_over: 2, self.dispute: 0.4, self.show: 0.1} if self.failing else {}),
         }
 

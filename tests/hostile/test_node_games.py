@@ -175,7 +175,7 @@ def cancelled(stage: Stage) -> None:
         market.cancel(play.owner.me.account, play.job_id)
 
 
-@game("aggregator", "an owner that it knows describes what cannot be had")
+@game("aggregator", "an owner that it knows describes what cannot be fetched")
 def nowhere(stage: Stage) -> None:
     play = stage.hostile()
     stage.instead(play, cid=NOWHERE)

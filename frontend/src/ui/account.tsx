@@ -33,7 +33,7 @@ export function AccountMenu() {
   if (!node) return null;
   const held = holdings.data ? shortAmount(holdings.data.coin, undefined, 2) : "";
   return (
-    <details class="sent menu" ref={box} onToggle={(event) => setOpen(event.currentTarget.open)}>
+    <details class="dropdown menu" ref={box} onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>
         <span class="network">{node.local ? "local chain" : chainName(node.chain_id)}</span>
         {shown ? (
@@ -48,7 +48,7 @@ export function AccountMenu() {
         )}
       </summary>
       {open && (
-        <div class="sent-list menu-body">
+        <div class="dropdown-body menu-body">
           <p class="muted">Network: {chainName(node.chain_id, node.local)}</p>
           <h2>Wallet</h2>
           <WalletChooser purpose="or let this node's key act" />

@@ -87,7 +87,7 @@ export function SentMenu() {
   const open = lines.filter((line) => line.open).length;
   return (
     <details
-      class="sent"
+      class="dropdown sent"
       ref={box}
       onKeyDown={(event) => event.key === "Escape" && event.currentTarget.removeAttribute("open")}
     >
@@ -100,7 +100,7 @@ export function SentMenu() {
           </span>
         )}
       </summary>
-      <ul class="sent-list" aria-label="What was sent">
+      <ul class="dropdown-body" aria-label="What was sent">
         {lines.map((line) => (
           <Entry key={line.key} line={line} />
         ))}

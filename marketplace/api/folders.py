@@ -6,11 +6,10 @@ from pathlib import Path
 
 from marketplace.api.forms import DataEntry
 from marketplace.errors import InputError
+from trainer.data.endings import ARRAYS, TABLES, TEXTS, ending_of
 
 BUILT_IN = "digits"
-TABLES = (".csv", ".tsv", ".jsonl", ".parquet", ".arrow", ".feather")
-ENDINGS = (*TABLES, ".txt", ".npz", ".safetensors", ".json", ".program")
-COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+ENDINGS = (*TABLES, *ARRAYS, TEXTS, ".program")
 MOST_ENTRIES = 1000  # that are listed
 MOST_LOOKED_AT = 200_000  # files of an image folder
 
@@ -62,10 +61,9 @@ class Folders:
                 if path.name.startswith(".") or not self._inside(_real(path)):
                     continue
                 name = str(path.relative_to(folder))
-                plain = path.stem if path.suffix.lower() in COMPRESSED else path.name
                 if path.is_dir():
                     found.append(DataEntry(source=str(path), name=name, kind="folder"))
-                elif Path(plain).suffix.lower() in ENDINGS and path.is_file():
+                elif ending_of(path) in ENDINGS and path.is_file():
                     found.append(DataEntry(source=str(path), name=name, kind="file", bytes=path.stat().st_size))
         return found
 

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from trainer.config import DataSchema, ImageFeature, TextFeature
 from trainer.data.archives import from_safetensors, to_safetensors, write_npz
 from trainer.data.dataset import Dataset, check, normalise
+from trainer.data.endings import ARRAYS, TABLES, TEXTS, ending_of, named_compressed
 from trainer.data.options import PLAIN, DataOptions
 from trainer.data.reading import Notes, Reading
 
@@ -20,9 +21,6 @@ __all__ = [
     "tokenizer_files", "write_npz",
 ]  # fmt: skip
 
-_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".feather")
-_ARRAYS = (".npz", ".safetensors")
-_COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 _BESIDE = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 _NO_FILES: Mapping[str, bytes] = MappingProxyType({})
 
@@ -73,18 +71,17 @@ def _found(source: str, reading: Reading) -> Dataset:
         return read_digits(path, schema)
     if path.is_dir():
         return _folder(reading)
-    name = Path(path.stem) if path.suffix.lower() in _COMPRESSED else path
-    ending = name.suffix.lower()
-    if ending not in (*_TABLES, *_ARRAYS, ".txt") or (ending in _ARRAYS and name != path):
-        listed = ", ".join((*_ARRAYS, *_TABLES, ".txt"))
+    ending = ending_of(path)
+    if ending not in (*TABLES, *ARRAYS, TEXTS) or (ending in ARRAYS and named_compressed(path)):
+        listed = ", ".join((*ARRAYS, *TABLES, TEXTS))
         raise ValueError(f"{source} is no data source: give digits, a folder, or a file {listed}")
     if not path.is_file():
         raise ValueError(f"{source} is not there, or is not a file")
-    if ending in _ARRAYS:
+    if ending in ARRAYS:
         from trainer.data import archives  # noqa: PLC0415
 
         return (archives.read_npz if ending == ".npz" else archives.read_safetensors)(reading)
-    if ending == ".txt":
+    if ending == TEXTS:
         from trainer.data.texts import read_texts  # noqa: PLC0415
 
         return read_texts(reading)

@@ -8,6 +8,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 
 from trainer.config import DataSchema, NumberFeature
 from trainer.data.columns import GAPS, Column, Flags, Float64s, numbers, texts
+from trainer.data.endings import ending_of
 from trainer.data.options import DataOptions
 from trainer.data.reading import Reading
 from trainer.data.tables import ENDINGS
@@ -21,7 +22,6 @@ MOST_NAMES = 200
 
 _MOST_BYTES = 2**28
 _LONGEST = 200
-_COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 # Readers want a job's schema; of this one nothing is looked up.
 _ANY = DataSchema(features={"any": NumberFeature(kind="number")})
 
@@ -51,7 +51,7 @@ class Described:
 def describe(source: str, options: DataOptions) -> tuple[list[Described], int]:
     """The columns of a table's first rows, and how many rows these were. Raises ValueError in one sentence."""
     path = Path(source)
-    ending = Path(path.stem if path.suffix.lower() in _COMPRESSED else path.name).suffix.lower()
+    ending = ending_of(path)
     if ending not in ENDINGS or not path.is_file():
         raise ValueError(f"{source} is no table: give a file {', '.join(ENDINGS)}")
     reading = Reading(path, _ANY, options)

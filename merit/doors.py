@@ -69,6 +69,21 @@ class Named(Access):
         raise InputError(f"The key {self.settings.key!r} is locked: give its password, or set MERIT_PASSWORD.")
 
 
+class Through:
+    """Opens its doors when it first goes through them, and keeps them open."""
+
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+
+    @cached_property
+    def _looking(self) -> Node:
+        return self._doors.looking()
+
+    @cached_property
+    def _acting(self) -> Node:
+        return self._doors.acting()
+
+
 def source(data: Data) -> str | Dataset:
     """As the services take it."""
     return data if isinstance(data, Dataset) else fspath(data)

@@ -25,6 +25,7 @@ from marketplace.domain import (
     RoundVoided,
     RowsDisputed,
     Started,
+    SumAnnounced,
     TakenOver,
     Unrevealed,
     UpdateSubmitted,
@@ -36,5 +37,5 @@ __all__ = [
     "AggregationAccepted", "Claimed", "ConfirmationOpened", "Credited", "Disputed", "Ejected", "EndAsked", "Ended",
     "Event", "FeesClaimed", "HandedOver", "JobCreated", "Joined", "KeyPublished", "Left", "OpeningShown",
     "Redelivered", "Revealed", "RoundOpened", "RoundSettled", "RoundSkipped", "RoundVoided", "RowsDisputed", "Started",
-    "TakenOver", "Unrevealed", "UpdateSubmitted", "ValidationRevealed", "Withdrawn",
+    "SumAnnounced", "TakenOver", "Unrevealed", "UpdateSubmitted", "ValidationRevealed", "Withdrawn",
 ]  # fmt: skip

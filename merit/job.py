@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from functools import cached_property
 from threading import Event as Flag
 
 from marketplace.domain import Event, State, Terms
@@ -13,7 +12,7 @@ from marketplace.services.agent import Report
 from marketplace.services.audit import AuditReport, Paid, audit_job, pay_by_seat
 from marketplace.services.following import follow
 from marketplace.services.listing import Summary, summary
-from marketplace.services.node import JobFeed, Node, fetch_spec, job_key
+from marketplace.services.node import JobFeed, fetch_spec, job_key
 from marketplace.services.owner import Over, RoundCheck, Watcher, export_model, reveal_validation
 from marketplace.services.programs import fetch_files
 from marketplace.services.standing import what_it_waits_for
@@ -21,7 +20,7 @@ from marketplace.services.taking_part import take_part
 from marketplace.services.trainer import data_loader
 from marketplace.services.training import Plan
 from marketplace.services.validation import read_data
-from merit.doors import Data, Doors, source
+from merit.doors import Data, Doors, Through, source
 from merit.model import Model
 from merit.participation import Participation
 from trainer.data import PLAIN, DataOptions
@@ -29,23 +28,15 @@ from trainer.devices import parse_devices
 from trainer.own import OwnTraining
 
 
-class Job:
+class Job(Through):
     """One job of a market; made by `Market.create` and `Market.job`."""
 
     def __init__(self, doors: Doors, number: int) -> None:
-        self._doors = doors
+        super().__init__(doors)
         self.number = number
 
     def __repr__(self) -> str:
         return f"<merit.Job {self.number}>"
-
-    @cached_property
-    def _looking(self) -> Node:
-        return self._doors.looking()
-
-    @cached_property
-    def _acting(self) -> Node:
-        return self._doors.acting()
 
     # ---------------------------------------------------------------- what there is to see
 

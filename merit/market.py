@@ -1,7 +1,6 @@
 """A market, with the account that acts in it."""
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from hashlib import sha256
 from os import PathLike, fspath
 from pathlib import Path
@@ -13,13 +12,12 @@ from marketplace.errors import InputError
 from marketplace.files import write_atomically
 from marketplace.services import claiming
 from marketplace.services.listing import Summary, summaries
-from marketplace.services.node import Node
 from marketplace.services.owner import Base, create_job
 from marketplace.services.programs import find_files
 from marketplace.services.validation import read_data
 from marketplace.settings import settings_with
 from marketplace.spec import JobFile, job_of, read_job_file
-from merit.doors import Data, Doors, Named, source
+from merit.doors import Data, Named, Through, source
 from merit.job import Job
 from trainer.programs.export import Source, export
 
@@ -27,23 +25,12 @@ JobSource = str | PathLike[str] | Mapping[str, Any] | JobFile
 """A job.yaml, or the same as a document of plain values (docs/job-file.md)."""
 
 
-class Market:
+class Market(Through):
     """What can be done in a market. Objects of one market may be used in one thread at a time; `join` makes its own."""
-
-    def __init__(self, doors: Doors) -> None:
-        self._doors = doors
 
     def __repr__(self) -> str:
         market = self._looking.market
         return f"<merit.Market {market.address} on chain {market.connection.chain_id}>"
-
-    @cached_property
-    def _looking(self) -> Node:
-        return self._doors.looking()
-
-    @cached_property
-    def _acting(self) -> Node:
-        return self._doors.acting()
 
     @property
     def contract(self) -> str:

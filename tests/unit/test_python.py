@@ -43,6 +43,10 @@ def document(world: World) -> dict[str, Any]:
     return made
 
 
+def test_every_event_of_the_contract_can_be_named() -> None:
+    assert set(merit.events.__all__) == {"Event", *(kind.__name__ for kind in Event.__subclasses__())}
+
+
 # ---------------------------------------------------------------- connecting
 
 

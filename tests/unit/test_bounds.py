@@ -52,7 +52,7 @@ from trainer.programs import check_program, open_program
 from trainer.quantize import to_integers
 from trainer.results import whole
 from trainer.train import evaluate, learning_rate, loss_gradient
-from zk.encoding import LIMIT, ONE
+from zk.encoding import LIMIT, ONE, Float32s
 
 CID = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
 D = 6
@@ -517,6 +517,23 @@ def test_validation_data_that_take_longer_than_the_settling_phase_are_refused(mo
     check_computable(
         terms(job_of()), spec_of(job_of()), base=base, validation=validation
     )  # it was busy with something else
+
+
+def test_each_try_at_measuring_computes_and_none_is_given_a_gradient_that_was_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    base, validation = measured(1.0)
+    seconds = 0.0
+
+    def slow(*given: Any) -> Float32s:
+        nonlocal seconds
+        seconds += 100.0
+        return loss_gradient(*given)
+
+    monkeypatch.setattr("marketplace.services.validation.loss_gradient", slow)
+    monkeypatch.setattr("marketplace.services.safety.perf_counter", lambda: seconds)
+    with pytest.raises(CorruptContent, match="takes about 500 s here"):
+        check_computable(terms(job_of()), spec_of(job_of()), base=base, validation=validation)
 
 
 def test_a_diverged_model_is_measured_and_not_an_error() -> None:

@@ -24,7 +24,7 @@ import { useAttempt } from "../ui/attempt";
 import { ReadingFields, Sources } from "../ui/data-source";
 import { ChoiceField, Fold, TextField } from "../ui/field";
 import { Notice } from "../ui/parts";
-import type { Form } from "./create";
+import { Field, type Form } from "./create-form";
 
 const KINDS: Record<FeatureKind, string> = {
   number: "Number",
@@ -93,31 +93,9 @@ export function Learn(form: Form) {
             options={{ adam: "adam", adamw: "adamw", sgd: "sgd" }}
             set={(optimizer) => change({ optimizer: optimizer as typeof draft.optimizer })}
           />
-          <TextField
-            name="learningRate"
-            label="Learning rate"
-            mistakes={mistakes}
-            value={draft.learningRate}
-            short
-            set={(learningRate) => change({ learningRate })}
-          />
-          <TextField
-            name="epochs"
-            label="Epochs"
-            mistakes={mistakes}
-            value={draft.epochs}
-            short
-            set={(epochs) => change({ epochs })}
-          />
-          <TextField
-            name="batchSize"
-            label="Batch size"
-            mistakes={mistakes}
-            value={draft.batchSize}
-            unit="samples"
-            short
-            set={(batchSize) => change({ batchSize })}
-          />
+          <Field {...form} name="learningRate" label="Learning rate" short />
+          <Field {...form} name="epochs" label="Epochs" short />
+          <Field {...form} name="batchSize" label="Batch size" unit="samples" short />
           <ChoiceField
             name="task"
             label="Task"
@@ -130,14 +108,12 @@ export function Learn(form: Form) {
             }}
             set={(task) => change({ task })}
           />
-          <TextField
+          <Field
+            {...form}
             name="metric"
             label="Main metric"
-            mistakes={mistakes}
             hint="Empty: the task's first, such as accuracy or rmse."
-            value={draft.metric}
             short
-            set={(metric) => change({ metric })}
           />
           <TextField
             name="model.seed"

@@ -5,7 +5,7 @@ import { useResource } from "../live/resource";
 import { shortHex } from "../text/amounts";
 import { circuitSeats, type Draft } from "../text/draft";
 import { Term } from "../ui/parts";
-import type { Form } from "./create";
+import type { Form } from "./create-form";
 
 const origin = (entry: SetupEntry) => (entry.development ? "for development" : "from a ceremony");
 

@@ -1,38 +1,18 @@
 /** The part of the form about money, seats, deadlines and who judges. */
 import { useNode } from "../live/node";
 import { shortAmount, type Unit } from "../text/amounts";
-import { type Draft, documentOf, leastTrainers, type Money, moneyOf } from "../text/draft";
-import type { Word } from "../text/glossary";
+import { documentOf, leastTrainers, type Money, moneyOf } from "../text/draft";
 import { PACES, paceOf } from "../text/templates";
 import { DataChecked, ReadingFields, Sources } from "../ui/data-source";
-import { ChoiceField, Fold, TextField } from "../ui/field";
+import { ChoiceField, Fold } from "../ui/field";
 import { Notice } from "../ui/parts";
-import type { Form } from "./create";
+import { Field, type Form } from "./create-form";
 import { Proofs } from "./create-proofs";
 
 const VALIDATION =
   "A source on the node's machine, such as digits. With it the rule is reference, without it krum-cosine.";
 
 type Props = Form & { unit: Unit /** Nothing is wrong in the form. */; complete: boolean };
-
-type Plain = {
-  [K in keyof Draft]: Draft[K] extends string ? K : never;
-}[keyof Draft];
-type FieldProps = Form & {
-  name: Plain;
-  label: string;
-  word?: Word;
-  unit?: string;
-  hint?: string | undefined;
-  short?: boolean;
-  wide?: boolean;
-  list?: string;
-};
-
-/** A field of the draft that is a text. */
-function Field({ draft, change, name, ...shared }: FieldProps) {
-  return <TextField {...shared} name={name} value={draft[name]} set={(value) => change({ [name]: value })} />;
-}
 
 export function Terms({ unit, complete, ...form }: Props) {
   const { draft, change } = form;

@@ -5,7 +5,6 @@ import { useNode, useToken } from "../live/node";
 import { useUnit } from "../live/unit";
 import { COIN, SMALLEST, type Unit } from "../text/amounts";
 import { type Draft, draftOf, isAddress, keep, kept, mistakesOf } from "../text/draft";
-import type { Mistakes } from "../text/fields";
 import { filled, TEMPLATES, type Template } from "../text/templates";
 import { useAttempt } from "../ui/attempt";
 import { Fold, TextField } from "../ui/field";
@@ -13,11 +12,9 @@ import { NoToken } from "../ui/no-token";
 import { Notice, Title } from "../ui/parts";
 import { useWallet } from "../wallet/wallet";
 import { Cost } from "./create-cost";
+import { Field, type Form } from "./create-form";
 import { Learn } from "./create-learn";
 import { Terms } from "./create-terms";
-
-/** What every part of the form is given. */
-export type Form = { draft: Draft; mistakes: Mistakes; change: (part: Partial<Draft>) => void };
 
 export function Create() {
   const node = useNode();
@@ -69,7 +66,8 @@ export function Create() {
 }
 
 /** Where the form begins: a template, or a job file. */
-function Start({ draft, mistakes, change }: Form) {
+function Start(form: Form) {
+  const { draft, change } = form;
   return (
     <fieldset>
       <legend>Start from</legend>
@@ -90,23 +88,8 @@ function Start({ draft, mistakes, change }: Form) {
         ))}
       </div>
       <LoadFile change={change} />
-      <TextField
-        name="name"
-        label="Name"
-        mistakes={mistakes}
-        value={draft.name}
-        wide
-        set={(name) => change({ name })}
-      />
-      <TextField
-        name="description"
-        label="Description"
-        mistakes={mistakes}
-        hint="What the model is for, and what data fit."
-        value={draft.description}
-        wide
-        set={(description) => change({ description })}
-      />
+      <Field {...form} name="name" label="Name" wide />
+      <Field {...form} name="description" label="Description" hint="What the model is for, and what data fit." wide />
     </fieldset>
   );
 }

@@ -1,12 +1,12 @@
 /** In the header of every page: which network, which account, and what it has; a wallet is connected here. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { post } from "../live/api";
 import { useNode, useToken } from "../live/node";
-import { usePath } from "../router";
 import { shortAmount, shortHex } from "../text/amounts";
 import { chainName } from "../wallet/chains";
 import { useWallet } from "../wallet/wallet";
 import { useAttempt } from "./attempt";
+import { Dropdown } from "./dropdown";
 import { useHoldings } from "./funds";
 import { Amount, Hex, Notice } from "./parts";
 import { WalletChooser } from "./wallet";
@@ -19,34 +19,29 @@ export function AccountMenu() {
   const shown = wallet?.account ?? own;
   const holdings = useHoldings(shown);
   const [open, setOpen] = useState(false);
-  const box = useRef<HTMLDetailsElement>(null);
-  const path = usePath();
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another page is another place
-  useEffect(() => box.current?.removeAttribute("open"), [path]);
-  useEffect(() => {
-    const leave = (event: Event) => {
-      if (!box.current?.contains(event.target as Node)) box.current?.removeAttribute("open");
-    };
-    addEventListener("pointerdown", leave);
-    return () => removeEventListener("pointerdown", leave);
-  }, []);
   if (!node) return null;
   const held = holdings.data ? shortAmount(holdings.data.coin, undefined, 2) : "";
   return (
-    <details class="dropdown menu" ref={box} onToggle={(event) => setOpen(event.currentTarget.open)}>
-      <summary>
-        <span class="network">{node.local ? "local chain" : chainName(node.chain_id)}</span>
-        {shown ? (
-          <>
-            {held && <span class="held number">{held}</span>}
-            <span class="of">
-              <span class="visually-hidden">{wallet ? "of your wallet" : "of this node's key"}</span> {shortHex(shown)}
-            </span>
-          </>
-        ) : (
-          "Connect"
-        )}
-      </summary>
+    <Dropdown
+      class="menu"
+      toggled={setOpen}
+      summary={
+        <>
+          <span class="network">{node.local ? "local chain" : chainName(node.chain_id)}</span>
+          {shown ? (
+            <>
+              {held && <span class="held number">{held}</span>}
+              <span class="of">
+                <span class="visually-hidden">{wallet ? "of your wallet" : "of this node's key"}</span>{" "}
+                {shortHex(shown)}
+              </span>
+            </>
+          ) : (
+            "Connect"
+          )}
+        </>
+      }
+    >
       {open && (
         <div class="dropdown-body menu-body">
           <p class="muted">Network: {chainName(node.chain_id, node.local)}</p>
@@ -64,7 +59,7 @@ export function AccountMenu() {
           )}
         </div>
       )}
-    </details>
+    </Dropdown>
   );
 }
 

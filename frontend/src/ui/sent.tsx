@@ -1,11 +1,11 @@
 /** Everything that was sent, in one place: with a wallet, from any tab, or with the node's own key. */
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
 import type { SentFacts } from "../live/api";
 import { useNodeSent } from "../live/node-sent";
-import { Link, usePath } from "../router";
+import { Link } from "../router";
 import { isHash } from "../wallet/answers";
 import { forgetSent, isOpen, type Sent, useSent } from "../wallet/sent";
+import { Dropdown } from "./dropdown";
 import { Hex, Notice, Transaction, When } from "./parts";
 
 type Line = {
@@ -72,40 +72,29 @@ function ofNode(entry: SentFacts): Line {
 
 export function SentMenu() {
   const lines = [...useSent().map(ofWallet), ...useNodeSent().map(ofNode)].sort((a, b) => b.at - a.at);
-  const box = useRef<HTMLDetailsElement>(null);
-  const path = usePath();
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another page is another place
-  useEffect(() => box.current?.removeAttribute("open"), [path]);
-  useEffect(() => {
-    const leave = (event: Event) => {
-      if (!box.current?.contains(event.target as Node)) box.current?.removeAttribute("open");
-    };
-    addEventListener("pointerdown", leave);
-    return () => removeEventListener("pointerdown", leave);
-  }, []);
   if (lines.length === 0) return null;
   const open = lines.filter((line) => line.open).length;
   return (
-    <details
-      class="dropdown sent"
-      ref={box}
-      onKeyDown={(event) => event.key === "Escape" && event.currentTarget.removeAttribute("open")}
+    <Dropdown
+      class="sent"
+      summary={
+        <>
+          Sent
+          {open > 0 && (
+            <span class="badge">
+              {open}
+              <span class="visually-hidden"> waiting</span>
+            </span>
+          )}
+        </>
+      }
     >
-      <summary>
-        Sent
-        {open > 0 && (
-          <span class="badge">
-            {open}
-            <span class="visually-hidden"> waiting</span>
-          </span>
-        )}
-      </summary>
       <ul class="dropdown-body" aria-label="What was sent">
         {lines.map((line) => (
           <Entry key={line.key} line={line} />
         ))}
       </ul>
-    </details>
+    </Dropdown>
   );
 }
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from aggregator.rules import UNIT
-from benches.pay.play import RATE, UPDATE, Learner, Round, play
+from benches.pay.play import RATE, UPDATE, Learner, Played, Round, play
 from benches.pay.tasks import task
 from marketplace.domain import Rule
 from trainer.data import Dataset
@@ -76,17 +76,22 @@ def misallocated(paid: Sequence[float], brought: Sequence[float]) -> float:
     return float(50 * np.abs(np.asarray(paid) - fair / fair.sum()).sum())
 
 
-def case(model: str, split: str, optimizer: str, epochs: int, rule: Rule, seed: int) -> dict[str, Any]:
-    """One job; misallocated_percent by points, and by equal pots for all rounds, as version 1 had them."""
+def job(model: str, split: str, optimizer: str, epochs: int, rule: Rule, seed: int) -> tuple[Learner, Played]:
+    """One job of honest trainers."""
     data, wanted = task(model, optimizer, epochs)
     learner, parts = Learner(wanted), shards(split, data, seed)
-    played = play(
+    return learner, play(
         learner,
         rule,
         MAX_FAULTY,
         ROUNDS,
         lambda round, base: [learner.train(base, part, round, 100 * seed + slot) for slot, part in enumerate(parts)],
     )
+
+
+def case(model: str, split: str, optimizer: str, epochs: int, rule: Rule, seed: int) -> dict[str, Any]:
+    """One job; misallocated_percent by points, and by equal pots for all rounds, as version 1 had them."""
+    learner, played = job(model, split, optimizer, epochs, rule, seed)
     brought = sum(shapley(worths(learner, rule, entry), TRAINERS) for entry in played.rounds)
     equal = np.zeros(TRAINERS)
     for entry in played.rounds:

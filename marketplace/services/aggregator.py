@@ -53,7 +53,7 @@ from marketplace.services.node import JobFeed, Node, fetch_opened, fetch_spec, j
 from marketplace.services.proofs import open_key, open_setup
 from marketplace.services.rows import prepare_showing
 from marketplace.services.safety import check_computable
-from marketplace.services.settlements import ROWS, prove_settlement
+from marketplace.services.settlements import ROWS, SumPublication, prove_settlement
 from marketplace.services.standing import what_it_waits_for
 from marketplace.services.submissions import Submissions, submitted
 from marketplace.services.validation import Validation, open_validation
@@ -64,7 +64,7 @@ from zk.files import max_rows_file_bytes
 MAX_KEPT_BYTES = 1 << 22
 MAX_SETTLEMENTS = 3  # of one round, for the submissions that reorganizations leave: each proof shows more of them
 _PROVING = Lock()  # one proof at a time, of all jobs of the process: each takes memory, and all the cores
-ANNOUNCED_FROM = 1.0  # seconds of proving from which on a round's sum is announced before it is proved
+ANNOUNCED_FROM = 0.25  # seconds of judging and proving from which on a round's sum is announced before
 FETCHED_WITHIN = 20.0  # seconds that a step waits for updates, before it looks at the job again
 MISSING_PATIENCE = 2  # bytes that storage lacks are waited for during 1/MISSING_PATIENCE of the settling phase
 
@@ -90,7 +90,7 @@ class AggregatorAgent:
         self._inbox = Inbox(node)
         self._submissions = Submissions(node, job_id, self._setup, self._models.parameters, report)
         self._told: set[object] = set()
-        self._proving = 0.0  # seconds that the last proof took
+        self._judging = 0.0  # seconds that it took to judge the last round and to prove it
         self._awaited: tuple[int, list[int]] = 0, []  # a round, and whose updates were missing at the last look
         if history.state.over and self._feed.stands(self._feed.last):
             raise JobOver(f"Job {job_id} is over; `merit job list` shows which are open.")
@@ -395,37 +395,49 @@ class AggregatorAgent:
         unopened = unopened + missing
         opened = perf_counter()
         base = self._base(job.round - 1, history)
-        judgement = judge(
-            [row.row if row else None for row in rows],
-            base,
-            job.round,
-            rule=self._terms.rule,
-            max_faulty=self._terms.max_faulty,
-            models=self._models,
-            validation=self._validation,
+        based = perf_counter()
+        publication = SumPublication(
+            self._node,
+            history,
+            self._setup,
+            rows,
+            job_key=self._job_key(history),
+            work=work,
+            announce=self._announcer(job, history) if self._judging >= ANNOUNCED_FROM else None,
         )
-        judged = perf_counter()
-        with _PROVING:
-            settlement, proof = prove_settlement(
-                self._node,
-                history,
-                job,
-                setup=self._setup,
-                key=self._key,
-                rows=rows,
-                judgement=judgement,
-                unopened=mask_of(unopened),
-                job_key=self._job_key(history),
-                work=work,
-                announce=self._announcer(job, history) if self._proving >= ANNOUNCED_FROM else None,
+        with publication:
+            judgement = judge(
+                [row.row if row else None for row in rows],
+                base,
+                job.round,
+                rule=self._terms.rule,
+                max_faulty=self._terms.max_faulty,
+                models=self._models,
+                validation=self._validation,
+                chosen=publication.begin,
             )
-        self._proving = perf_counter() - judged
+            judged = perf_counter()
+            with _PROVING:
+                settlement, proof = prove_settlement(
+                    self._node,
+                    history,
+                    job,
+                    setup=self._setup,
+                    key=self._key,
+                    rows=rows,
+                    judgement=judgement,
+                    sum=publication,
+                    unopened=mask_of(unopened),
+                    work=work,
+                )
+        proved = perf_counter()
+        self._judging = proved - based
         write_atomically(work / "call", abi.encode_call("settleRound", [self._job_id, job.round, settlement, proof]))
         self._say(
             "proved",
             f"Proved round {job.round}.",
             round=job.round,
-            seconds={"open": opened - started, "judge": judged - opened, "prove": self._proving},
+            seconds={"open": opened - started, "judge": judged - opened, "prove": proved - judged},
         )
         return None
 

@@ -1,6 +1,6 @@
 """What an aggregator finds of a round's opened updates: the pay rule's decision, the sum, the reference rows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,8 +15,24 @@ from zk.encoding import Float32s, Int16s, Int64s
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """What fixes a round's step: by slot, who is in the sum and with which coefficient; the sum, int64[d].
+
+    A sum is stated wherever updates are selected, also where all of them are shrunk to nothing; else `total` is None.
+    """
+
+    selected: Sequence[bool]
+    coefficients: Sequence[int]
+    total: Int64s | None
+
+    @classmethod
+    def of(cls, rows: Sequence[Int16s | None], selected: Sequence[bool], coefficients: Sequence[int]) -> "Choice":
+        return cls(selected, coefficients, weighted_sum(rows, coefficients) if any(selected) else None)
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
-    """A round's judgement before it is published. `total`: int64[d], None when nothing is selected.
+    """A round's judgement before it is published. total: of its choice.
 
     row_exponent: one step of the second reference row is 2^row_exponent; 0 without rows.
     """
@@ -42,30 +58,30 @@ def judge(
     max_faulty: int,
     models: Steps,
     validation: Validation | None,
+    chosen: Callable[[Choice], None] = lambda choice: None,
 ) -> Judgement:
     """Runs a job's pay rule. rows: int16[d] or None, by slot, not all None; base: float32[d], the model before.
 
-    round: its number. max_faulty: the job's f. validation: the owner's data, for the rule `reference`. Raises NotFound
-    where it needs them and has none.
+    round: its number. max_faulty: the job's f. validation: the owner's data, for the rule `reference`. chosen: told the
+    step as soon as it is known; to score it takes longer. Raises NotFound where data are needed and none are here.
     """
     opened = [row is not None for row in rows]
     matrix = gram(rows)
     if rule is Rule.KRUM_COSINE:
         decision = rules.krum_cosine(matrix, opened, max_faulty)
-        return Judgement(decision, _total(rows, decision.selected, decision.coefficients))
+        choice = Choice.of(rows, decision.selected, decision.coefficients)
+        chosen(choice)
+        return Judgement(decision, choice.total)
     if validation is None:
         raise NotFound("The job pays by reference, and its validation data are not here.")
     first, _ = first_row(validation.gradient, base)
     along = products(rows, first)
-    selected, coefficients = rules.reference_selection(matrix, opened, along)
-    total = _total(rows, selected, coefficients)
-    end = base if total is None else models.step(base, total, round=round, selected=sum(selected))
+    choice = Choice.of(rows, *rules.reference_selection(matrix, opened, along))
+    chosen(choice)
+    end = base
+    if choice.total is not None:
+        end = models.step(base, choice.total, round=round, selected=sum(choice.selected))
     second, exponent = second_row(validation.gradient, base, end)
     ((squared,),) = gram([first])
     decision = rules.reference(matrix, opened, along, squared, products(rows, second))
-    return Judgement(decision, total, (first, second), exponent)
-
-
-def _total(rows: Sequence[Int16s | None], selected: Sequence[bool], coefficients: Sequence[int]) -> Int64s | None:
-    """A sum is stated wherever updates are selected, also where all of them are shrunk to nothing."""
-    return weighted_sum(rows, coefficients) if any(selected) else None
+    return Judgement(decision, choice.total, (first, second), exponent)

@@ -6,7 +6,7 @@
 
 use ark_bn254::{Fr, G1Affine, G1Projective, G2Affine, G2Projective};
 use ark_ec::{AffineRepr, CurveGroup, VariableBaseMSM};
-use ark_ff::{Field, One, PrimeField, UniformRand};
+use ark_ff::{Field, One, PrimeField, UniformRand, Zero};
 use ark_groth16::{ProvingKey, VerifyingKey};
 use ark_poly::{EvaluationDomain, Radix2EvaluationDomain};
 use rand_chacha::ChaCha20Rng;
@@ -42,10 +42,7 @@ impl Key {
         let plain = lagrange::<G1Projective>(&domain, &powers.tau_g1[..m]);
         let plain_g2 = lagrange::<G2Projective>(&domain, &powers.tau_g2);
         let [mut a, b, c] = columns(&circuit)?;
-        // The prover's reduction adds a constraint input · 0 = 0 for each input, which keeps them independent.
-        for (input, column) in a.iter_mut().take(inputs).enumerate() {
-            column.push((Fr::one(), circuit.constraints() + input));
-        }
+        consistent(&mut a, &circuit, inputs);
         // β·a + α·b + c over one basis: [L(τ)], [α·L(τ)], [β·L(τ)].
         let times = |points: &[G1Affine]| lagrange::<G1Projective>(&domain, points);
         let all = [plain.as_slice(), &times(&powers.alpha_g1), &times(&powers.beta_g1)].concat();
@@ -103,41 +100,62 @@ impl Key {
 
     /// Whether the key follows from these powers by its contributions, at least one: then one honest contributor, here and
     /// among those of the powers, is enough for it to be sound.
+    ///
+    /// The initial key is not made again, which takes a hundred times longer: all points of a kind are compared at once,
+    /// each times a power of a random ρ, which is drawn after they are fixed.
     pub fn verify(&self, powers: &Powers) -> Result<()> {
         if self.development() {
             return Err(Error::new("the key has no contribution: whoever made it can forge proofs"));
         }
-        let key = self.proving_key();
-        if (key.vk.alpha_g1, key.beta_g1) != (powers.alpha_g1[0], powers.beta_g1[0]) {
+        let (key, shape) = (self.proving_key(), self.circuit().shape());
+        let sizes = Sizes::of(self.circuit())?;
+        let (given, required) = (powers.size(), sizes.quotient + 1);
+        if given != required {
+            return Err(Error::new(format!("circuit {shape} needs {required} powers, {given} were given")));
+        }
+        let fixed = (key.vk.alpha_g1, key.beta_g1, key.vk.beta_g2, key.vk.gamma_g2);
+        if fixed != (powers.alpha_g1[0], powers.beta_g1[0], powers.beta_g2, G2Affine::generator()) {
             return Err(Error::new("α, β or γ of the key is not that of the powers"));
-        }
-        self.follows(&Self::initial(self.circuit().shape(), powers)?)
-    }
-
-    /// Whether the key is the initial one but for its contributions.
-    pub(crate) fn follows(&self, initial: &Self) -> Result<()> {
-        let (new, old) = (self.proving_key(), initial.proving_key());
-        let fixed = |key: &ProvingKey<_>| (key.vk.alpha_g1, key.beta_g1, key.vk.beta_g2, key.vk.gamma_g2);
-        if fixed(new) != fixed(old) {
-            return Err(Error::new("α, β or γ of the key is not that of the powers"));
-        }
-        if new.vk.gamma_abc_g1 != old.vk.gamma_abc_g1 {
-            return Err(Error::new("the key's points for the public inputs are not those of its circuit"));
-        }
-        if (&new.a_query, &new.b_g1_query, &new.b_g2_query) != (&old.a_query, &old.b_g1_query, &old.b_g2_query) {
-            return Err(Error::new("the key's A or B is not that of its circuit"));
         }
         self.check_delta()?;
-        // δ·(L ‖ H of the key) = L ‖ H of the initial one, every point at once.
-        let over = |key: &ProvingKey<_>| [key.l_query.as_slice(), &key.h_query].concat();
-        let (new, old, delta) = (over(new), over(old), new.vk.delta_g2);
-        if new.par_iter().any(|point: &G1Affine| !point.is_on_curve()) {
-            return Err(Error::new("a point of the key's L or H is not on the curve"));
+        self.check_points()?;
+        let Expected { a, b_g1, b_g2, inputs, over } = Expected::of(self.circuit(), &sizes, powers)?;
+        let sum = |points: &[G1Affine], weights: &[Fr]| G1Projective::msm_unchecked(points, weights);
+        if sum(&key.vk.gamma_abc_g1, &inputs.weights) != inputs.sum {
+            return Err(Error::new("the key's points for the public inputs are not those of its circuit"));
         }
-        let weights = weights(Fr::rand(&mut system_rng()?), new.len());
-        let sum = |points: &[G1Affine]| G1Projective::msm_unchecked(points, &weights).into_affine();
-        if !same_ratio((sum(&new), sum(&old)), (G2Affine::generator(), delta)) {
+        let b_found = G2Projective::msm_unchecked(&key.b_g2_query, &b_g2.weights);
+        if sum(&key.a_query, &a.weights) != a.sum
+            || sum(&key.b_g1_query, &b_g1.weights) != b_g1.sum
+            || b_found != b_g2.sum
+        {
+            return Err(Error::new("the key's A or B is not that of its circuit"));
+        }
+        // δ·(L ‖ H of the key) = L ‖ H of the initial one.
+        let found = sum(&[key.l_query.as_slice(), &key.h_query].concat(), &over.weights).into_affine();
+        if !same_ratio((found, over.sum.into_affine()), (G2Affine::generator(), key.vk.delta_g2)) {
             return Err(Error::new("the key's L or H was not divided by its δ"));
+        }
+        Ok(())
+    }
+
+    /// Whether every point that contributions leave or divide is in its group.
+    fn check_points(&self) -> Result<()> {
+        let key = self.proving_key();
+        for (points, name) in [
+            (&key.vk.gamma_abc_g1, "public inputs"),
+            (&key.a_query, "A"),
+            (&key.b_g1_query, "B"),
+            (&key.l_query, "L"),
+            (&key.h_query, "H"),
+        ] {
+            if points.par_iter().any(|point: &G1Affine| !point.is_on_curve()) {
+                return Err(Error::new(format!("a point of the key's {name} is not on the curve")));
+            }
+        }
+        let inside = |point: &G2Affine| point.is_on_curve() && point.is_in_correct_subgroup_assuming_on_curve();
+        if !key.b_g2_query.par_iter().all(inside) {
+            return Err(Error::new("a point of the key's B in G2 is not in its group"));
         }
         Ok(())
     }
@@ -151,6 +169,71 @@ impl Key {
             states.push(chain.state);
         }
         Ok(states)
+    }
+}
+
+/// Points of a key times their weights, added up as they follow from the powers.
+struct Sum<G> {
+    weights: Vec<Fr>,
+    sum: G,
+}
+
+/// What the points of the initial key add up to. `over`: L ‖ H.
+struct Expected {
+    a: Sum<G1Projective>,
+    b_g1: Sum<G1Projective>,
+    b_g2: Sum<G2Projective>,
+    inputs: Sum<G1Projective>,
+    over: Sum<G1Projective>,
+}
+
+impl Expected {
+    /// Σ_j w_j Σ_t k_tj L_t(τ) is a polynomial of τ whose values on the domain are Σ_j w_j k_tj: a transform of those in the
+    /// field and one sum of powers give it.
+    fn of(circuit: &Circuit, sizes: &Sizes, powers: &Powers) -> Result<Self> {
+        let m = powers.size();
+        let domain = Radix2EvaluationDomain::<Fr>::new(m).ok_or_else(|| Error::new("the circuit is too large"))?;
+        let [mut a, b, c] = columns(circuit)?;
+        consistent(&mut a, circuit, sizes.inputs);
+        let rho = Fr::rand(&mut system_rng()?);
+        let coefficients = |columns: &[Column], weights: &[Fr]| {
+            let mut values = vec![Fr::zero(); m];
+            for (column, weight) in columns.iter().zip(weights) {
+                for &(k, row) in column {
+                    values[row] += k * weight;
+                }
+            }
+            domain.ifft_in_place(&mut values);
+            values
+        };
+        let sum = |points: &[G1Affine], scalars: &[Fr]| G1Projective::msm_unchecked(&points[..scalars.len()], scalars);
+        // β·a + α·b + c of the columns in a range.
+        let mixed = |range: std::ops::Range<usize>, weights: &[Fr]| {
+            let of = |columns: &[Column]| coefficients(&columns[range.clone()], weights);
+            sum(&powers.beta_g1, &of(&a)) + sum(&powers.alpha_g1, &of(&b)) + sum(&powers.tau_g1, &of(&c))
+        };
+        let all = weights(rho, sizes.values + sizes.quotient);
+        let every = &all[..sizes.values];
+        let (of_a, of_b) = (coefficients(&a, every), coefficients(&b, every));
+        let of_inputs = every[..sizes.inputs].to_vec();
+        let over = all[..sizes.values - sizes.inputs + sizes.quotient].to_vec();
+        let (of_l, of_h) = over.split_at(sizes.values - sizes.inputs);
+        // H has τ^(m+i) − τ^i.
+        let h = sum(&powers.tau_g1[m..], of_h) - sum(&powers.tau_g1, of_h);
+        Ok(Self {
+            a: Sum { weights: every.to_vec(), sum: sum(&powers.tau_g1, &of_a) },
+            b_g1: Sum { weights: every.to_vec(), sum: sum(&powers.tau_g1, &of_b) },
+            b_g2: Sum { weights: every.to_vec(), sum: G2Projective::msm_unchecked(&powers.tau_g2, &of_b) },
+            inputs: Sum { sum: mixed(0..sizes.inputs, &of_inputs), weights: of_inputs },
+            over: Sum { sum: mixed(sizes.inputs..sizes.values, of_l) + h, weights: over },
+        })
+    }
+}
+
+/// The prover's reduction adds a constraint input · 0 = 0 for each input to A, which keeps them independent.
+fn consistent(a: &mut [Column], circuit: &Circuit, inputs: usize) {
+    for (input, column) in a.iter_mut().take(inputs).enumerate() {
+        column.push((Fr::one(), circuit.constraints() + input));
     }
 }
 

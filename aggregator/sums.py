@@ -1,4 +1,4 @@
-"""The round's sum, exact, and the model after it, with the same bits on every machine."""
+"""The round's sum, exact, the model after it, and where the next round starts, with the same bits on every machine."""
 
 from collections.abc import Sequence
 
@@ -68,3 +68,22 @@ def next_model(base: Float32s, total: Int64s, *, rate: float, scale: float, unit
     if not np.isfinite(step).all():
         raise ValueError("the next model has a parameter that is not a finite number")
     return step
+
+
+def look_ahead(before: Float32s, after: Float32s, momentum: float) -> Float32s:
+    """Where the next round starts from: after + momentum · (after − before), as float32[d].
+
+    before, after: float32[d], the models on both sides of the last round. Nesterov's momentum in the form in which
+    gradients are taken where the step begins (Sutskever et al. 2013, section 2; DiLoCo, arXiv:2311.08105, has it as its
+    outer optimizer). momentum is rounded to float32; a difference, a product and an addition, each rounded to nearest
+    even on its own. Raises ValueError for a result that is not finite.
+    """
+    if momentum == 0:
+        return after
+    with np.errstate(over="ignore", invalid="ignore"):
+        start = after - before
+        start *= np.float32(momentum)
+        start += after
+    if not np.isfinite(start).all():
+        raise ValueError("where the next round would start has a parameter that is not a finite number")
+    return start

@@ -45,6 +45,8 @@ from zk.encoding import MAX_ENTRIES
 
 MAX_VALIDATION_BYTES = 1 << 30
 MAX_SERVER_RATE = 100.0
+MAX_MOMENTUM = 0.95
+"""The server's: no step is added up to more than 20 times its length."""
 MIN_CHUNK = 2**10
 MAX_CHUNK = 2**20
 MAX_DEFAULT_CHUNK = 2**17
@@ -94,7 +96,7 @@ class AggregatorConfig(_Strict):
 
 
 class ServerRate(_Strict):
-    """The server's step: model += rate · mean update."""
+    """The server's step: model += rate · mean update. With momentum the next round starts ahead of the model."""
 
     initial: float = Field(default=1.0, ge=MIN_STEP, le=MAX_SERVER_RATE, description="Rate of round 1.")
     decay: float = Field(
@@ -102,6 +104,13 @@ class ServerRate(_Strict):
         gt=0,
         le=1,
         description="Factor from one round to the next; the last round's rate must not fall below 2^-40.",
+    )
+    momentum: float = Field(
+        default=0.0,
+        ge=0,
+        le=MAX_MOMENTUM,
+        description="Nesterov's: the next round starts from the model plus this part of its last change. With 0.5 to "
+        "0.7 fewer rounds do, and somewhat more updates of honest trainers are left out.",
     )
 
     @property
@@ -384,7 +393,7 @@ class ProofsSpec(_Strict):
 class Spec(_Strict):
     """What is published of a job beside its terms, which have the server's rate and the scale of updates too."""
 
-    format: Literal["merit/job/v3"] = "merit/job/v3"
+    format: Literal["merit/job/v4"] = "merit/job/v4"
     name: Text = Field(min_length=1, max_length=100)
     description: Text = Field(max_length=10_000)
     model: ModelConfig
@@ -395,6 +404,7 @@ class Spec(_Strict):
     frozen: PinnedFile | None = Field(description="Values of the model that no round changes, where it has any.")
     training: TrainingConfig
     clip: float | None = Field(ge=MIN_STEP, le=MAX_CLIP, description="Largest L2 norm of an update.")
+    momentum: float = Field(ge=0, le=MAX_MOMENTUM, description="The server's: how far ahead of the model rounds start.")
     base_cid: str = Field(max_length=100, description="Model file of round 1's base, public.")
     proofs: ProofsSpec
     validation: ValidationConfig | None
@@ -422,6 +432,7 @@ class Spec(_Strict):
             frozen=frozen,
             training=job.training,
             clip=job.update.clip,
+            momentum=job.server_rate.momentum,
             base_cid=base_cid,
             proofs=proofs,
             validation=validation,

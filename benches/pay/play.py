@@ -11,7 +11,7 @@ from torch.nn import functional
 from aggregator import rules
 from aggregator.points import RATE_BITS, divide, gains
 from aggregator.rules import UNIT
-from aggregator.sums import next_model
+from aggregator.sums import look_ahead, next_model
 from marketplace.domain import Rule
 from marketplace.services import judgement
 from marketplace.services.validation import Validation
@@ -42,7 +42,8 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What a round was: base float32[d], updates by slot, the decision, and what each slot's balance gained."""
+    """What a round was: base float32[d] that it started from, updates and gains of the balances by slot, the decision,
+    end float32[d]."""
 
     number: int
     base: Float32s
@@ -131,7 +132,7 @@ class Learner:
 
 
 Updates = Callable[[int, Float32s], Sequence[Int16s | None]]
-"""Round and base → the updates by slot; None for a slot that did not open."""
+"""Round and where it starts → the updates by slot; None for a slot that did not open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,19 +167,23 @@ def judge(
     return decision, [by_slot.get(slot, 0) for slot in range(len(updates))], end
 
 
-def play(learner: Learner, rule: Rule, max_faulty: int, rounds: int, updates: Updates) -> Played:
-    """Plays a job. updates: what trainers send."""
+def play(
+    learner: Learner, rule: Rule, max_faulty: int, rounds: int, updates: Updates, *, momentum: float = 0
+) -> Played:
+    """Plays a job. updates: what trainers send. momentum: the server's."""
     model, played = learner.base(), Played()
+    start = model
     for number in range(1, rounds + 1):
-        sent = updates(number, model)
-        decision, brought, end = judge(learner, rule, max_faulty, model, sent, number)
+        sent = updates(number, start)
+        decision, brought, end = judge(learner, rule, max_faulty, start, sent, number)
         if not played.strikes:
             played.strikes, played.opened = [0] * len(sent), [0] * len(sent)
         for slot, update in enumerate(sent):
             played.strikes[slot] += decision.struck[slot]
             played.opened[slot] += update is not None
-        played.rounds.append(Round(number, model, sent, decision, brought, end))
-        model = end
+        played.rounds.append(Round(number, start, sent, decision, brought, end))
+        if any(decision.selected):
+            model, start = end, look_ahead(model, end, momentum)
     played.accuracy = learner.accuracy(model)
     return played
 

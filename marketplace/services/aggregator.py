@@ -284,7 +284,7 @@ class AggregatorAgent:
         if ("ready", job.round) not in self._told:
             self._told.add(("ready", job.round))
             with suppress(MeritError):
-                self._models.after(job.round - 1, history, self._job_key(history))
+                self._models.start(job.round, history, self._job_key(history))
 
     # ---------------------------------------------------------------- the job key
 
@@ -394,7 +394,7 @@ class AggregatorAgent:
             return self._void(job, mask_of(unopened + missing))
         unopened = unopened + missing
         opened = perf_counter()
-        base = self._base(job.round - 1, history)
+        base = self._base(job.round, history)
         based = perf_counter()
         publication = SumPublication(
             self._node,
@@ -491,18 +491,18 @@ class AggregatorAgent:
         return Step.WORKED
 
     def _base(self, round: int, history: JobHistory) -> Float32s:
-        """The model after a round. Sums that storage has lost or spoiled are put there again, from the work folder.
+        """Where a round starts. Sums that storage has lost or spoiled are put there again, from the work folder.
 
         Raises StorageError where that is not enough: trainers need the sums too, so it is waited for.
         """
         try:
-            return self._models.after(round, history, self._job_key(history))
+            return self._models.start(round, history, self._job_key(history))
         except (NotFound, StorageError):
             self._put_sums("*")
         try:
-            return self._models.after(round, history, self._job_key(history))
+            return self._models.start(round, history, self._job_key(history))
         except (NotFound, CorruptContent) as error:
-            raise StorageError(f"The model after round {round} cannot be rebuilt: {error}") from error
+            raise StorageError(f"The model after round {round - 1} cannot be rebuilt: {error}") from error
 
     def _prepared(self, round: int, work: Path) -> tuple[Settlement, RoundProof]:
         """The settlement that was kept. Raises InputError for a damaged file."""

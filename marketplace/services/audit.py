@@ -466,7 +466,7 @@ def _check_rows(
                 raise CorruptContent("the owner has not revealed them")
             content = get_bytes(node.storage, rows[number], max_bytes=bound)
             first, second, _ = unpack_committed_rows(content, models.parameters, event, srs)
-            base, end = models.after(number - 1, history, key), models.after(number, history, key)
+            base, end = models.start(number, history, key), models.after(number, history, key)
             problem = rows_problem(opened.validation, base, end, first, second, event.settlement.row_exponent)
         except (MeritError, ValueError) as error:
             problem = str(error)

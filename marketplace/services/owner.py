@@ -369,7 +369,7 @@ class Watcher:
 
     def _check(self, history: JobHistory, round: int) -> RoundCheck:
         key, event = job_key(self._node, history), history.settled[round]
-        base = self._models.after(round - 1, history, key)
+        base = self._models.start(round, history, key)
         end = self._models.after(round, history, key)
         problem = ""
         if event.settlement.reference_cid:

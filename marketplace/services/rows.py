@@ -251,7 +251,7 @@ class Recomputing:
         data: Validation,
     ) -> bool:
         first, second = self._open_rows(event, showings, key)
-        base = self._models.after(event.round - 1, history, key)
+        base = self._models.start(event.round, history, key)
         end = self._models.after(event.round, history, key)
         problem = rows_problem(data, base, end, first, second, event.settlement.row_exponent)
         if problem:

@@ -502,7 +502,7 @@ class TrainerAgent:
         return update
 
     def _received(self, job: Job, slot: int, now: int, history: JobHistory) -> Float32s | None:
-        """The model float32[d] that the rounds before leave; None where it is missing or wrong.
+        """float32[d] that the round starts from, by what those before have left; None where it is missing or wrong.
 
         It is waited for, then disputed, and at last left: whoever stays would lose stake. A sum that does not open will
         not become right, so it is disputed at once; while storage cannot be reached, nothing can be said of a sum.
@@ -511,7 +511,7 @@ class TrainerAgent:
         last = max(history.settled, default=0) if confirming else job.round - 1
         models = self._training.opened(history).models
         try:
-            return models.after(last, history, self._job_key(history))
+            return models.start(last + 1, history, self._job_key(history))
         except (NotFound, StorageError) as error:
             window, left = self._window(job, history), job.submit_by - now
             account, market = self._node.me.account, self._node.market

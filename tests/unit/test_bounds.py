@@ -126,6 +126,8 @@ def test_a_number_beyond_its_bound_is_refused_in_a_job_file_and_in_a_spec(name: 
         {"server_rate__initial": 1e-300},
         {"server_rate__decay": 0.0},
         {"server_rate__decay": 1.0001},
+        {"server_rate__momentum": 0.9501},
+        {"server_rate__momentum": -0.1},
         {"market__min_rounds": 0},
     ],
     ids=str,

@@ -98,7 +98,7 @@ def test_a_spec_survives_its_bytes_and_has_one_encoding() -> None:
     [
         lambda d: d | {"extra": 1},
         lambda d: d | {"format": "merit/job/v2"},
-        lambda d: d | {"format": "merit/job/v4"},
+        lambda d: d | {"format": "merit/job/v5"},
         lambda d: {name: value for name, value in d.items() if name != "model"},
         lambda d: d | {"name": "x" * 101},
         lambda d: d | {"server_rate": {"initial": 1, "decay": 1}},

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.sums import bound, next_model, weighted_sum
+from aggregator.sums import bound, look_ahead, next_model, weighted_sum
 from zk.encoding import LIMIT, ONE
 
 ENTRIES = st.lists(st.integers(-LIMIT, LIMIT), min_size=3, max_size=3)
@@ -114,6 +114,26 @@ def test_the_arguments_are_left_as_they_were():
     base, total = np.ones(2, np.float32), np.ones(2, np.int64)
     next_model(base, total, rate=1.0, scale=1.0, unit=1, selected=1)
     assert (base.tolist(), total.tolist()) == ([1, 1], [1, 1])
+
+
+@given(
+    before=st.floats(-(2**20), 2**20, width=32),
+    after=st.floats(-(2**20), 2**20, width=32),
+    momentum=st.floats(0.0, 0.95),
+)
+def test_where_the_next_round_starts_has_the_bits_of_the_written_formula(before, after, momentum):
+    change = to_float32(Fraction(after) - Fraction(before))
+    ahead = to_float32(Fraction(change) * Fraction(to_float32(Fraction(momentum))))
+    start = look_ahead(np.array([before], np.float32), np.array([after], np.float32), momentum)
+    assert start.dtype == np.float32
+    assert float(start[0]) == (to_float32(Fraction(after) + Fraction(ahead)) if momentum else after)
+
+
+def test_a_start_that_is_not_finite_is_refused_and_arguments_are_left_as_they_were():
+    before, after = np.array([-3e38, 0], np.float32), np.array([3e38, 0], np.float32)
+    with pytest.raises(ValueError, match="not a finite number"):
+        look_ahead(before, after, 0.9)
+    assert (before.tolist(), after.tolist()) == ([np.float32(-3e38), 0], [np.float32(3e38), 0])
 
 
 GOOD = {"rate": 1.0, "scale": 1.0, "unit": 1, "selected": 1}

@@ -81,6 +81,7 @@ BOUNDS: dict[str, tuple[str, ...]] = {  # by field: its least and largest values
     ),
     "server_rate.initial": ("100", "100.01", "9.094947017729282e-13", "9e-13", "5e-324"),
     "server_rate.decay": ("1", "1.01", "5e-324", "1e-300"),
+    "server_rate.momentum": ("0.95", "0.951", "-1e-300", "5e-324", "1"),
     "proofs.chunk": ("1024", "1048576", "2097152", "1023", "1000", "512"),
     "validation": ("null", '{"commitment":"0x' + "0" * 64 + '","sealed_cid":"bafk","samples":1}'),
 }

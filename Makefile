@@ -6,7 +6,7 @@ UV := build/uv/bin/uv
 ARGS ?=
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help setup demo examples page up docs test test-page test-rust test-unit test-contracts test-e2e test-flower check bench bench-round bench-proofs bench-pay bench-theft bench-rows bench-load bench-train gpu-check
+.PHONY: help setup demo examples page up docs test test-page test-rust test-unit test-contracts test-e2e test-flower check bench bench-bytes bench-round bench-proofs bench-pay bench-theft bench-rows bench-load bench-train gpu-check
 .PHONY: wheel try-wheel docs-site screenshots test-faults test-hostile test-invariants test-invariants-nightly test-symbolic fuzz fuzz-rust slither sbom advisories format lock artifacts clean
 
 help: ## what there is to make
@@ -118,6 +118,9 @@ examples: setup .venv-flower/.ready ## every example as a whole job, beside trai
 
 bench: setup ## the Gram matrix, with time and bytes
 	$(BIN)/python -m benches.gram
+
+bench-bytes: setup ## accuracy by the bytes that travel in a round; ARGS="--seeds 5 --million --json FILE"
+	$(BIN)/python -m benches.bytes $(ARGS)
 
 bench-round: setup $(if $(findstring --flower,$(ARGS)),.venv-flower/.ready) ## whole rounds, beside Flower's; ARGS="--flower --json FILE"
 	$(BIN)/python -m benches.round $(ARGS)

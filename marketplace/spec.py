@@ -32,6 +32,7 @@ from marketplace.files import read_within
 from marketplace.units import parse_amount, parse_duration, parse_token_amount, parse_wait
 from trainer.config import (
     MAX_CLIP,
+    MIN_KEPT,
     MIN_STEP,
     DataSchema,
     ModelConfig,
@@ -404,6 +405,8 @@ class Spec(_Strict):
     frozen: PinnedFile | None = Field(description="Values of the model that no round changes, where it has any.")
     training: TrainingConfig
     clip: float | None = Field(ge=MIN_STEP, le=MAX_CLIP, description="Largest L2 norm of an update.")
+    bits: Literal[16, 8, 4] = Field(description="Of an update's entry, as it is sent.")
+    keep: float = Field(ge=MIN_KEPT, le=1, description="The part of an update's entries that is sent.")
     momentum: float = Field(ge=0, le=MAX_MOMENTUM, description="The server's: how far ahead of the model rounds start.")
     base_cid: str = Field(max_length=100, description="Model file of round 1's base, public.")
     proofs: ProofsSpec
@@ -432,6 +435,8 @@ class Spec(_Strict):
             frozen=frozen,
             training=job.training,
             clip=job.update.clip,
+            bits=job.update.bits,
+            keep=job.update.keep,
             momentum=job.server_rate.momentum,
             base_cid=base_cid,
             proofs=proofs,

@@ -29,6 +29,9 @@ MIN_STEP = 2.0**-40
 MAX_SCALE = 1.0
 """The largest value of one integer step."""
 
+MIN_KEPT = 1e-4
+"""The least part of an update's entries that is sent."""
+
 MAX_CLIP = 2.0**30
 """The largest bound of an update's norm."""
 
@@ -495,6 +498,16 @@ class UpdateConfig(Settings):
     )
     clip: float | None = Field(
         default=None, ge=MIN_STEP, le=MAX_CLIP, description="Largest L2 norm of an update, in units of the model."
+    )
+    bits: Literal[16, 8, 4] = Field(
+        default=16,
+        description="Of an entry, as it is sent. What rounding leaves out is added to the trainer's next update.",
+    )
+    keep: float = Field(
+        default=1.0,
+        ge=MIN_KEPT,
+        le=1,
+        description="The part of the entries that is sent, the largest; the others are added to the next update.",
     )
 
     @property

@@ -3,10 +3,16 @@
 w = clamp(round(Δ / scale), ±LIMIT), rounded to nearest even, the division in float64: one IEEE operation an entry.
 Then the clip, in integers: with C = ⌊clip / scale⌋, S = Σ w_i² and r = ⌈√S⌉, if S > C² every w_i becomes
 w_i · C / r, truncated toward zero, so that the norm ends at most C.
+
+A job may want its updates smaller: `lighten` keeps the largest entries, in fewer bits, and says what it left out, which
+is added to the next round's update ("error feedback": Seide et al. 2014; Karimireddy et al. 2019, arXiv:1901.09847). In
+integers too: nothing is lost but what clip takes.
 """
 
-from math import floor, isqrt
+from math import ceil, floor, isqrt
+from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from zk.encoding import LIMIT, MAX_ENTRIES, Int16s
@@ -48,3 +54,37 @@ def _shorten(w: torch.Tensor, limit: int) -> None:
     root = isqrt(square - 1) + 1
     for part in parts:
         part.copy_(part.long().mul_(limit).div_(root, rounding_mode="trunc"))
+
+
+class Lightened(NamedTuple):
+    """An update int16[d] as it is sent, and what of it was left out, int16[d]: together the whole update."""
+
+    sent: Int16s
+    left: Int16s
+
+
+def carry_over(update: Int16s, left: Int16s, scale: float, clip: float | None = None) -> Int16s:
+    """int16[d]: an update with what the one before has left out, within ±LIMIT and again within clip."""
+    whole: Int16s = np.clip(update.astype(np.int32) + left, -LIMIT, LIMIT).astype(np.int16)
+    if clip is not None:
+        _shorten(torch.from_numpy(whole), floor(clip / scale))
+    return whole
+
+
+def lighten(update: Int16s, bits: int, keep: float) -> Lightened:
+    """The largest ⌈keep · d⌉ entries, of equals the first, as multiples of the least power of two with which `bits`
+    bits, sign included, hold them, rounded to nearest even. update: int16[d], which stays as it is."""
+    sent = update.astype(np.int32)
+    count = ceil(keep * len(sent))
+    if count < len(sent):
+        sizes = np.abs(sent)
+        least = np.partition(sizes, -count)[-count]
+        equal = np.flatnonzero(sizes == least)
+        sent[sizes < least] = 0
+        sent[equal[count - int((sizes > least).sum()) :]] = 0
+    most = 2 ** (bits - 1) - 1
+    shift = max(0, int(np.abs(sent).max()).bit_length() - (bits - 1))
+    if shift:
+        np.rint(np.ldexp(sent, -shift), out=(steps := np.empty(len(sent))))
+        sent = np.clip(steps, -most, most).astype(np.int32) << shift
+    return Lightened(sent.astype(np.int16), (update - sent).astype(np.int16))

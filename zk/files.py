@@ -1,13 +1,14 @@
 """The files that travel: safetensors with exactly the tensors named here, checked strictly on the way in.
 
 file    tensors
-update  "update" int16[d], "blinders" uint8[64·c], "commitment" uint8[64·c]   sealed with a key that the aggregator gets
-rows    "first" int16[d], "second" int16[d], "blinders" uint8[128·c]          the reference rows, sealed to the owner
-sum     "sum" int64[d], "blinders" uint8[64·c]                               sealed to the job key
-model   "model" float32[d]                                                   round 1's base, public
+update  "update" packed[d], "blinders" uint8[64·c], "commitment" uint8[64·c]  sealed with a key that the aggregator gets
+rows    "first" packed[d], "second" packed[d], "blinders" uint8[128·c]        the reference rows, sealed to the owner
+sum     "sum" packed[d], "blinders" uint8[64·c]                               sealed to the job key
+model   "model" float32[d]                                                    round 1's base, public
 
-d is the number of a model's parameters, c that of the chunks they are committed in (zk.encoding.chunks). Blinders and
-points are bytes of the right number here; what they are worth is for `zk.kzg` to say.
+d is the number of a model's parameters, c that of the chunks they are committed in (zk.encoding.chunks). packed[d] are
+d integers in a uint8 tensor of as many bytes as they take (zk.packing). Blinders and points are bytes of the right
+number here; what they are worth is for `zk.kzg` to say.
 
 Every `unpack_*` raises ValueError for anything else: another size, name, dtype or shape, metadata, entries out of
 range. The `max_*_file_bytes` bound a file's length before it is fetched. Format: https://huggingface.co/docs/safetensors.
@@ -15,45 +16,62 @@ range. The `max_*_file_bytes` bound a file's length before it is fetched. Format
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from zk.encoding import BLINDER_BYTES, POINT_BYTES, Float32s, Int16s, Int64s, check_entries
+from zk.encoding import BLINDER_BYTES, LIMIT, ONE, POINT_BYTES, Float32s, Int16s, Int64s, check_entries
+from zk.packing import Signed, max_packed_bytes, pack_integers, unpack_integers
 
 _MAX_HEADER_BYTES = 1024
-_DTYPES: Mapping[str, np.dtype[Any]] = {
-    "I16": np.dtype("<i2"),
-    "I64": np.dtype("<i8"),
-    "F32": np.dtype("<f4"),
-    "U8": np.dtype("u1"),
-}
+_MAX_SELECTED = 32  # the most slots of a job
+_DTYPES: Mapping[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "U8": np.dtype("u1")}
 
-Layout = Mapping[str, tuple[str, int]]
-"""Tensor name → (safetensors dtype, length)."""
+
+class Packed(NamedTuple):
+    """`length` integers within ±`most`, as zk.packing writes them."""
+
+    length: int
+    most: int
+
+
+Layout = Mapping[str, tuple[str, int] | Packed]
+"""Tensor name → (safetensors dtype, length), or what is packed in it."""
 
 
 def _update_layout(d: int, c: int) -> Layout:
-    return {"update": ("I16", d), "blinders": ("U8", BLINDER_BYTES * c), "commitment": ("U8", POINT_BYTES * c)}
+    return {
+        "update": Packed(d, LIMIT),
+        "blinders": ("U8", BLINDER_BYTES * c),
+        "commitment": ("U8", POINT_BYTES * c),
+    }
 
 
 def _rows_layout(d: int, c: int) -> Layout:
-    return {"first": ("I16", d), "second": ("I16", d), "blinders": ("U8", 2 * BLINDER_BYTES * c)}
+    return {"first": Packed(d, LIMIT), "second": Packed(d, LIMIT), "blinders": ("U8", 2 * BLINDER_BYTES * c)}
 
 
-def _sum_layout(d: int, c: int) -> Layout:
-    return {"sum": ("I64", d), "blinders": ("U8", BLINDER_BYTES * c)}
+def _sum_layout(d: int, c: int, bound: int = _MAX_SELECTED * ONE * LIMIT) -> Layout:
+    return {"sum": Packed(d, bound), "blinders": ("U8", BLINDER_BYTES * c)}
 
 
 def _model_layout(d: int) -> Layout:
     return {"model": ("F32", d)}
 
 
+def _most(entry: tuple[str, int] | Packed) -> int:
+    """The most bytes that a tensor has."""
+    if isinstance(entry, Packed):
+        return max_packed_bytes(entry.length, entry.most)
+    dtype, length = entry
+    return _DTYPES[dtype].itemsize * length
+
+
 def _max_bytes(layout: Layout) -> int:
-    return 8 + _MAX_HEADER_BYTES + sum(_DTYPES[dtype].itemsize * length for dtype, length in layout.values())
+    return 8 + _MAX_HEADER_BYTES + sum(map(_most, layout.values()))
 
 
 def _pack(arrays: Mapping[str, NDArray[Any]]) -> bytes:
@@ -74,16 +92,21 @@ def _unpack(data: bytes, layout: Layout) -> dict[str, NDArray[Any]]:
     if sorted(names) != sorted(layout):
         raise ValueError(f"the file has the entries {sorted(names)}, {sorted(layout)} are required")
     arrays: dict[str, NDArray[Any]] = {}
-    for name, (dtype, length) in layout.items():
+    for name, wanted in layout.items():
         tensor = found[name]
+        dtype, length = ("U8", len(tensor["data"])) if isinstance(wanted, Packed) else wanted
         if tensor["dtype"] != dtype or list(tensor["shape"]) != [length]:
             raise ValueError(f"tensor {name!r} is {tensor['dtype']}{tensor['shape']}, {dtype}[{length}] is required")
-        arrays[name] = np.frombuffer(tensor["data"], dtype=_DTYPES[dtype])
+        if isinstance(wanted, Packed):
+            kind = np.int16 if wanted.most <= LIMIT else np.int64
+            arrays[name] = unpack_integers(tensor["data"], wanted.length, wanted.most, kind)
+        else:
+            arrays[name] = np.frombuffer(tensor["data"], dtype=_DTYPES[dtype])
     return arrays
 
 
-def _entries(array: NDArray[Any]) -> Int16s:
-    return check_entries(array.astype(np.int16, copy=False))
+def _packed(values: NDArray[Signed]) -> NDArray[np.uint8]:
+    return np.frombuffer(pack_integers(values), np.uint8)
 
 
 def _bytes(data: bytes, length: int, what: str) -> NDArray[np.uint8]:
@@ -101,7 +124,7 @@ def pack_update(w: Int16s, blinders: bytes, commitment: bytes, c: int) -> bytes:
     """The update file of int16[d], its blinders and the c points that commit to it. Raises ValueError for others."""
     return _pack(
         {
-            "update": check_entries(w),
+            "update": _packed(check_entries(w)),
             "blinders": _bytes(blinders, BLINDER_BYTES * c, "blinders"),
             "commitment": _bytes(commitment, POINT_BYTES * c, "points"),
         }
@@ -111,7 +134,7 @@ def pack_update(w: Int16s, blinders: bytes, commitment: bytes, c: int) -> bytes:
 def unpack_update(data: bytes, d: int, c: int) -> tuple[Int16s, bytes, bytes]:
     """(int16[d], blinders, points) from an update file."""
     arrays = _unpack(data, _update_layout(d, c))
-    return _entries(arrays["update"]), arrays["blinders"].tobytes(), arrays["commitment"].tobytes()
+    return arrays["update"], arrays["blinders"].tobytes(), arrays["commitment"].tobytes()
 
 
 def max_rows_file_bytes(d: int, c: int) -> int:
@@ -123,13 +146,13 @@ def pack_rows(first: Int16s, second: Int16s, blinders: bytes, c: int) -> bytes:
     """The rows file of the two reference rows, int16[d] each, and their blinders, those of the first row first."""
     check_entries(second, len(first))
     every = _bytes(blinders, 2 * BLINDER_BYTES * c, "blinders")
-    return _pack({"first": check_entries(first), "second": second, "blinders": every})
+    return _pack({"first": _packed(check_entries(first)), "second": _packed(second), "blinders": every})
 
 
 def unpack_rows(data: bytes, d: int, c: int) -> tuple[Int16s, Int16s, bytes]:
     """(first int16[d], second int16[d], blinders of both) from a rows file."""
     arrays = _unpack(data, _rows_layout(d, c))
-    return _entries(arrays["first"]), _entries(arrays["second"]), arrays["blinders"].tobytes()
+    return arrays["first"], arrays["second"], arrays["blinders"].tobytes()
 
 
 def max_sum_file_bytes(d: int, c: int) -> int:
@@ -138,19 +161,16 @@ def max_sum_file_bytes(d: int, c: int) -> int:
 
 
 def pack_sum(total: Int64s, blinders: bytes, c: int) -> bytes:
-    """The sum file of int64[d] and the sum of its terms' blinders."""
+    """The sum file of int64[d], every entry within ±2^62, and the sum of its terms' blinders."""
     if total.dtype != np.int64 or total.ndim != 1:
         raise ValueError(f"a sum is a vector of int64, this is {total.dtype}{list(total.shape)}")
-    return _pack({"sum": total, "blinders": _bytes(blinders, BLINDER_BYTES * c, "blinders")})
+    return _pack({"sum": _packed(total), "blinders": _bytes(blinders, BLINDER_BYTES * c, "blinders")})
 
 
 def unpack_sum(data: bytes, d: int, c: int, bound: int) -> tuple[Int64s, bytes]:
     """(int64[d], blinders) from a sum file, every entry within ±bound (Σ coefficients · LIMIT of the round)."""
-    arrays = _unpack(data, _sum_layout(d, c))
-    total: Int64s = arrays["sum"].astype(np.int64, copy=False)
-    if int(total.max()) > bound or int(total.min()) < -bound:
-        raise ValueError(f"the sum has an entry outside ±{bound}, which no selected updates add up to")
-    return total, arrays["blinders"].tobytes()
+    arrays = _unpack(data, _sum_layout(d, c, bound))
+    return arrays["sum"].astype(np.int64, copy=False), arrays["blinders"].tobytes()
 
 
 def max_model_file_bytes(d: int) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+import numpy as np
 import torch
 
 from marketplace.domain import Job, SumAnnounced
@@ -27,12 +28,15 @@ from trainer.models import flatten, load_flat
 from trainer.own import OwnTraining, train_own
 from trainer.parallel import train_on
 from trainer.programs import Program, check_tokens
-from trainer.quantize import to_integers
+from trainer.quantize import Lightened, carry_over, lighten, to_integers
 from trainer.train import Progress, RoundResult, train_round, warm_up
-from zk.encoding import Float32s, Int16s, submission_hash
+from zk.encoding import LIMIT, Float32s, Int16s, submission_hash
 from zk.files import max_update_file_bytes, pack_update, unpack_update
+from zk.packing import max_packed_bytes, pack_integers, unpack_integers
 
 STOP_MARGIN = 8  # training ends when a 1/STOP_MARGIN of the submitting phase is left, or half of what there was
+LEFT = "left-out"
+"""The file in a round's folder that has what its update left out."""
 ATTEMPTS = 3  # at training, in one round, where it raises what may pass
 
 LoadData = Callable[[Spec, Files], Dataset]
@@ -78,11 +82,12 @@ class Workplace:
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """The update of a round whose base was only announced. path: what that base follows from."""
+    """The update of a round whose base was only announced. path: what that base follows from. left: out of it."""
 
     round: int
     path: list[Followed]
     made: CommittedRow
+    left: Int16s
 
 
 class Training:
@@ -98,6 +103,7 @@ class Training:
         self._failures: Counter[int] = Counter()  # by round
         self._opened: Workplace | None = None
         self._ahead: Ahead | None = None
+        self._left: Int16s | None = None  # out of the last update that was made
 
     def opened(self, history: JobHistory) -> Workplace:
         """What the work takes, opened once, at the first time that it can be.
@@ -131,9 +137,9 @@ class Training:
         ahead, path = self._ahead, self.opened(history).models.path(round - 1, history)
         try:
             if ahead is not None and (ahead.round, ahead.path) == (round, path):
-                update = ahead.made.row
+                update, self._left = ahead.made.row, ahead.left
             else:
-                update = self._trained(base, round, job.submit_by - now, history)
+                update, self._left = self._trained(base, round, job.submit_by - now, history)
         except ValueError as error:
             advice = "A smaller learning rate, which is the owner's to choose, or other data would help."
             raise NothingToSubmit(f"{told(error)} {advice}", kind="diverged") from error
@@ -161,8 +167,8 @@ class Training:
         """
         at, round = self.opened(history), event.round + 1
         base, path = at.models.announced(event, history, job_key)
-        update = self._trained(base, round, history.terms.submit_window, history, away)
-        self._ahead = Ahead(round, path, committed(at.setup.srs, update))
+        update, left = self._trained(base, round, history.terms.submit_window, history, away)
+        self._ahead = Ahead(round, path, committed(at.setup.srs, update), left)
 
     def _trained(
         self,
@@ -171,7 +177,7 @@ class Training:
         left: int,
         history: JobHistory,
         away: Callable[[], bool] = lambda: False,
-    ) -> Int16s:
+    ) -> Lightened:
         """left: seconds of the submitting phase.
 
         Raises ValueError where training diverges, NothingToSubmit where it takes longer, or was called away.
@@ -192,10 +198,13 @@ class Training:
             )
         delta = flatten(at.program.module).cpu() - torch.from_numpy(base)
         update = to_integers(delta, history.terms.scale, at.spec.clip)
+        before = self._left_before(round, len(update))
+        if before is not None:
+            update = carry_over(update, before, history.terms.scale, at.spec.clip)
         text = f"Trained round {round}: loss {result.loss:.4f}."
         values = {"loss": result.loss, "seconds": result.seconds}
         self._report(Notice("trained", text, round, dict(values)))
-        return update
+        return lighten(update, at.spec.bits, at.spec.keep)
 
     def _round(
         self, at: Workplace, round: int, progress: Callable[[Progress], None], should_stop: Callable[[], bool]
@@ -238,13 +247,35 @@ class Training:
         )
 
     def commit(self, update: Int16s, round: int, history: JobHistory) -> None:
-        """Keeps the update with the commitment to it, and what opens that; those of earlier rounds go."""
+        """Keeps the update with the commitment to it, what opens that, and what it leaves to the next one; those of
+        earlier rounds go."""
         for old in self._folder.glob("round-*/update"):
             old.unlink()
         setup, ahead = self.opened(history).setup, self._ahead
         made = ahead.made if ahead is not None and ahead.made.row is update else committed(setup.srs, update)
         self._ahead = None
+        if self._left is not None and self._left.any():
+            write_atomically(self._folder / f"round-{round}" / LEFT, pack_integers(self._left))
         write_atomically(self._kept(round), pack_update(made.row, made.blinders, made.commitment, setup.chunks))
+        for number, path in self._lefts():
+            if number < round:
+                path.unlink()
+        self._left = None
+
+    def _lefts(self) -> list[tuple[int, Path]]:
+        """By round, what updates left out, as far as it is kept."""
+        found = self._folder.glob(f"round-*/{LEFT}")
+        return sorted((int(path.parent.name.removeprefix("round-")), path) for path in found)
+
+    def _left_before(self, round: int, d: int) -> Int16s | None:
+        """int16[d]: what the last update before `round` left out. Raises InputError for a damaged file."""
+        before = [path for number, path in self._lefts() if number < round]
+        if not before:
+            return None
+        try:
+            return unpack_integers(read_within(before[-1], max_packed_bytes(d, LIMIT)), d, LIMIT, np.int16)
+        except ValueError as error:
+            raise InputError(f"{before[-1]} is damaged; delete it to go on without what it says.") from error
 
     def seal(self, work: Path, round: int, history: JobHistory) -> None:
         """Writes the update that is committed to, sealed to the round's aggregator, and its record into `work`.

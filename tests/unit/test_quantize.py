@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer import quantize
-from trainer.quantize import to_integers
+from trainer.quantize import carry_over, lighten, to_integers
 from zk.encoding import LIMIT
 
 SCALE = 2.0**-15
@@ -127,3 +127,46 @@ def test_what_is_no_difference_or_no_scale_is_refused(delta, scale, clip):
 def test_a_gpu_gives_the_bits_of_the_cpu(scale, clip):
     delta = torch.randn(2**22 + 3, generator=torch.Generator().manual_seed(1))
     assert to_integers(delta.cuda(), scale, clip).tobytes() == to_integers(delta, scale, clip).tobytes()
+
+
+VECTORS = st.lists(st.integers(-LIMIT, LIMIT), min_size=1, max_size=60).map(lambda values: np.array(values, np.int16))
+
+
+@given(update=VECTORS, bits=st.sampled_from([16, 8, 4]), keep=st.sampled_from([1.0, 0.5, 0.1, 1e-4]))
+def test_what_is_sent_has_few_bits_and_few_entries_and_with_what_is_left_is_the_whole(update, bits, keep):
+    before = update.copy()
+    sent, left = lighten(update, bits, keep)
+    assert sent.dtype == left.dtype == np.int16
+    assert np.array_equal(update, before)
+    assert np.array_equal(sent.astype(np.int32) + left, update)
+    assert np.count_nonzero(sent) <= max(1, int(np.ceil(keep * len(update))))
+    common = int(np.bitwise_or.reduce(sent))
+    assert np.abs(sent.astype(np.int32)).max() // max(1, common & -common) < 2 ** (bits - 1)
+    assert not update.any() or sent.any(), "an update is not made nothing of"
+    if (bits, keep) == (16, 1.0):
+        assert not left.any()
+
+
+def test_of_equals_the_first_are_kept_and_rounding_is_to_even():
+    assert lighten(np.array([5, -5, 5, 1], np.int16), 16, 0.5).sent.tolist() == [5, -5, 0, 0]
+    assert lighten(np.array([127, 3, -64], np.int16), 4, 1.0).sent.tolist() == [112, 0, -64]
+    assert lighten(np.array([24, 40, 112], np.int16), 4, 1.0).sent.tolist() == [32, 32, 112]
+
+
+@pytest.mark.parametrize(("bits", "keep"), [(8, 1.0), (4, 1.0), (16, 0.1), (4, 0.05)])
+def test_over_rounds_nothing_is_lost(bits, keep):
+    rng = np.random.default_rng(1)
+    left, sent_in_all, made_in_all = np.zeros(500, np.int16), np.zeros(500, np.int64), np.zeros(500, np.int64)
+    for _ in range(30):
+        made = rng.integers(-300, 301, 500).astype(np.int16)
+        made_in_all += made
+        sent, left = lighten(carry_over(made, left, SCALE), bits, keep)
+        sent_in_all += sent
+    assert np.array_equal(sent_in_all + left, made_in_all)
+
+
+def test_what_was_left_stays_within_the_range_and_the_clip():
+    large = np.full(4, LIMIT, np.int16)
+    assert carry_over(large, large, SCALE).tolist() == [LIMIT] * 4
+    whole = carry_over(np.array([3000, 0], np.int16), np.array([0, 4000], np.int16), SCALE, clip=1000 * SCALE)
+    assert whole.tolist() == [600, 800]

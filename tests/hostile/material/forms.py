@@ -79,6 +79,8 @@ BOUNDS: dict[str, tuple[str, ...]] = {  # by field: its least and largest values
         "1e38",
         "1e18",
     ),
+    "update.bits": ("4", "8", "16", "0", "17", "8.5", "-8", "true"),
+    "update.keep": ("0.0001", "9.9e-05", "1", "1.0000001", "0", "5e-324"),
     "server_rate.initial": ("100", "100.01", "9.094947017729282e-13", "9e-13", "5e-324"),
     "server_rate.decay": ("1", "1.01", "5e-324", "1e-300"),
     "server_rate.momentum": ("0.95", "0.951", "-1e-300", "5e-324", "1"),

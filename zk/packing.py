@@ -3,7 +3,8 @@
 format: shift (1 byte), width (1 byte), one zstd frame of width · d bytes. Entry v is 2^shift · z, z stands as 2z for
 z ≥ 0 and as −2z − 1 else, little endian in `width` bytes; first come all lowest bytes, then all second ones, and so on.
 shift is the largest and width the least that do, so that a vector has one such form before zstd. An update of 8 bits
-has one byte an entry; high bytes of small entries are zeros, of which zstd leaves next to nothing.
+has one byte an entry; high bytes of small entries are zeros, of which zstd leaves next to nothing. zstd passes over
+frames without content: they change nothing of what is read, within the file's bound.
 """
 
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 _HEAD = 2
-_ZSTD = pa.Codec("zstd", compression_level=3)
+_ZSTD = pa.Codec("zstd", compression_level=1)  # higher levels find next to nothing more in such bytes
 _SLACK = 1024  # zstd frames of what cannot be compressed are longer by less than 1/256 and this
 
 Signed = TypeVar("Signed", np.int16, np.int64)

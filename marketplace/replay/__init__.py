@@ -5,8 +5,10 @@ contract took shows as one event of its own (joined, settled, …) and the credi
 from it; `cancel` and `abort` show as their consequences only, which end with Ended. Nothing here knows a chain or a
 clock.
 
-    history.py        what a replay yields            rules.py          each call, and what must follow it
-    log.py            the walk along the log          conservation.py   all jobs' money against the contract's balance
+    history.py        what a replay yields            log.py            the walk along the log
+    rules.py          which call is whose             due.py            what must follow a call
+    enrolling.py, rounds.py, failing.py, claiming.py  the calls by phase; steps.py: what they share
+    conservation.py   all jobs' money against the contract's balance
 """
 
 from marketplace.replay.conservation import conservation, tokens

@@ -6,8 +6,9 @@ from itertools import pairwise
 
 from marketplace.domain import ConfirmationOpened, Credited, Ejected, Ended, Event, JobCreated, RoundOpened
 from marketplace.errors import AuditFailed
+from marketplace.replay.due import Due, described, plain
 from marketplace.replay.history import JobHistory
-from marketplace.replay.rules import Due, Rules, described, plain
+from marketplace.replay.rules import Rules
 
 _CONSEQUENCES = (Credited, Ejected, RoundOpened, ConfirmationOpened, Ended)
 _ALIKE = 0.5  # above this likeness (difflib's ratio), credits without a call of their own are taken for a job's end

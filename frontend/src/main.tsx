@@ -1,6 +1,8 @@
 import { render } from "preact";
 import { App } from "./app";
 import { startEvents } from "./live/events";
+import { shareNames } from "./live/names";
+import { shareNotifying } from "./live/notify";
 import { shareToken, takeToken } from "./live/token";
 import { startRouting } from "./router";
 import "./style.css";
@@ -12,6 +14,8 @@ import { reconnect } from "./wallet/wallet";
 const fresh = takeToken(location, history, sessionStorage);
 shareToken(new BroadcastChannel("merit.token"), sessionStorage, fresh, document);
 shareSent(window);
+shareNames(window);
+shareNotifying(window);
 discover(window);
 reconnect();
 startRouting();

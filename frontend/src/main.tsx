@@ -5,7 +5,7 @@ import { shareNames } from "./live/names";
 import { shareNotifying } from "./live/notify";
 import { shareToken, takeToken } from "./live/token";
 import { startRouting } from "./router";
-import "./style.css";
+import "./style/index.css";
 import { followSent } from "./wallet/outcome";
 import { discover } from "./wallet/providers";
 import { shareSent } from "./wallet/sent";

@@ -25,12 +25,6 @@ function write(name, text) {
 const types = await openapi(JSON.parse(document()), { alphabetize: true });
 write("api.ts", astToString(types));
 
-// Calls that only agents make, and events that the page does not decode itself, would be dead weight in the bundle.
-const EVENTS = new Set(["RoundSettled", "RoundVoided", "Redelivered", "Claimed", "Credited"]);
-const AGENTS = new Set([
-  ...["acceptAggregation", "publishKey", "settleRound", "submitUpdate"],
-  ...["takeOver", "showOpening", "commitment", "voidRound", "redeliver"],
-]);
 const { abi } = JSON.parse(readFileSync(join(root, "marketplace/chain/artifacts/JobMarket.json"), "utf8"));
 const plain = ({ name, type, indexed, components }) => ({
   name,
@@ -39,10 +33,7 @@ const plain = ({ name, type, indexed, components }) => ({
   ...(components && { components: components.map(plain) }),
 });
 const used = abi
-  .filter(
-    ({ type, name }) =>
-      type === "error" || (type === "function" && !AGENTS.has(name)) || (type === "event" && EVENTS.has(name)),
-  )
+  .filter(({ type }) => ["error", "function", "event"].includes(type))
   .map(({ type, name, inputs, outputs, stateMutability }) => ({
     type,
     name,

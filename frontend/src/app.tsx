@@ -3,7 +3,9 @@ import { useEffect } from "preact/hooks";
 import { link } from "./live/events";
 import { useHealth, useNodeReader, useToken } from "./live/node";
 import { useNodeSentReader } from "./live/node-sent";
+import { useNotifications, useNotifying } from "./live/notify";
 import { useStore } from "./live/store";
+import { useWorkReader } from "./live/work";
 import { Audit } from "./pages/audit";
 import { Create } from "./pages/create";
 import { Job } from "./pages/job";
@@ -11,9 +13,9 @@ import { Join } from "./pages/join";
 import { Market } from "./pages/market";
 import { NodePage } from "./pages/node";
 import { Pay } from "./pages/pay";
-import { Trainers } from "./pages/trainer";
 import { TransactionPage } from "./pages/transaction";
-import { Link, type Route, routeOf, usePath } from "./router";
+import { WorkPage } from "./pages/work";
+import { go, Link, type Route, routeOf, usePath } from "./router";
 import { count, plural } from "./text/amounts";
 import { LOCALE } from "./text/locale";
 import { AccountMenu } from "./ui/account";
@@ -26,7 +28,7 @@ const TITLES: Record<Route["page"], string> = {
   job: "Job",
   join: "Join",
   create: "Create a job",
-  trainers: "Trainers",
+  work: "My work",
   node: "This node",
   pay: "Pay",
   audit: "Audit",
@@ -44,8 +46,8 @@ function Page({ route }: { route: Route }) {
       return <Join key={route.jobId} jobId={route.jobId} />;
     case "create":
       return <Create />;
-    case "trainers":
-      return <Trainers />;
+    case "work":
+      return <WorkPage />;
     case "node":
       return <NodePage />;
     case "pay":
@@ -66,6 +68,11 @@ function Page({ route }: { route: Route }) {
   }
 }
 
+function Notifier() {
+  useNotifications(go);
+  return null;
+}
+
 export function App() {
   const route = routeOf(usePath());
   const node = useNodeReader();
@@ -75,6 +82,8 @@ export function App() {
   const lamp = behind ? "broken" : live.state;
   const token = useToken();
   useNodeSentReader();
+  const notifying = useNotifying() === "on";
+  useWorkReader(notifying || route.page === "work");
   const section = route.page === "job" || route.page === "join" ? "market" : route.page;
   useEffect(() => {
     const id = "jobId" in route && route.jobId ? ` ${route.jobId}` : "";
@@ -83,13 +92,14 @@ export function App() {
   const nav = [
     ["market", "/", "Market"],
     ["create", "/create", "Create"],
-    ["trainers", "/trainers", "Trainers"],
+    ["work", "/work", "My work"],
     ["pay", "/pay", "My pay"],
     ["audit", "/audit", "Audit"],
     ["node", "/node", "Node"],
   ] as const;
   return (
     <>
+      {notifying && <Notifier />}
       <a class="skip" href="#main">
         Skip to content
       </a>

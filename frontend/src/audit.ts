@@ -228,7 +228,7 @@ async function eventsOf(client: Client, { node, job }: Facts, hash: Hex) {
   if (receipt.status !== "success") return [];
   return receipt.logs.flatMap((log) => {
     const event = isAddressEqual(log.address, node.market as Hex) ? decoded(log.data, log.topics) : null;
-    return event?.args.jobId === BigInt(job.summary.job_id) ? [event] : [];
+    return event && "jobId" in event.args && event.args.jobId === BigInt(job.summary.job_id) ? [event] : [];
   });
 }
 
@@ -236,7 +236,7 @@ function decoded(data: Hex, topics: [Hex, ...Hex[]] | []) {
   try {
     return decodeEventLog({ abi: marketAbi, data, topics });
   } catch {
-    return null; // another event of the market
+    return null; // no event of the market
   }
 }
 

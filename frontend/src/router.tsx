@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import { store, useStore } from "./live/store";
 
 export type Route =
-  | { page: "market" | "create" | "trainers" | "node" }
+  | { page: "market" | "create" | "work" | "node" }
   | { page: "job" | "join"; jobId: number }
   | { page: "pay"; payee: string | null }
   | { page: "audit"; jobId: number | null }
@@ -21,8 +21,9 @@ export function routeOf(path: string): Route {
   const hash = /^\/tx\/(0x[0-9a-fA-F]{64})$/.exec(path)?.[1];
   if (hash) return { page: "transaction", hash };
   if (path === "/" || path === "") return { page: "market" };
-  const plain = /^\/(create|trainers|node)\/?$/.exec(path)?.[1];
-  if (plain) return { page: plain as "create" | "trainers" | "node" };
+  const plain = /^\/(create|work|node)\/?$/.exec(path)?.[1];
+  if (plain) return { page: plain as "create" | "work" | "node" };
+  if (/^\/trainers\/?$/.test(path)) return { page: "work" }; // as it was called before
   return { page: "missing" };
 }
 

@@ -415,6 +415,13 @@ class Unclaimed(Model):
     fees: Amount
 
 
+class Seat(Model):
+    """A seat, with the job that it is in."""
+
+    job: JobSummary
+    seat: TrainerFacts
+
+
 class PayeeCredits(Model):
     payee: str
     tokens: list[TokenCredit]
@@ -443,6 +450,14 @@ class TokenText(Model):
     decimals: int | None = Field(description="null where the token does not say: amounts are in its smallest unit.")
 
 
+class Log(Model):
+    """What a contract said in a transaction: 0x-hex, by its ABI."""
+
+    address: str
+    topics: list[str]
+    data: str
+
+
 class TransactionFacts(Model):
     """What the node's chain knows of a transaction. unknown: nothing, which it may still come to know."""
 
@@ -453,6 +468,12 @@ class TransactionFacts(Model):
     gas_price: Amount | None = Field(description="Wei for each.")
     job_id: int | None = Field(description="The job that it created.")
     reason: str | None = Field(description="Why it failed.", examples=["All 8 seats of job 7 are taken."])
+    timestamp: int | None = Field(description="Of its block.")
+    sender: str | None
+    to: str | None = Field(description="null: it deployed a contract, or is unknown.")
+    value: Amount | None = Field(description="Wei that it sent.")
+    input: str | None = Field(description="The call, 0x-hex by the ABI of `to`.")
+    logs: list[Log] = Field(description="In order; none where it failed.")
 
 
 # ---------------------------------------------------------------- audit and events
@@ -482,6 +503,21 @@ class ChainNews(Model):
     timestamp: int
     transaction: str
     values: dict[str, Any]
+
+
+class Happened(ChainNews):
+    """An event of the past, with what a reader needs to understand it."""
+
+    seq: int = Field(description="Its place in this node's index.")
+    name: str | None = Field(description="The job's, from its description.")
+    token: str = Field(description="The job's: what its amounts are in.")
+    round: int = Field(description="The job's when it happened.")
+    who: str | None = Field(description="Who did it or is paid by it; null where anybody may have.")
+
+
+class Activity(Model):
+    items: list[Happened]
+    next: int | None = Field(description="Give it as `before` for the next page; null on the last.")
 
 
 class TrainerNews(Model):

@@ -3,16 +3,18 @@
 Nodes leave out what they like: nothing but the status and the block of a receipt is relied on.
 """
 
-from typing import Any
+import re
+from typing import Any, TypeGuard
 
 from eth_utils.address import to_checksum_address
 
-from marketplace.api.models import TransactionFacts
+from marketplace.api.models import Log, TransactionFacts
 from marketplace.chain import abi
 from marketplace.chain.connection import Refused
 from marketplace.chain.market import Market
 from marketplace.errors import ChainError, Reverted
 
+MOST_LOGS = 1000
 GONE = "It is in a block, but failed: things changed between its simulation and its block. Try again."
 
 
@@ -21,13 +23,14 @@ def transaction_facts(market: Market, hash: str, sender: str | None, nonce: int 
     ask = market.connection.request
     known = _dict(ask("eth_getTransactionByHash", hash))
     receipt = _dict(ask("eth_getTransactionReceipt", hash))
-    found: dict[str, Any] = dict.fromkeys(TransactionFacts.model_fields)
+    found: dict[str, Any] = dict.fromkeys(TransactionFacts.model_fields) | {"logs": []} | _call_of(known)
     own = _number(known.get("nonce"))
     found["nonce"] = nonce if own is None else own
     block, status = _number(receipt.get("blockNumber")), _number(receipt.get("status"))
     if block is not None and status is not None:
         price = _number(receipt.get("effectiveGasPrice"))
-        found |= {"block": block, "gas": _number(receipt.get("gasUsed"))}
+        found |= {"block": block, "gas": _number(receipt.get("gasUsed")), "timestamp": _time(market, block)}
+        found["logs"] = _logs(receipt.get("logs")) if status == 1 else []
         found["gas_price"] = None if price is None else str(price)
         if status == 1:
             return TransactionFacts(**found | {"state": "done", "job_id": _created(market, receipt.get("logs"))})
@@ -39,6 +42,33 @@ def transaction_facts(market: Market, hash: str, sender: str | None, nonce: int 
         count = _number(ask("eth_getTransactionCount", to_checksum_address(sender), "latest"))
         replaced = count is not None and count > nonce
     return TransactionFacts(**found | {"state": "replaced" if replaced else "unknown"})
+
+
+def _call_of(known: dict[str, Any]) -> dict[str, Any]:
+    """Who called what, as far as the chain's node says it in the usual form."""
+    sender, to, value, data = (known.get(name) for name in ("from", "to", "value", "input"))
+    wei = _number(value)
+    return {
+        "sender": to_checksum_address(sender) if _is_hex(sender, 20) else None,
+        "to": to_checksum_address(to) if _is_hex(to, 20) else None,
+        "value": None if wei is None else str(wei),
+        "input": data if _is_hex(data) else None,
+    }
+
+
+def _time(market: Market, block: int) -> int | None:
+    header = _dict(market.connection.request("eth_getBlockByNumber", hex(block), False))
+    return _number(header.get("timestamp"))
+
+
+def _logs(given: object) -> list[Log]:
+    """Those in the usual form, at most 1,000."""
+    found = []
+    for log in given[:MOST_LOGS] if isinstance(given, list) else ():
+        address, topics, data = (_dict(log).get(name) for name in ("address", "topics", "data"))
+        if _is_hex(address, 20) and _is_hex(data) and isinstance(topics, list) and all(_is_hex(t, 32) for t in topics):
+            found.append(Log(address=to_checksum_address(address), topics=topics, data=data))
+    return found
 
 
 def _created(market: Market, logs: object) -> int | None:
@@ -78,3 +108,10 @@ def _number(value: object) -> int | None:
         return int(str(value), 16) if str(value).startswith("0x") else None
     except ValueError:
         return None
+
+
+def _is_hex(value: object, size: int | None = None) -> TypeGuard[str]:
+    """size: bytes, where it matters."""
+    if not isinstance(value, str) or not re.fullmatch(r"0x(?:[0-9a-fA-F]{2})*", value):
+        return False
+    return size is None or len(value) == 2 + 2 * size

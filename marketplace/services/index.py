@@ -246,11 +246,17 @@ class Index:
         party: str | None = None,
         kinds: Sequence[type[Event]] = (),
         after: int = 0,
+        before: int | None = None,
         limit: int | None = None,
         newest_first: bool = False,
     ) -> list[News]:
-        """Events in order, of one job, or of one party (who was paid, or takes part by them), or of everybody."""
+        """Events in order, of one job, or of one party (who was paid, or takes part by them), or of everybody.
+
+        after, before: places in the index, both left out.
+        """
         wanted = select(EventRow).where(EventRow.seq > after)
+        if before is not None:
+            wanted = wanted.where(EventRow.seq < before)
         if job_id is not None:
             wanted = wanted.where(EventRow.job_id == job_id)
         if party is not None:

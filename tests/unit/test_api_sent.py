@@ -43,6 +43,10 @@ def test_a_creation_is_told_with_its_job_and_an_unknown_hash_as_unknown(api: Api
     found = of_chain(api, receipt.transaction)
     assert (found["state"], found["job_id"], found["block"]) == ("done", job_id, receipt.block)
     assert (found["gas"], int(found["gas_price"])) == (receipt.gas_used, receipt.gas_price)
+    assert (found["sender"], found["to"], found["value"]) == (OWNER.address, chain.market.address, str(2 * 1_070_000))
+    assert found["input"].startswith("0x") and len(found["input"]) > 10
+    assert {log["address"] for log in found["logs"]} == {chain.market.address}
+    assert found["timestamp"] == chain.connection.block(receipt.block).timestamp
     assert of_chain(api, HASH)["state"] == "unknown"
     assert api.bare.get("/api/transactions/0x12").status_code == 422
 
@@ -107,6 +111,63 @@ def test_what_a_node_leaves_out_of_a_receipt_is_not_needed(receipt: object, stat
     assert found.reason == ("The contract said no." if state == "failed" else None)
 
 
+@pytest.mark.parametrize(
+    ("known", "log"),
+    [
+        ({"from": 5, "to": "0x12", "value": "x", "input": "0x1"}, {"address": "0x12", "topics": [], "data": "0x"}),
+        ({"input": None}, {"address": OWNER.address, "topics": ["0x12"], "data": "0x"}),
+        ({"from": "nobody"}, {"address": OWNER.address, "topics": [HASH], "data": "words"}),
+    ],
+)
+def test_what_a_chain_s_node_spells_in_a_way_of_its_own_is_left_out(known: object, log: object) -> None:
+    receipt = {"status": "0x1", "blockNumber": "0x7", "logs": [log]}
+    answers = {"eth_getTransactionByHash": known, "eth_getTransactionReceipt": receipt}
+    connection = SimpleNamespace(request=lambda method, *_: answers.get(method))
+    market = cast(Market, SimpleNamespace(connection=connection, address=OWNER.address))
+    found = transaction_facts(market, HASH, None, None)
+    assert (found.sender, found.to, found.value, found.input, found.logs, found.timestamp) == (*[None] * 4, [], None)
+
+
+# ---------------------------------------------------------------- what happened
+
+
+def test_activity_comes_in_pages_newest_first_with_who_did_it(api: Api, chain: Chain) -> None:
+    job_id, _ = chain.market.create_job(OWNER, terms(chain), KEY, "bafy")
+    payee = TRAINERS[1].address
+    chain.market.join(TRAINERS[0], job_id, payee, KEY)
+    chain.market.leave(TRAINERS[0], job_id)
+    chain.market.join(TRAINERS[1], job_id, payee, KEY)
+    api.caught_up()
+    first = api.bare.get("/api/activity", params={"job_id": job_id, "limit": 3}).json()
+    second = api.bare.get("/api/activity", params={"job_id": job_id, "limit": 3, "before": first["next"]}).json()
+    assert second["next"] is None
+    found = [*first["items"], *second["items"]]
+    assert [found[0]["kind"], found[-1]["kind"]] == ["Joined", "JobCreated"]
+    assert [each["seq"] for each in found] == sorted((each["seq"] for each in found), reverse=True)
+    who = {(each["kind"], each["who"]) for each in found}
+    assert who == {
+        ("Joined", TRAINERS[1].address),
+        ("Left", TRAINERS[0].address),
+        ("Credited", payee),
+        ("Joined", TRAINERS[0].address),
+        ("JobCreated", OWNER.address),
+    }
+    whole = api.bare.get("/api/activity", params={"limit": 2}).json()
+    assert [each["seq"] for each in whole["items"]] == [each["seq"] for each in found[:2]]
+    assert api.bare.get("/api/activity", params={"job_id": 10**6}).status_code == 404
+    assert api.bare.get("/api/activity", params={"limit": 101}).status_code == 422
+
+
+def test_the_seats_of_an_account_are_those_it_holds_and_those_it_is_paid_for(api: Api, chain: Chain) -> None:
+    job_id, _ = chain.market.create_job(OWNER, terms(chain), KEY, "bafy")
+    chain.market.join(TRAINERS[0], job_id, TRAINERS[1].address, KEY)
+    api.caught_up()
+    for account in (TRAINERS[0].address, TRAINERS[1].address.lower()):
+        (mine,) = (each for each in api.bare.get(f"/api/seats/{account}").json() if each["job"]["job_id"] == job_id)
+        assert (mine["seat"]["slot"], mine["seat"]["operator"]) == (0, TRAINERS[0].address)
+    assert api.bare.get(f"/api/seats/0x{'1' * 40}").json() == []
+
+
 # ---------------------------------------------------------------- what is held
 
 
@@ -157,7 +218,7 @@ def test_the_same_is_not_sent_twice_at_once_and_may_be_after_it_failed() -> None
 
 
 def facts(state: str, **more: Any) -> TransactionFacts:
-    return TransactionFacts(**dict.fromkeys(TransactionFacts.model_fields) | {"state": state} | more)
+    return TransactionFacts(**dict.fromkeys(TransactionFacts.model_fields) | {"state": state, "logs": []} | more)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 /** What waits in a job that is over: anybody may claim a seat's pay and stake for its payee, who then withdraws. */
+
 import { encodeFunctionData, type Hex } from "viem";
 import { marketAbi } from "../generated/market";
 import { type JobDetail, post, type TrainerFacts } from "../live/api";
 import { Link } from "../router";
 import { formatAmount, type Unit } from "../text/amounts";
 import { isOver, unclaimed } from "../text/standing";
+import { Payee } from "../ui/address";
 import { useHolder } from "../ui/holder";
-import { Amount, Payee, Term } from "../ui/parts";
+import { Amount, Term } from "../ui/parts";
 import { Send } from "../ui/send";
 
 /** Whether an account is the wallet's of this browser, or of this node's key. */

@@ -7,7 +7,8 @@ import { balanceText, heldBy, partsOf } from "../text/points";
 import { isOver } from "../text/standing";
 import { plainDuration } from "../text/time";
 import { roundsText, strikeText, whyThisPay } from "../text/why";
-import { Amount, Empty, Hex, Notice, Payee, Table, Term, Transaction } from "../ui/parts";
+import { Address, Payee } from "../ui/address";
+import { Amount, Empty, Hex, Notice, Table, Term, Transaction } from "../ui/parts";
 import { WhySaid } from "./round";
 
 export function Trainers({ list, unit, detail }: { list: TrainerFacts[]; unit: Unit; detail: JobDetail }) {
@@ -85,7 +86,7 @@ export function Trainers({ list, unit, detail }: { list: TrainerFacts[]; unit: U
               {trainer.struck.length > 0 && <small>, in {roundsText(trainer.struck)}</small>}
             </td>
             <td>
-              <Hex value={trainer.operator} what="operator" />
+              <Address value={trainer.operator} what="operator" />
             </td>
             <td>
               <Payee value={trainer.payee} />
@@ -130,14 +131,14 @@ export function Terms({ detail, unit }: { detail: JobDetail; unit: Unit }) {
       )}
       <dl class="facts">
         <Fact name="Owner">
-          <Hex value={summary.owner} what="owner" />
+          <Address value={summary.owner} what="owner" />
         </Fact>
         <Fact name={<Term word="aggregator">Aggregator</Term>}>
           {summary.aggregator ? (
-            <Hex value={summary.aggregator} what="aggregator" />
+            <Address value={summary.aggregator} what="aggregator" />
           ) : terms.aggregator ? (
             <>
-              only <Hex value={terms.aggregator} what="aggregator" />, not there yet
+              only <Address value={terms.aggregator} what="aggregator" />, not there yet
             </>
           ) : (
             "anyone, nobody yet"
@@ -146,7 +147,7 @@ export function Terms({ detail, unit }: { detail: JobDetail; unit: Unit }) {
         <Fact name="Who may join">
           {terms.gate ? (
             <>
-              By invitation of <Hex value={terms.gate} what="gate" />
+              By invitation of <Address value={terms.gate} what="gate" />
               {terms.gate === summary.owner && ", the owner, who can invite itself"}
             </>
           ) : (
@@ -219,10 +220,10 @@ export function Terms({ detail, unit }: { detail: JobDetail; unit: Unit }) {
         )}
         <Fact name="Proof set-up">{summary.setup ? <Term word={summary.setup} /> : "unknown"}</Fact>
         <Fact name={<Term word="Gram proof">Gram verifier</Term>}>
-          <Hex value={terms.gram_verifier} what="Gram verifier" />
+          <Address value={terms.gram_verifier} what="Gram verifier" />
         </Fact>
         <Fact name={<Term word="decision proof">Decision verifier</Term>}>
-          <Hex value={terms.decision_verifier} what="decision verifier" />
+          <Address value={terms.decision_verifier} what="decision verifier" />
         </Fact>
         <Fact
           name={

@@ -13,6 +13,7 @@ import { isOver, type Phase, phaseOf, timeLeft } from "../text/standing";
 import { startText } from "../text/start";
 import { elapsed, momentText, plainDuration } from "../text/time";
 import { Amount, Bar, Countdown, Loaded, Notice, Reading, State, Term, Title, When } from "../ui/parts";
+import { ActivityList } from "./activity";
 import { Claims } from "./claims";
 import { DisputeByWallet, DisputeRowsByWallet } from "./dispute";
 import { Exits } from "./exits";
@@ -59,9 +60,10 @@ function Detail({ detail, reload }: { detail: JobDetail; reload: () => void }) {
   );
   const scores = useScores(jobId, detail.settled);
   const part = useOwnPart(jobId);
-  const guide = new URLSearchParams(useQuery()).get("guide") === "1";
+  const query = new URLSearchParams(useQuery());
+  const guide = query.get("guide") === "1";
   const mine = own.data?.find((trainer) => trainer.job_id === jobId);
-  const [chosen, setChosen] = useState<number | null>(null);
+  const [chosen, setChosen] = useState<number | null>(Number(query.get("round")) || null);
   const latest = summary.round || null;
   const shown = chosen ?? latest;
   const over = isOver(summary.state);
@@ -203,6 +205,7 @@ function Detail({ detail, reload }: { detail: JobDetail; reload: () => void }) {
         </Loaded>
       </section>
       <Terms detail={detail} unit={unit} />
+      <ActivityList jobId={jobId} />
     </>
   );
 }

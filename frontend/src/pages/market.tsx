@@ -10,6 +10,7 @@ import { count, plural } from "../text/amounts";
 import { isOver, STATES } from "../text/standing";
 import { seatsText, startText } from "../text/start";
 import { Amount, Countdown, Empty, Loaded, State, Term, Title } from "../ui/parts";
+import { ActivityList } from "./activity";
 import { RunSample, useCanSample } from "./guide";
 
 const ORDERS: Record<Sort, string> = {
@@ -154,6 +155,7 @@ export function Market() {
           )
         }
       </Loaded>
+      {shown.data !== undefined && shown.data.total > 0 && <ActivityList jobId={null} />}
     </>
   );
 }

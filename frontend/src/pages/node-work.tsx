@@ -1,11 +1,13 @@
 /** Which jobs this node cannot work on, and which ask for its aggregator: to accept or decline. */
+
 import { get, post, type RequestEntry } from "../live/api";
 import { useResource } from "../live/resource";
 import { useUnit } from "../live/unit";
 import { Link } from "../router";
 import { plural } from "../text/amounts";
+import { Address } from "../ui/address";
 import { useAttempt } from "../ui/attempt";
-import { Amount, Empty, Hex, Loaded, Notice, Term, When } from "../ui/parts";
+import { Amount, Empty, Loaded, Notice, Term, When } from "../ui/parts";
 
 const ROLES = { aggregator: "its aggregator", trainer: "a trainer", node: "its owner's node" } as const;
 
@@ -105,7 +107,7 @@ function Request({ request, after }: { request: RequestEntry; after: () => void 
         <span class={`state state-${decision}`}>{DECISIONS[decision]}</span>
       </h3>
       <p class="muted">
-        By <Hex value={request.owner} what="owner" />, <When unix={request.created} />. Bond{" "}
+        By <Address value={request.owner} what="owner" />, <When unix={request.created} />. Bond{" "}
         <Amount value={request.bond} unit={unit} />, fee <Amount value={request.fee} unit={unit} /> and reward{" "}
         <Amount value={request.reward} unit={unit} /> a round, {plural(request.rounds, "round")}.
       </p>

@@ -9,24 +9,16 @@ import { useResource } from "../live/resource";
 import { useUnit } from "../live/unit";
 import { go, Link } from "../router";
 import { formatAmount, ZERO_ADDRESS } from "../text/amounts";
+import { REASON_WORDS } from "../text/happened";
 import { whyThisPay } from "../text/why";
+import { Address, NameForm } from "../ui/address";
 import { same, useHolder } from "../ui/holder";
-import { Amount, Empty, Hex as HexView, Loaded, Notice, Table, Term, Title, Transaction, When } from "../ui/parts";
+import { Amount, Empty, Loaded, Notice, Table, Term, Title, Transaction, When } from "../ui/parts";
 import { Progress, useTransaction, WalletChooser } from "../ui/wallet";
 import { useWallet } from "../wallet/wallet";
 import { ClaimFees, ClaimSeat, useMine } from "./claims";
 import { Trainers } from "./job-facts";
 import { WhySaid } from "./round";
-
-const REASONS: Record<CreditFacts["reason"], string> = {
-  pay: "pay",
-  fee: "aggregator's fees",
-  stake: "stake back",
-  bond: "bond back",
-  compensation: "compensation from the aggregator's bond",
-  refund: "escrow back to the owner",
-  burnt: "burnt",
-};
 
 export function Pay({ payee }: { payee: string | null }) {
   const wallet = useWallet();
@@ -34,6 +26,7 @@ export function Pay({ payee }: { payee: string | null }) {
   const token = useToken();
   const [typed, setTyped] = useState("");
   const burnt = payee === ZERO_ADDRESS;
+  const mine = !payee || same(wallet?.account, payee) || same(node?.acts_as?.address, payee);
   const shown = payee ?? wallet?.account ?? (token ? (node?.acts_as?.address ?? null) : null);
   const look = (event: Event) => {
     event.preventDefault();
@@ -42,13 +35,7 @@ export function Pay({ payee }: { payee: string | null }) {
   return (
     <>
       <header class="page-head">
-        <Title>
-          {burnt
-            ? "Burnt"
-            : payee && !same(wallet?.account, payee) && !same(node?.acts_as?.address, payee)
-              ? "Pay"
-              : "My pay"}
-        </Title>
+        <Title>{burnt ? "Burnt" : mine ? "My pay" : "Pay"}</Title>
         <p class="lead">
           {burnt ? (
             <>
@@ -80,6 +67,7 @@ export function Pay({ payee }: { payee: string | null }) {
           </button>
         </form>
       </div>
+      {payee && !burnt && !mine && <NameForm key={payee} address={payee} />}
       {shown ? <Credits key={shown} payee={shown} /> : <Empty title="Connect a wallet, or give an address." />}
     </>
   );
@@ -96,7 +84,7 @@ function Credits({ payee }: { payee: string }) {
       {(found) => (
         <>
           <p class="muted">
-            Payee <HexView value={found.payee} what="payee" />
+            Payee <Address value={found.payee} what="payee" />
           </p>
           <div class="readings">
             {found.tokens.map((token) => (
@@ -124,7 +112,7 @@ function Waiting({ list, after }: { list: Unclaimed[]; after: () => void }) {
   );
 }
 
-function Claim({ waiting, after }: { waiting: Unclaimed; after: () => void }) {
+export function Claim({ waiting, after }: { waiting: Unclaimed; after: () => void }) {
   const { job_id: jobId, name, slot, payee, pay, stake, fees, token } = waiting;
   const unit = useUnit(token);
   const own = useMine()(payee);
@@ -150,7 +138,15 @@ function Claim({ waiting, after }: { waiting: Unclaimed; after: () => void }) {
   );
 }
 
-function Held({ payee, token, after }: { payee: string; token: PayeeCredits["tokens"][number]; after: () => void }) {
+export function Held({
+  payee,
+  token,
+  after,
+}: {
+  payee: string;
+  token: PayeeCredits["tokens"][number];
+  after: () => void;
+}) {
   const unit = useUnit(token.token);
   const node = useNode();
   const { byWallet: mine, byNode: nodes } = useHolder()(payee);
@@ -249,9 +245,9 @@ function History({ list, payee }: { list: CreditFacts[]; payee: string }) {
             </td>
             <td>
               {credit.reason === "fee" || credit.reason === "burnt" ? (
-                <Term word={credit.reason}>{REASONS[credit.reason]}</Term>
+                <Term word={credit.reason}>{REASON_WORDS[credit.reason]}</Term>
               ) : (
-                REASONS[credit.reason]
+                REASON_WORDS[credit.reason]
               )}
             </td>
             <td>

@@ -1,4 +1,5 @@
 /** One round: who submitted, how each was judged and paid, and the proof of it. */
+
 import { useState } from "preact/hooks";
 import { get, type LocalTrainer, type RoundDetail, type RoundSummary, type Terms } from "../live/api";
 import { ofJob, useResource } from "../live/resource";
@@ -6,7 +7,8 @@ import { count, formatNumber, plural, share, shortAmount } from "../text/amounts
 import { partText, wholeOf } from "../text/points";
 import { listed } from "../text/standing";
 import { lossText, roundText, VERDICTS, type Why, whyThisGain } from "../text/why";
-import { Countdown, download, Empty, Hex, Loaded, Notice, Payee, Table, Term, Transaction, When } from "../ui/parts";
+import { Address, Payee } from "../ui/address";
+import { Countdown, download, Empty, Hex, Loaded, Notice, Table, Term, Transaction, When } from "../ui/parts";
 
 type Props = { jobId: number; number: number; terms: Terms; mine: LocalTrainer | undefined };
 
@@ -113,7 +115,7 @@ function Submissions({ label, list, when = "Submitted" }: ListProps) {
         <tr key={submission.transaction}>
           <td class="number">{submission.slot}</td>
           <td>
-            <Hex value={submission.operator} what="operator" />
+            <Address value={submission.operator} what="operator" />
           </td>
           <td>
             <When unix={submission.timestamp} />

@@ -1,10 +1,12 @@
 /** What is out of the ordinary with a job, in plain words: a takeover, its window, a void round, disputes, and the last check. */
+
 import type { JobDetail } from "../live/api";
 import { useNow } from "../live/clock";
 import { Link } from "../router";
 import { type Unit, ZERO_ADDRESS } from "../text/amounts";
 import { disputed, endText, phaseOf, rowsText, voidText } from "../text/standing";
-import { Amount, Hex, Notice, Term, Transaction, When } from "../ui/parts";
+import { Address } from "../ui/address";
+import { Amount, Notice, Term, Transaction, When } from "../ui/parts";
 
 export function Standing({ detail, unit }: { detail: JobDetail; unit: Unit }) {
   const { takeovers, takeover } = detail;
@@ -20,8 +22,8 @@ export function Standing({ detail, unit }: { detail: JobDetail; unit: Unit }) {
       {takeovers.map((each) => (
         <Notice kind="info" key={each.transaction}>
           <Term word="takeover">Taken over</Term> in round {each.round}:{" "}
-          <Hex value={each.aggregator} what="aggregator" /> took the place of{" "}
-          <Hex value={each.failed} what="failed aggregator" />, which had missed its deadline, on{" "}
+          <Address value={each.aggregator} what="aggregator" /> took the place of{" "}
+          <Address value={each.failed} what="failed aggregator" />, which had missed its deadline, on{" "}
           <When unix={each.timestamp} /> (<Transaction hash={each.transaction} />
           ). What had been submitted is delivered again, to it.
         </Notice>

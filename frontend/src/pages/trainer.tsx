@@ -1,8 +1,9 @@
 /** A trainer of this node: its training as it happens, its next deadline, its pay; pause and leave. */
+
 import { useState } from "preact/hooks";
 import { ApiError, get, type JobDetail, type LocalTrainer, post, type RoundSummary, type Terms } from "../live/api";
 import { useNow } from "../live/clock";
-import { useNode, useToken } from "../live/node";
+import { useNode } from "../live/node";
 import { ofJob, useResource } from "../live/resource";
 import { useUnit } from "../live/unit";
 import { Link } from "../router";
@@ -10,14 +11,14 @@ import { plural, share } from "../text/amounts";
 import { balanceText, heldBy, ownRounds, partsOf } from "../text/points";
 import { askedAgain, isOver, leavingText, leftText, owes, phaseOf } from "../text/standing";
 import { broughtText, roundsText, strikeText } from "../text/why";
+import { Payee } from "../ui/address";
 import { Chart } from "../ui/chart";
-import { NoToken } from "../ui/no-token";
-import { Amount, Bar, Countdown, Empty, Loaded, Notice, Payee, Reading, State, Table, Term, Title } from "../ui/parts";
+import { Amount, Bar, Countdown, Notice, Reading, State, Table, Term } from "../ui/parts";
 import { Claims } from "./claims";
 import { DisputeByNode, DisputeRows } from "./dispute";
 import { Gain } from "./round";
 
-const STATUS: Record<LocalTrainer["status"], string> = {
+export const STATUS: Record<LocalTrainer["status"], string> = {
   starting: "is starting",
   running: "is running",
   paused: "is paused",
@@ -294,56 +295,5 @@ function Curves({ trainer, rounds }: { trainer: LocalTrainer; rounds: number }) 
       exact={(value) => value.toPrecision(4)}
       lines={[{ name: "training loss", kind: 1, points }]}
     />
-  );
-}
-
-/** All of this node's trainers. */
-export function Trainers() {
-  const token = useToken();
-  const own = useResource(
-    token ? "own" : null,
-    () => get("/api/trainers"),
-    (news) => news.type === "training",
-  );
-  return (
-    <>
-      <header class="page-head">
-        <Title>This node's trainers</Title>
-      </header>
-      {!token ? (
-        <NoToken />
-      ) : (
-        <Loaded from={own}>
-          {(list) =>
-            list.length === 0 ? (
-              <Empty title="This node does not take part in any job.">
-                <Link to="/" class="button">
-                  Find a job
-                </Link>
-              </Empty>
-            ) : (
-              <ul class="jobs">
-                {list.map((trainer) => (
-                  <li class="job" key={trainer.job_id}>
-                    <div class="job-name">
-                      <h2>
-                        <Link to={`/job/${trainer.job_id}/join`}>Job {trainer.job_id}</Link>
-                      </h2>
-                      <p class="muted">{trainer.problem ?? trainer.text}</p>
-                    </div>
-                    <div class="job-state">
-                      <State state={trainer.status} />
-                      {trainer.done !== null && (
-                        <Bar part={trainer.done} label={`Training of round ${trainer.round}`} />
-                      )}
-                    </div>
-                  </li>
-                ))}
-              </ul>
-            )
-          }
-        </Loaded>
-      )}
-    </>
   );
 }

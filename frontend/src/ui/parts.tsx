@@ -3,13 +3,11 @@ import type { ComponentChildren } from "preact";
 import { useId, useRef, useState } from "preact/hooks";
 import type { ApiError, JobSummary } from "../live/api";
 import { useNow } from "../live/clock";
-import { useNode } from "../live/node";
 import type { Resource } from "../live/resource";
 import { Link } from "../router";
 import { COIN, formatAmount, shortAmount, shortHex, type Unit } from "../text/amounts";
 import { GLOSSARY, type Word } from "../text/glossary";
 import { countdown, dateText, exactDate } from "../text/time";
-import { transactionLink } from "../wallet/chains";
 
 /** A word with its meaning: shown on hover, focus or tap; Escape hides it. */
 export function Term({ word, children }: { word: Word; children?: ComponentChildren }) {
@@ -63,8 +61,8 @@ export function Amount({ value, unit = COIN, exact }: { value: bigint | string; 
   );
 }
 
-/** An address or hash, shortened; the whole is in the title, and a click copies it. */
-export function Hex({ value, what }: { value: string; what: string }) {
+/** A hash, content id or key, shortened; the whole is in the title, and a click copies it. Addresses: ui/address.tsx. */
+export function Hex({ value, what, name }: { value: string; what: string; name?: string }) {
   const [copied, setCopied] = useState(false);
   const copy = async () => {
     try {
@@ -76,9 +74,9 @@ export function Hex({ value, what }: { value: string; what: string }) {
     }
   };
   return (
-    <button type="button" class="hex" title={`${value}: click to copy`} onClick={copy}>
+    <button type="button" class={name ? "hex named" : "hex"} title={`${value}: click to copy`} onClick={copy}>
       <span class="visually-hidden">Copy {what} </span>
-      {copied ? "copied" : shortHex(value)}
+      {copied ? "copied" : (name ?? shortHex(value))}
     </button>
   );
 }
@@ -106,24 +104,8 @@ export function Copy({ value, what }: { value: string; what: string }) {
   );
 }
 
-export function Payee({ value }: { value: string }) {
-  return (
-    <Link to={`/pay/${value}`} class="hexlink">
-      <span title={value}>{shortHex(value)}</span>
-    </Link>
-  );
-}
-
 export function Transaction({ hash, children }: { hash: string; children?: ComponentChildren }) {
-  const { href, outside } = transactionLink(useNode()?.chain_id, hash);
-  const shown = children ?? shortHex(hash);
-  if (!outside) return <Link to={href}>{shown}</Link>;
-  return (
-    <a href={href} target="_blank" rel="noreferrer">
-      {shown}
-      <span class="visually-hidden"> (opens the block explorer)</span>
-    </a>
-  );
+  return <Link to={`/tx/${hash}`}>{children ?? shortHex(hash)}</Link>;
 }
 
 export function When({ unix }: { unix: number }) {

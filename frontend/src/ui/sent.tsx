@@ -1,12 +1,14 @@
 /** Everything that was sent, in one place: with a wallet, from any tab, or with the node's own key. */
+
 import type { ComponentChildren } from "preact";
 import type { SentFacts } from "../live/api";
 import { useNodeSent } from "../live/node-sent";
 import { Link } from "../router";
 import { isHash } from "../wallet/answers";
 import { forgetSent, isOpen, type Sent, useSent } from "../wallet/sent";
+import { Address } from "./address";
 import { Dropdown } from "./dropdown";
-import { Hex, Notice, Transaction, When } from "./parts";
+import { Notice, Transaction, When } from "./parts";
 
 type Line = {
   key: string;
@@ -40,7 +42,7 @@ function ofWallet(entry: Sent): Line {
     state: entry.state === "waiting" && entry.contract ? "waits for the owners of your contract wallet" : words,
     kind,
     hash: isHash(entry.name) && !(entry.contract && entry.state === "waiting") ? entry.name : null,
-    by: <Hex value={entry.account} what="account" />,
+    by: <Address value={entry.account} what="account" />,
     job: entry.job,
     reason: entry.reason,
     forget: () => forgetSent(entry.id),

@@ -1,4 +1,4 @@
-/** Where people look at transactions of public chains; a local chain has the page's own view. */
+/** Where people look at transactions of public chains beside the page. */
 const EXPLORERS: Record<number, { name: string; url: string }> = {
   1: { name: "Ethereum", url: "https://etherscan.io" },
   10: { name: "OP Mainnet", url: "https://optimistic.etherscan.io" },
@@ -18,7 +18,8 @@ export function chainName(chainId: number, local = false): string {
   return EXPLORERS[chainId]?.name ?? `chain ${chainId}`;
 }
 
-export function transactionLink(chainId: number | undefined, hash: string): { href: string; outside: boolean } {
-  const explorer = chainId === undefined ? undefined : EXPLORERS[chainId];
-  return explorer ? { href: `${explorer.url}/tx/${hash}`, outside: true } : { href: `/tx/${hash}`, outside: false };
+/** Where a block explorer shows a transaction; null where no explorer is known for the chain. */
+export function explorerLink(chainId: number, hash: string): { name: string; href: string } | null {
+  const explorer = EXPLORERS[chainId];
+  return explorer ? { name: new URL(explorer.url).host, href: `${explorer.url}/tx/${hash}` } : null;
 }

@@ -6,8 +6,10 @@ from eth_utils.address import to_checksum_address
 from fastapi import APIRouter, Path, Query
 
 from marketplace.api import present, trouble
+from marketplace.api.activity import activity, seats
 from marketplace.api.claims import unclaimed
 from marketplace.api.models import (
+    Activity,
     CreditFacts,
     FeesOwed,
     Holdings,
@@ -19,6 +21,7 @@ from marketplace.api.models import (
     RoundSummary,
     RowsDispute,
     RuleName,
+    Seat,
     StateName,
     TokenCredit,
     TokenText,
@@ -197,6 +200,23 @@ def list_payouts(
     """What the job has credited to anybody, newest first."""
     services.index.job(job_id)
     return present.credits(services.index.events(job_id=job_id, kinds=[Credited], limit=limit, newest_first=True))
+
+
+@router.get("/activity", responses=problems(404))
+def list_activity(
+    services: Services,
+    job_id: Annotated[int | None, Query(ge=1, lt=2**63, description="Only this job's.")] = None,
+    before: Annotated[int | None, Query(ge=1, lt=2**63, description="`next` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> Activity:
+    """What happened in the market, or in one job, newest first."""
+    return activity(services.index, job_id, before, limit)
+
+
+@router.get("/seats/{account}", responses=problems(400))
+def list_seats(account: Account, services: Services) -> list[Seat]:
+    """The seats that an account holds or is paid for, in its latest 50 jobs, newest job first."""
+    return seats(services.index, to_checksum_address(account))
 
 
 @router.get("/holdings/{account}", responses=problems(400, 503))

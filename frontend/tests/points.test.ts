@@ -2,7 +2,9 @@
 import { describe, expect, test } from "vitest";
 import type { RoundSummary } from "../src/live/api";
 import {
+  balancesBySeat,
   balanceText,
+  balanceValue,
   divide,
   gainsOf,
   lossUnits,
@@ -121,5 +123,40 @@ describe("for people", () => {
     const void_ = round(6, { submitted: [0], undelivered: [2], selected: [0], gains: ["1"] });
     expect([1, 2].map((slot) => ownRounds([void_], slot)[0]?.verdict)).toEqual(["missing", "undelivered"]);
     expect(ownRounds(rounds, 2).map(({ verdict }) => verdict)).toEqual(["struck", "left-out", "unopened"]);
+  });
+});
+
+describe("balances by seat", () => {
+  const round = (number: number, gains: Record<number, string>, status = "settled") =>
+    ({
+      round: number,
+      status,
+      submitted: Object.keys(gains).map(Number),
+      selected: Object.keys(gains).map(Number),
+      gains: Object.values(gains),
+      undelivered: [],
+      struck: [],
+      unopened: [],
+    }) as unknown as RoundSummary;
+  const rounds = [round(1, { 0: "5", 1: "-3", 2: "9" }), round(2, {}, "skipped"), round(3, { 0: "-7", 2: "1" })];
+
+  test("add up over settled rounds, a missed one changing nothing", () => {
+    const balances = balancesBySeat(rounds, 8).map(({ slot, balances }) => [slot, balances.map((b) => b.balance)]);
+    expect(balances).toEqual([
+      [0, [5n, -2n]],
+      [1, [-3n, -3n]],
+      [2, [9n, 10n]],
+    ]);
+  });
+
+  test("are of the seats that have most, and always of one's own", () => {
+    expect(balancesBySeat(rounds, 2).map(({ slot }) => slot)).toEqual([0, 2]);
+    expect(balancesBySeat(rounds, 2, 1).map(({ slot }) => slot)).toEqual([1, 2]);
+    expect(balancesBySeat([], 2)).toEqual([]);
+  });
+
+  test("are loss under reference, and rounds' worth under krum-cosine", () => {
+    expect(balanceValue(2n ** 59n, "reference")).toBe(0.5);
+    expect(balanceValue(-(2n ** 64n), "krum-cosine")).toBe(-1);
   });
 });

@@ -62,6 +62,8 @@ def test_three_trainers_join_from_their_own_nodes_and_the_job_runs_to_an_audited
         for page, node in zip(pages, nodes, strict=True):
             join_by_wallet(page, node, job)
         expect(settled(owner)).to_have_count(2, timeout=JOB_MS)
+        curves = owner.get_by_role("figure", name="by trainer").get_by_role("row")
+        expect(curves).to_have_count(3)
         expect(pages[0].get_by_text("If the job ended now")).to_be_visible()
         brought = pages[0].get_by_role("region", name="What each round brought").get_by_role("row")
         expect(brought).to_have_count(3)

@@ -1,13 +1,14 @@
 """How the page looks: with nothing there and with everything, light and dark, on a phone; and how soon it is usable."""
 
 import gzip
+import re
 import sys
 from pathlib import Path
 from statistics import median
 
 import pytest
 import yaml
-from playwright.sync_api import Browser, Page, Response, expect
+from playwright.sync_api import Browser, Locator, Page, Response, expect
 
 from tests.e2e.page_kit import (
     DESKTOP,
@@ -76,6 +77,33 @@ def look(page: Page, where: str) -> None:
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (where, width)
 
 
+def by_keyboard(page: Page, chart: Locator) -> None:
+    """Values of a chart are shown by Tab and arrows, as they are where one points at it."""
+    values = chart.get_by_role("slider")
+    values.focus()
+    expect(chart.locator(".legend")).to_contain_text("round 2")
+    page.keyboard.press("ArrowLeft")
+    expect(chart.locator(".legend")).to_contain_text("round 1")
+    expect(values).to_have_attribute("aria-valuetext", re.compile(r"round 1, seat 0, yours \S+"))
+    values.blur()
+    expect(chart.locator(".legend")).not_to_contain_text("round 1")
+    box = chart.locator("svg").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] - 20, box["y"] + 50)
+    expect(chart.locator(".legend")).to_contain_text("round 2")
+
+
+def fits(page: Page, table: str) -> None:
+    """On a phone a table does not scroll sideways: every cell says what it is."""
+    region = page.get_by_role("region", name=table, exact=True)
+    page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+    assert region.evaluate("e => e.scrollWidth <= e.clientWidth")
+    label = "e => getComputedStyle(e, '::before').content"
+    assert region.get_by_role("row").last.locator("td").first.evaluate(label) == '"Seat"'
+    page.set_viewport_size({"width": DESKTOP[0], "height": DESKTOP[1]})
+    assert region.get_by_role("row").last.locator("td").first.evaluate(label) == "none"
+
+
 def loaded(page: Page, address: str) -> None:
     page.goto(address)
     expect(page.locator("footer .lamp-live")).to_have_count(1)
@@ -141,11 +169,17 @@ def test_pages_of_a_job_that_has_run_have_no_serious_findings_and_fit_a_phone(
     look(page, "market")
     loaded(page, f"{market.origin}/job/{finished}")
     expect(page.locator("figure.chart").first).to_be_visible()
+    header = page.locator("main > .readings")
+    for reading in ("Round", "Accuracy", "Pot", "Seats", "Ended"):
+        expect(header.locator("dt").filter(has_text=reading)).to_be_visible()
+    by_keyboard(page, page.get_by_role("figure", name="by trainer"))
     look(page, "job")
+    fits(page, "Trainers")
     settled(page).first.click()
     page.get_by_role("button", name="Why did seat 0 gain this").click()
     expect(page.locator(".why")).to_be_visible()
     look(page, "round")
+    fits(page, "Judgement and gain")
     page.locator(".proof a").click()
     expect(page.get_by_text("It went through.")).to_be_visible()
     look(page, "transaction")

@@ -26,7 +26,7 @@ export function Trainers({ list, unit, detail }: { list: TrainerFacts[]; unit: U
   const { max_missed, max_strikes, rule } = detail.terms;
   const over = isOver(detail.summary.state);
   const { parts, whole } = partsOf(list.map(heldBy));
-  // Pay stands beside the seat: on a phone, what is further right has to be scrolled to.
+  // Pay stands beside the seat: on a narrow window, what is further right has to be scrolled to.
   return (
     <>
       <Table

@@ -1,18 +1,23 @@
 /** How a job's model gets better: by the owner's data, else by one's own, else how many updates were good. */
-import type { JobScores, LocalTrainer, RoundSummary } from "../live/api";
+import type { JobScores, LocalTrainer, RoundSummary, Terms } from "../live/api";
 import { useToken } from "../live/node";
 import { percent } from "../text/amounts";
 import { titled } from "../text/model";
-import { Chart } from "../ui/chart";
+import { balancesBySeat, balanceValue } from "../text/points";
+import { Chart, MOST_LINES } from "../ui/chart";
+import { Term } from "../ui/parts";
 
 type Props = {
   rounds: RoundSummary[];
   measured: JobScores | undefined;
   mine: LocalTrainer | undefined;
-  total: number;
+  terms: Terms;
+  /** This node's seat. */
+  slot: number | undefined;
 };
 
-export function Progress({ rounds, measured, mine, total }: Props) {
+export function Progress({ rounds, measured, mine, terms, slot }: Props) {
+  const total = terms.rounds;
   const settled = rounds.filter((entry) => entry.status === "settled");
   const token = useToken();
   if (settled.length === 0)
@@ -37,6 +42,7 @@ export function Progress({ rounds, measured, mine, total }: Props) {
         <Curves title="This node's trainer, on its own data" metric="loss" points={mine.results} range={[1, total]} />
       )}
       {!known && !mine?.results.length && <Selected settled={settled} total={total} />}
+      <ByTrainer settled={settled} terms={terms} own={slot} />
       {!known && (
         <p class="muted">
           {token
@@ -75,6 +81,35 @@ function Curves({ title, metric, share, points, range }: CurvesProps) {
         exact={(value) => value.toPrecision(4)}
         lines={[{ name: "loss", kind: 2, points: points.map((p) => ({ x: p.round, y: p.loss })) }]}
       />
+    </>
+  );
+}
+
+type ByTrainerProps = { settled: RoundSummary[]; terms: Terms; own: number | undefined };
+
+/** Whose updates have brought how much: what pay follows from. */
+function ByTrainer({ settled, terms, own }: ByTrainerProps) {
+  const curves = balancesBySeat(settled, MOST_LINES, own);
+  if (settled.length < 2 || curves.length === 0) return null;
+  const seats = new Set(settled.flatMap(({ submitted }) => submitted)).size;
+  return (
+    <>
+      <Chart
+        title={`${terms.rule === "reference" ? "Loss taken away" : "Rounds' worth brought"}, by trainer`}
+        xLabel="round"
+        xRange={[settled[0]?.round ?? 1, terms.rounds]}
+        axis={(value) => Number(value.toPrecision(2)).toString()}
+        exact={(value) => Number(value.toPrecision(3)).toString()}
+        lines={curves.map(({ slot, balances }, at) => ({
+          name: slot === own ? `seat ${slot}, yours` : `seat ${slot}`,
+          kind: at + 1,
+          points: balances.map(({ round, balance }) => ({ x: round, y: balanceValue(balance, terms.rule) })),
+        }))}
+      />
+      <p class="hint">
+        Each seat's <Term word="balance" /> after each settled round.{" "}
+        {seats > curves.length && `The ${curves.length} of ${seats} seats that have most are drawn.`}
+      </p>
     </>
   );
 }

@@ -1,8 +1,8 @@
 /** A job's life: where it stands, its rounds as they happen, who was paid what, and what proves it. */
 import { useState } from "preact/hooks";
-import { get, type JobDetail, type RoundSummary } from "../live/api";
+import { get, type JobDetail, type JobScores, type RoundSummary } from "../live/api";
 import { useNow } from "../live/clock";
-import { useToken } from "../live/node";
+import { useNode, useToken } from "../live/node";
 import { ofJob, useResource } from "../live/resource";
 import { useScores } from "../live/scores";
 import { useUnit } from "../live/unit";
@@ -11,7 +11,7 @@ import { plural } from "../text/amounts";
 import { titled } from "../text/model";
 import { isOver, type Phase, phaseOf, timeLeft } from "../text/standing";
 import { startText } from "../text/start";
-import { elapsed, momentText, plainDuration } from "../text/time";
+import { duration, elapsed, momentText, plainDuration } from "../text/time";
 import { Amount, Bar, Countdown, Loaded, Notice, Reading, State, Term, Title, When } from "../ui/parts";
 import { ActivityList } from "./activity";
 import { Claims } from "./claims";
@@ -62,12 +62,15 @@ function Detail({ detail, reload }: { detail: JobDetail; reload: () => void }) {
   const part = useOwnPart(jobId);
   const query = new URLSearchParams(useQuery());
   const guide = query.get("guide") === "1";
+  const operator = useNode()?.acts_as?.address;
   const mine = own.data?.find((trainer) => trainer.job_id === jobId);
+  const slot = trainers.data?.filter((each) => each.operator === operator).at(-1)?.slot;
   const [chosen, setChosen] = useState<number | null>(Number(query.get("round")) || null);
   const latest = summary.round || null;
   const shown = chosen ?? latest;
   const over = isOver(summary.state);
-  const score = over ? undefined : scores?.rounds.at(-1);
+  const now = useNow();
+  const left = timeLeft(detail, now);
   return (
     <>
       <header class="page-head">
@@ -114,8 +117,7 @@ function Detail({ detail, reload }: { detail: JobDetail; reload: () => void }) {
           note={
             <>
               <Bar part={detail.settled / terms.rounds} label="Rounds settled" />
-              {timeLeft(detail, useNow()) ??
-                `${plainDuration(terms.submit_window)} to submit, ${plainDuration(terms.settle_window)} to settle`}
+              {detail.settled} of {terms.rounds} settled
             </>
           }
         >
@@ -123,7 +125,36 @@ function Detail({ detail, reload }: { detail: JobDetail; reload: () => void }) {
             {summary.round} <small>of {terms.rounds}</small>
           </span>
         </Reading>
-        <Reading label={over ? "Seats" : "Seats taken"} note={startText(summary, useNow())}>
+        {scores && <ScoreReading scores={scores} />}
+        <Reading
+          label={over ? <Term word="pot">Pot</Term> : "Total reward"}
+          note={
+            <>
+              {!over && (
+                <>
+                  <Amount value={detail.pot} unit={unit} /> in the <Term word="pot" /> so far;{" "}
+                </>
+              )}
+              <Amount value={terms.reward} unit={unit} /> a settled round, divided by <Term word="points" />
+              {over ? "" : " at the end"}
+            </>
+          }
+        >
+          <Amount value={over ? detail.pot : BigInt(terms.reward) * BigInt(terms.rounds)} unit={unit} />
+        </Reading>
+        {left !== null && (
+          <Reading label="Time left" note="at most, as the deadlines say">
+            <span class="number">{duration(left)}</span>
+          </Reading>
+        )}
+        <PhaseReading detail={detail} />
+        <Reading
+          label={over ? "Seats" : "Seats taken"}
+          note={
+            startText(summary, now) ||
+            `${plainDuration(terms.submit_window)} to submit, ${plainDuration(terms.settle_window)} to settle a round`
+          }
+        >
           <span class="number">
             {over ? (
               terms.max_trainers
@@ -134,36 +165,6 @@ function Detail({ detail, reload }: { detail: JobDetail; reload: () => void }) {
             )}
           </span>
         </Reading>
-        <Reading
-          label={
-            <>
-              <Term word="pot">Pot</Term>
-              {over ? "" : " so far"}
-            </>
-          }
-          note={
-            <>
-              {!over && (
-                <>
-                  of <Amount value={BigInt(terms.reward) * BigInt(terms.rounds)} unit={unit} /> in all:{" "}
-                </>
-              )}
-              <Amount value={terms.reward} unit={unit} /> a settled round, {detail.settled} of {terms.rounds}{" "}
-              {over ? "in all" : "so far"}; divided by <Term word="points" /> {over ? "" : "at the end"}
-            </>
-          }
-        >
-          <Amount value={detail.pot} unit={unit} />
-        </Reading>
-        <PhaseReading detail={detail} />
-        {score && scores && (
-          <Reading
-            label={titled(scores.metric)}
-            note={`after round ${score.round}, on the owner's ${scores.source === "kept" ? "" : "revealed "}data`}
-          >
-            <span class="number">{scoreText(score.value ?? score.loss, scores.share)}</span>
-          </Reading>
-        )}
       </dl>
       <ModelCard detail={detail} scores={scores}>
         {part?.job_key && <DownloadModel jobId={jobId} over />}
@@ -192,7 +193,7 @@ function Detail({ detail, reload }: { detail: JobDetail; reload: () => void }) {
               {shown !== null && list.some((entry) => entry.round === shown) && (
                 <Round key={shown} jobId={jobId} number={shown} terms={terms} mine={mine} />
               )}
-              {list.length > 0 && <Progress rounds={list} measured={scores} mine={mine} total={terms.rounds} />}
+              {list.length > 0 && <Progress rounds={list} measured={scores} mine={mine} terms={terms} slot={slot} />}
             </>
           )}
         </Loaded>
@@ -207,6 +208,28 @@ function Detail({ detail, reload }: { detail: JobDetail; reload: () => void }) {
       <Terms detail={detail} unit={unit} />
       <ActivityList jobId={jobId} />
     </>
+  );
+}
+
+/** How good the model is now, and was before. */
+function ScoreReading({ scores }: { scores: JobScores }) {
+  const [first, last] = [scores.rounds[0], scores.rounds.at(-1)];
+  if (!first || !last) return null;
+  const text = (entry: typeof last) => scoreText(entry.value ?? entry.loss, scores.share);
+  const when = (round: number) => (round === 0 ? "before the first round" : `after round ${round}`);
+  return (
+    <Reading
+      label={titled(scores.metric)}
+      note={
+        <>
+          {when(last.round)}
+          {last !== first && `, ${text(first)} ${when(first.round)}`}; on the owner's{" "}
+          {scores.source === "kept" ? "" : "revealed "}data
+        </>
+      }
+    >
+      <span class="number">{text(last)}</span>
+    </Reading>
   );
 }
 

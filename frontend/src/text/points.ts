@@ -82,10 +82,15 @@ export const lossOf = (units: bigint | string) => Number(BigInt(units)) / 2 ** L
 
 /** A balance, or a gain: the loss that it took away, or how many rounds' worth it is. */
 export function balanceText(units: bigint | string, rule: Terms["rule"]): string {
-  const value = rule === "reference" ? lossOf(units) : Number(BigInt(units)) / 2 ** ROUND_BITS;
+  const value = balanceValue(BigInt(units), rule);
   const digits = numberText(Math.abs(value));
   const sign = value < 0 ? "−" : "";
   return rule === "reference" ? `${sign}${digits} of loss` : `${sign}${digits} ${value === 1 ? "round" : "rounds"}`;
+}
+
+/** What a balance is on an axis: loss taken away, or rounds' worth. */
+export function balanceValue(units: bigint, rule: Terms["rule"]): number {
+  return rule === "reference" ? lossOf(units) : Number(units) / 2 ** ROUND_BITS;
 }
 
 /** A number that is not negative, in three digits. */
@@ -136,4 +141,23 @@ export function ownRounds(rounds: readonly RoundSummary[], slot: number): OwnRou
     found.push({ round, verdict, gain, whole: wholeOf(gains.map(BigInt)), balance });
   }
   return found;
+}
+
+export type Curve = { slot: number; balances: { round: number; balance: bigint }[] };
+
+/** Balances after each settled round: of the `most` seats that have most at the end, and of one's own, by seat. */
+export function balancesBySeat(rounds: readonly RoundSummary[], most: number, own?: number): Curve[] {
+  const slots = [...new Set(rounds.flatMap(({ submitted, undelivered }) => [...submitted, ...undelivered]))];
+  const all = slots.map((slot) => ({ slot, balances: ownRounds(rounds, slot) }));
+  const last = ({ slot, balances }: (typeof all)[number]) =>
+    slot === own ? null : (balances[balances.length - 1]?.balance ?? 0n);
+  const higher = (a: (typeof all)[number], b: (typeof all)[number]) => {
+    const [x, y] = [last(a), last(b)];
+    if (x === y) return a.slot - b.slot;
+    return x === null || (y !== null && x > y) ? -1 : 1;
+  };
+  return all
+    .sort(higher)
+    .slice(0, most)
+    .sort((a, b) => a.slot - b.slot);
 }

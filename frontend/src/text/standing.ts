@@ -1,7 +1,7 @@
 /** Where a job stands, and what a trainer may do about it. "now" is chain time, and always an argument. */
 import type { Dispute, JobDetail, JobSummary, TrainerFacts } from "../live/api";
 import { plural } from "./amounts";
-import { duration, momentText } from "./time";
+import { momentText } from "./time";
 
 export type StateName = JobSummary["state"];
 
@@ -233,10 +233,10 @@ export function endText(detail: JobDetail): string | null {
   return `The owner has asked for the end: the job ends once round ${terms.min_rounds}, or one after it, is settled.`;
 }
 
-/** How long a job that runs takes at most, as its deadlines say; null where it does not run. */
-export function timeLeft({ summary, terms }: JobDetail, now: number): string | null {
+/** Seconds that a job which runs takes at most, as its deadlines say; null where it does not run. */
+export function timeLeft({ summary, terms }: JobDetail, now: number): number | null {
   if (summary.state !== "running" || summary.settle_by === null) return null;
   const later = terms.rounds - summary.round;
   const left = summary.settle_by - now + later * (terms.submit_window + terms.settle_window) + terms.confirm_window;
-  return left > 0 ? `at most ${duration(left)} to its end` : null;
+  return left > 0 ? left : null;
 }

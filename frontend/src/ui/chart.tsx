@@ -1,8 +1,13 @@
-/** Lines over rounds, drawn as SVG in the page's own colours, with the same numbers as a table for who cannot see it. */
+/** Lines over rounds, drawn as SVG in the page's own colours, with the same numbers as a table for who cannot see it.
+ * Values are shown where one points at, and for the keyboard by a range that is focused with Tab. */
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 
 export type Point = { x: number; y: number };
-export type Line = { name: string; points: Point[]; kind: 1 | 2 };
+/** kind: which of the lines' colours and dashes it has (style: charts). */
+export type Line = { name: string; points: Point[]; kind: number };
+
+/** How many lines can be told apart. */
+export const MOST_LINES = 8;
 
 const H = 200;
 const PAD = { left: 56, right: 20, top: 14, bottom: 32 };
@@ -62,13 +67,20 @@ export function Chart({ title, xLabel, lines, axis, exact = axis, xRange }: Prop
   const [x0, x1] = xRange[0] === xRange[1] ? [xRange[0] - 0.5, xRange[1] + 0.5] : xRange;
   const px = (x: number) => PAD.left + ((x - x0) / (x1 - x0)) * (W - PAD.left - PAD.right);
   const py = (y: number) => H - PAD.bottom - ((y - low) / (high - low)) * (H - PAD.top - PAD.bottom);
-  const xs = [...new Set(drawn.flatMap((line) => line.points.map((point) => point.x)))];
+  const xs = [...new Set(drawn.flatMap((line) => line.points.map((point) => point.x)))].sort((a, b) => a - b);
   const point = (event: PointerEvent) => {
     const box = (event.currentTarget as SVGElement).getBoundingClientRect();
     const x = x0 + ((((event.clientX - box.left) / box.width) * W - PAD.left) / (W - PAD.left - PAD.right)) * (x1 - x0);
     setPointed(xs.reduce((best, each) => (Math.abs(each - x) < Math.abs(best - x) ? each : best), xs[0] ?? 0));
   };
   const valueAt = (line: Line) => line.points.find(({ x }) => x === pointed)?.y;
+  const where = (x: number) => `${xLabel} ${Number(x.toFixed(2))}`;
+  const said = (x: number) =>
+    [
+      where(x),
+      ...drawn.flatMap((line) => line.points.filter((p) => p.x === x).map((p) => `${line.name} ${exact(p.y)}`)),
+    ].join(", ");
+  const step = (event: Event) => setPointed(xs[Number((event.currentTarget as HTMLInputElement).value)] ?? null);
   const xTicks = ticks(Math.ceil(x0), Math.floor(x1), 8, 1);
   const path = (line: Line) =>
     line.points.map((p, at) => `${at ? "L" : "M"}${px(p.x).toFixed(1)} ${py(p.y).toFixed(1)}`).join("");
@@ -83,17 +95,14 @@ export function Chart({ title, xLabel, lines, axis, exact = axis, xRange }: Prop
               {valueAt(line) !== undefined && <b class="number"> {exact(valueAt(line) ?? 0)}</b>}
             </span>
           ))}
-          {pointed !== null && (
-            <span class="number">
-              {xLabel} {Number(pointed.toFixed(2))}
-            </span>
-          )}
+          {pointed !== null && <span class="number">{where(pointed)}</span>}
         </span>
       </figcaption>
       <svg
         viewBox={`0 0 ${W} ${H}`}
         role="img"
         aria-labelledby={id}
+        onPointerDown={point}
         onPointerMove={point}
         onPointerLeave={() => setPointed(null)}
       >
@@ -116,9 +125,26 @@ export function Chart({ title, xLabel, lines, axis, exact = axis, xRange }: Prop
           <g key={line.name} class={`line-${line.kind}`}>
             <path d={path(line)} />
             {line.points.length < 40 && line.points.map((p) => <circle key={p.x} cx={px(p.x)} cy={py(p.y)} r={3} />)}
+            {pointed !== null && valueAt(line) !== undefined && (
+              <circle cx={px(pointed)} cy={py(valueAt(line) ?? 0)} r={4.5} />
+            )}
           </g>
         ))}
       </svg>
+      {xs.length > 1 && (
+        <input
+          type="range"
+          class="visually-hidden"
+          aria-label={`Values of “${title}” by ${xLabel}`}
+          aria-valuetext={said(pointed ?? xs[xs.length - 1] ?? 0)}
+          min={0}
+          max={xs.length - 1}
+          value={pointed === null ? xs.length - 1 : xs.indexOf(pointed)}
+          onFocus={step}
+          onInput={step}
+          onBlur={() => setPointed(null)}
+        />
+      )}
       <div class="visually-hidden">
         <table>
           <caption>{title}</caption>

@@ -1,6 +1,6 @@
 /** Small parts that every page is made of. */
 import type { ComponentChildren } from "preact";
-import { useId, useRef, useState } from "preact/hooks";
+import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { ApiError, JobSummary } from "../live/api";
 import { useNow } from "../live/clock";
 import type { Resource } from "../live/resource";
@@ -222,23 +222,37 @@ export function Empty({ title, children }: { title: string; children?: Component
   );
 }
 
-/** A table that scrolls by itself on narrow screens, reachable by keyboard. */
+/** A table. On narrow screens each row is a block in which every cell says what it is; wide: it scrolls instead. */
 export function Table({
   label,
   head,
   right = [],
+  wide = false,
   children,
 }: {
   label: string;
   head: ComponentChildren[];
   /** Columns of amounts, from 0. */
   right?: number[];
+  /** Its columns are somebody's own, and too many for blocks. */
+  wide?: boolean;
   children: ComponentChildren;
 }) {
+  const table = useRef<HTMLTableElement>(null);
+  // After every render: rows come and go.
+  useLayoutEffect(() => {
+    if (!table.current) return;
+    // Of a term its button: its meaning may be shown beside it.
+    const names = [...table.current.querySelectorAll("thead th")].map(
+      (cell) => (cell.querySelector("button") ?? cell).textContent ?? "",
+    );
+    for (const row of table.current.querySelectorAll("tbody tr"))
+      for (const [at, cell] of [...row.children].entries()) cell.setAttribute("data-label", names[at] ?? "");
+  });
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
-    <section class="scroll" aria-label={label} tabIndex={0}>
-      <table>
+    <section class={wide ? "scroll" : "scroll stacks"} aria-label={label} tabIndex={0}>
+      <table ref={table}>
         <thead>
           <tr>
             {head.map((cell, at) => (

@@ -74,7 +74,7 @@ function Cells({ samples }: { samples: DataSample[] }) {
   const head = Object.keys(samples[0]?.cells ?? {});
   if (head.length === 0) return null;
   return (
-    <Table label="Some of your samples" head={head}>
+    <Table label="Some of your samples" head={head} wide>
       {samples.map(({ cells }, at) => (
         <tr key={at}>
           {head.map((name) => (

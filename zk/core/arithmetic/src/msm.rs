@@ -21,6 +21,8 @@ const MAX_DIGIT_BITS: u32 = 16;
 const SHARE: usize = 1 << 10;
 /// Groups of pairs ahead of which points are asked for from memory.
 const AHEAD: usize = 2;
+/// Digits that are one task, where windows have fewer.
+const TASK: usize = 1 << 16;
 /// With fewer points sharing does not pay.
 const FEW: usize = 64;
 
@@ -107,47 +109,79 @@ fn sum<P: Curve, T: Sync>(bases: &[Affine<P>], values: &[T], integer: impl Fn(&T
     let width = (1..=MAX_DIGIT_BITS).min_by_key(|&width| additions(width)).unwrap_or(1);
     let all: Vec<u32> = (0..values.len() as u32).collect();
     let large: Vec<u32> = all.iter().copied().filter(|&t| u32::from(sizes[t as usize]) > width).collect();
-    // A point for each bit of each window.
-    let points: Vec<Vec<Affine<P>>> = (0..windows(width))
-        .into_par_iter()
-        .map(|window| {
-            let places = if window == 0 { &all } else { &large };
-            let digits = places.iter().map(|&t| (t, integer(&values[t as usize]).digit(window * width, width)));
-            window_sums(bases, &digits.filter(|(_, digit)| *digit != 0).collect::<Vec<_>>(), width)
+    // Windows of few digits go together, to share inversions.
+    let together =
+        (TASK / large.len().max(1)).clamp(1, windows(width).div_ceil(rayon::current_num_threads() as u32) as usize);
+    let starts: Vec<u32> = (0..windows(width)).collect();
+    let points: Vec<Vec<Affine<P>>> = starts
+        .par_chunks(together)
+        .map(|windows| {
+            let mut digits = Vec::with_capacity(windows.len() * large.len());
+            for (at, window) in windows.iter().enumerate() {
+                let places = if *window == 0 { &all } else { &large };
+                let digit = |&t: &u32| Digit::of(t, integer(&values[t as usize]).digit(window * width, width));
+                digits.extend(places.iter().filter_map(digit).map(|digit| (at as u32, digit)));
+            }
+            window_sums(bases, &digits, width, windows.len())
         })
         .collect();
     points.iter().flatten().rev().fold(Projective::zero(), |total, point| total.double() + point)
 }
 
-/// P_0 … P_(width − 1) with Σ_l 2^l P_l = Σ digit · bases_t, for pairs of t and a digit that is not 0.
-fn window_sums<P: Curve>(bases: &[Affine<P>], digits: &[(u32, i32)], width: u32) -> Vec<Affine<P>> {
-    let mut sizes = vec![0; (1 << (width - 1)) + 1];
-    digits.iter().for_each(|(_, digit)| sizes[digit.unsigned_abs() as usize] += 1);
+/// A digit that is not 0, and the point whose number it multiplies.
+struct Digit {
+    entry: u32,
+    magnitude: u32,
+}
+
+impl Digit {
+    #[inline(always)]
+    fn of(t: u32, digit: i32) -> Option<Self> {
+        let entry = t | if digit < 0 { NEGATIVE } else { 0 };
+        (digit != 0).then_some(Self { entry, magnitude: digit.unsigned_abs() })
+    }
+}
+
+/// For each of some windows P_0 … P_(width − 1) with Σ_l 2^l P_l = Σ digit · point; digits come with the window's number.
+fn window_sums<P: Curve>(bases: &[Affine<P>], digits: &[(u32, Digit)], width: u32, windows: usize) -> Vec<Affine<P>> {
+    // Buckets by magnitude, those of one magnitude side by side.
+    let bucket = |(window, digit): &(u32, Digit)| digit.magnitude as usize * windows + *window as usize;
+    let mut sizes = vec![0; ((1 << (width - 1)) + 1) * windows];
+    digits.iter().for_each(|digit| sizes[bucket(digit)] += 1);
     let mut end = 0;
-    let mut next = vec![0; sizes.len()];
+    let mut next: Vec<u32> = vec![0; sizes.len()];
     for (start, size) in next.iter_mut().zip(&sizes) {
         (*start, end) = (end, end + size);
     }
     let mut entries = vec![0; digits.len()];
-    for (t, digit) in digits {
-        let place: &mut u32 = &mut next[digit.unsigned_abs() as usize];
-        entries[*place as usize] = t | if *digit < 0 { NEGATIVE } else { 0 };
+    for digit in digits {
+        let place = &mut next[bucket(digit)];
+        entries[*place as usize] = digit.1.entry;
         *place += 1;
     }
     let mut buckets = group_sums(bases, entries, sizes);
     // Σ_b b·B_b = 2·Σ_b b·(B_2b + B_(2b+1)) + Σ_b B_(2b+1), and so on.
-    let (mut odd, mut sizes) = (vec![], vec![]);
-    while buckets.len() > 1 {
-        buckets.resize(buckets.len().next_multiple_of(2), Affine::identity());
-        odd.extend(buckets.iter().skip(1).step_by(2));
-        sizes.push(buckets.len() as u32 / 2);
-        let pairs: Vec<[u32; 2]> = (0..buckets.len() as u32).step_by(2).map(|i| [i, i + 1]).collect();
-        let mut halves = vec![Affine::identity(); pairs.len()];
-        add_pairs([&buckets, &[]], &pairs, &mut halves);
+    let (mut odd, mut groups) = (vec![], vec![vec![]; windows]);
+    while buckets.len() > windows {
+        buckets.resize(buckets.len().next_multiple_of(2 * windows), Affine::identity());
+        let pairs = buckets.len() / (2 * windows);
+        for (window, groups) in groups.iter_mut().enumerate() {
+            let first = odd.len() + window;
+            groups.push((first..first + pairs * windows).step_by(windows));
+        }
+        let (mut even, mut named) = (0u32, Vec::with_capacity(buckets.len() / 2));
+        for both in buckets.chunks(2 * windows) {
+            odd.extend(&both[windows..]);
+            named.extend((even..).take(windows).map(|at| [at, at + windows as u32]));
+            even += 2 * windows as u32;
+        }
+        let mut halves = vec![Affine::identity(); named.len()];
+        add_pairs([&buckets, &[]], &named, &mut halves);
         buckets = halves;
     }
-    let entries = (0..odd.len() as u32).collect();
-    group_sums(&odd, entries, sizes)
+    let sizes = groups.iter().flatten().map(|group| group.len() as u32).collect();
+    let entries = groups.into_iter().flatten().flatten().map(|place| place as u32);
+    group_sums(&odd, entries.collect(), sizes)
 }
 
 /// The sum of each group of points: entries name points, group after group. An empty group's is infinity.

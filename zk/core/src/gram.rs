@@ -17,14 +17,15 @@ use rayon::prelude::*;
 
 use crate::encoding::{WORD, point, point_bytes, point_or_infinity, point_words, scalar, scalars, small_word, word};
 use crate::error::{Progress, Result, invalid};
-use crate::fft::Fft;
 use crate::kzg::check_rows;
-use crate::msm::{add_combination, msm};
-use crate::polynomial::{
-    add_cross, add_products, combine, divided, evaluate, evaluate_all, powers, subtract_and_scale, sums_before, zeros,
-};
 use crate::srs::Srs;
 use crate::transcript::Transcript;
+use merit_arithmetic::combination::add_combination;
+use merit_arithmetic::fft::Fft;
+use merit_arithmetic::msm::msm;
+use merit_arithmetic::polynomial::{
+    add_cross, add_products, combine, divided, evaluate, evaluate_all, powers, subtract_and_scale, sums_before, zeros,
+};
 
 /// Positions are 0 … 31 for slots, 32 and 33 for the reference rows, which come together or not at all.
 const REFERENCE_ROWS: u64 = 0b11 << 32;

@@ -7,10 +7,11 @@ use rayon::prelude::*;
 
 use crate::encoding::{POINT, point, point_or_infinity, point_words, scalar_mod, scalars};
 use crate::error::{Progress, Result, invalid};
-use crate::msm::{MAX_ROWS, add_combination, msm, msm_small};
-use crate::polynomial::{add_multiple, zeros};
 use crate::srs::Srs;
 use crate::transcript::keccak;
+use merit_arithmetic::combination::{MAX_ROWS, add_combination};
+use merit_arithmetic::msm::{msm, msm_small};
+use merit_arithmetic::polynomial::{add_multiple, zeros};
 
 pub const MAX_ENTRIES: usize = 1 << 28;
 pub const LIMIT: i16 = i16::MAX;

@@ -1,20 +1,13 @@
-//! The proofs' arithmetic on BN254: set-ups, commitments and the Gram prover. docs/proofs-format.md is what they follow.
+//! Set-ups, commitments and the Gram prover on BN254, for Python with the decision proof. docs/proofs-format.md is what they follow.
 
 #[cfg(feature = "python")]
 mod decision;
 #[cfg(feature = "python")]
 mod detached;
-mod dispatch;
 pub mod encoding;
 pub mod error;
-pub mod fft;
 pub mod gram;
-#[cfg(target_arch = "x86_64")]
-mod ifma;
 pub mod kzg;
-pub mod lanes;
-pub mod msm;
-pub mod polynomial;
 pub mod ptau;
 #[cfg(feature = "python")]
 mod python;

@@ -15,8 +15,8 @@ use rayon::prelude::*;
 
 use crate::encoding::{POINT, POINT_G2, point, point_bytes, point_g2, point_g2_bytes, scalar_mod};
 use crate::error::{Result, invalid};
-use crate::msm::msm;
 use crate::transcript::keccak;
+use merit_arithmetic::msm::msm;
 
 const MAGIC: &[u8; 16] = b"merit/kzg-srs/v1";
 const HEADER: usize = 64;

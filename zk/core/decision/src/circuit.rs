@@ -35,6 +35,13 @@ pub struct Circuit {
     pub(crate) matrices: Vec<Matrix<Fr>>,
 }
 
+/// Values that satisfy a circuit: z, and A·z and B·z, a value for each constraint. No Debug: z must not reach a log.
+pub struct Solution {
+    pub(crate) z: Vec<Fr>,
+    pub(crate) a: Vec<Fr>,
+    pub(crate) b: Vec<Fr>,
+}
+
 impl Circuit {
     pub fn new(shape: Shape) -> Result<Self> {
         let cs = ConstraintSystem::new_ref();
@@ -74,20 +81,25 @@ impl Circuit {
         Ok(z)
     }
 
-    /// The first constraint that z does not satisfy.
-    pub fn unsatisfied(&self, z: &[Fr]) -> Option<usize> {
-        let [a, b, c] = self.matrices.as_slice() else { return Some(0) };
+    /// The solution that z is, if it satisfies every constraint.
+    pub fn satisfied(&self, z: Vec<Fr>) -> Option<Solution> {
+        let [a, b, c] = self.matrices.as_slice() else { return None };
         let row = |terms: &Vec<(Fr, usize)>| -> Fr {
             terms.iter().map(|&(k, at)| if k.is_one() { z[at] } else { k * z[at] }).sum()
         };
-        (0..a.len()).into_par_iter().find_first(|&i| row(&a[i]) * row(&b[i]) != row(&c[i]))
+        let sides = a.par_iter().zip(b).zip(c).map(|((a, b), c)| {
+            let (a, b) = (row(a), row(b));
+            (a * b == row(c)).then_some((a, b))
+        });
+        let (a, b) = sides.collect::<Option<Vec<_>>>()?.into_iter().unzip();
+        Some(Solution { z, a, b })
     }
 
-    /// z for public inputs that follow from the witness; otherwise a sentence for what does not.
-    pub fn solve(&self, inputs: &[Fr], witness: &Witness) -> Result<Vec<Fr>> {
+    /// Values for public inputs that follow from the witness; otherwise a sentence for what does not.
+    pub fn solve(&self, inputs: &[Fr], witness: &Witness) -> Result<Solution> {
         let z = self.assign(inputs, witness)?;
-        if self.unsatisfied(&z).is_none() {
-            return Ok(z);
+        if let Some(solution) = self.satisfied(z) {
+            return Ok(solution);
         }
         let shape = self.shape;
         Err(Error::new(if witness.hash(shape)? != inputs[GRAM_HASH] {

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::gram::Witness;
 use crate::powers::same_ratio;
 use crate::primitives::{keccak, system_rng};
+use crate::prover::prove;
 use crate::shape::Shape;
 use crate::words;
 
@@ -123,21 +124,10 @@ impl Key {
     }
 
     fn proof(&self, inputs: &[Fr], witness: &Witness) -> Result<Proof<Bn254>> {
-        let z = self.circuit.solve(inputs, witness)?;
+        let solution = self.circuit.solve(inputs, witness)?;
         let mut rng = system_rng()?;
         let (r, s) = (Fr::rand(&mut rng), Fr::rand(&mut rng));
-        let columns = inputs.len() + 1;
-        let constraints = self.circuit.constraints();
-        let matrices = &self.circuit.matrices;
-        Ok(Groth16::<Bn254>::create_proof_with_reduction_and_matrices(
-            &self.key,
-            r,
-            s,
-            matrices,
-            columns,
-            constraints,
-            &z,
-        )?)
+        Ok(prove(&self.key, domain(&self.circuit)?, inputs.len() + 1, solution, r, s))
     }
 
     fn verifies(&self, inputs: &[Fr], proof: &Proof<Bn254>) -> Result<bool> {
@@ -253,6 +243,12 @@ impl Key {
     }
 }
 
+/// Where the polynomials of a circuit's constraints have their values: one for each constraint and public value.
+pub(crate) fn domain(circuit: &Circuit) -> Result<Radix2EvaluationDomain<Fr>> {
+    Radix2EvaluationDomain::new(circuit.constraints() + circuit.shape().inputs() + 1)
+        .ok_or_else(|| Error::new("the circuit is too large for the field"))
+}
+
 /// How many points a key has, which its circuit fixes.
 pub(crate) struct Sizes {
     /// IC.
@@ -266,9 +262,7 @@ pub(crate) struct Sizes {
 impl Sizes {
     pub fn of(circuit: &Circuit) -> Result<Self> {
         let inputs = circuit.shape().inputs() + 1;
-        let domain = Radix2EvaluationDomain::<Fr>::new(circuit.constraints() + inputs)
-            .ok_or_else(|| Error::new("the circuit is too large for the field"))?;
-        Ok(Self { inputs, values: circuit.values(), quotient: domain.size() - 1 })
+        Ok(Self { inputs, values: circuit.values(), quotient: domain(circuit)?.size() - 1 })
     }
 
     fn file(&self) -> usize {

@@ -23,6 +23,9 @@ mod krum_cosine;
 mod poseidon;
 mod powers;
 mod primitives;
+mod prover;
+#[cfg(test)]
+mod prover_tests;
 mod reference;
 mod semidefinite;
 mod shape;

@@ -13,6 +13,8 @@ use ark_ff::{BigInt, MontConfig};
 use crate::lanes::{Element, Kernel, Lanes, WIDTH};
 
 const LIMBS: usize = 5;
+/// Bytes that come from memory together.
+const LINE: usize = 64;
 const MASK: u64 = (1 << 52) - 1;
 
 /// Whether the processor has what [`run`] is compiled for.
@@ -132,8 +134,10 @@ impl<C: MontConfig<4>> Lanes<C> for Ifma<C> {
     fn prefetch<T>(of: &T) {
         let start = (&raw const *of).cast::<i8>();
         unsafe {
-            _mm_prefetch::<_MM_HINT_T0>(start);
-            _mm_prefetch::<_MM_HINT_T0>(start.add(size_of::<T>() - 1)); // a point may lie in two lines
+            for at in (0..size_of::<T>()).step_by(LINE) {
+                _mm_prefetch::<_MM_HINT_T0>(start.add(at));
+            }
+            _mm_prefetch::<_MM_HINT_T0>(start.add(size_of::<T>() - 1)); // points start anywhere in a line
         }
     }
 

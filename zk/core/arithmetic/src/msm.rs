@@ -1,47 +1,66 @@
-//! Sums of points times integers or scalars (Pippenger), and of rows of small integers times field elements.
+//! Sums of points times integers or scalars (Pippenger), in G1 and in G2.
 //!
 //! A window's points are sorted by their digits, and those of one digit added in pairs, round after round: affine additions,
 //! which need 6 multiplications each when they share an inversion. Pairs are disjoint, so no addition waits for another.
+//! Scalars near 0, below it too, have few digits, and zeros among them cost nothing: a sum costs what its scalars' bits do.
 //!
 //! Time depends on the values: not for scalars that another process on the same machine must not learn.
 
-use ark_bn254::{Fq, FqConfig, Fr, FrConfig, G1Affine, G1Projective};
-use ark_ec::{AffineRepr, CurveGroup, VariableBaseMSM};
-use ark_ff::{AdditiveGroup, BigInt, BigInteger, Field, PrimeField, Zero, batch_inversion};
+use ark_bn254::{FqConfig, Fr, G1Affine, G1Projective};
+use ark_ec::short_weierstrass::{Affine, Projective, SWCurveConfig};
+use ark_ec::{AdditiveGroup, AffineRepr, CurveGroup, VariableBaseMSM};
+use ark_ff::{BigInt, BigInteger, Field, PrimeField, Zero, batch_inversion};
 use rayon::prelude::*;
 
+use crate::coordinates::{Coordinate, Coordinates};
 use crate::dispatch::run;
 use crate::lanes::{Kernel, Lanes, WIDTH};
-
-/// Rows that one call of `add_combination` may take, so that its 64-bit sums cannot overflow: 2^(32 + 15 + 14) < 2^63.
-pub const MAX_ROWS: usize = 1 << 14;
 
 const MAX_DIGIT_BITS: u32 = 16;
 /// Pairs of points that share an inversion, and are one task.
 const SHARE: usize = 1 << 10;
 /// Groups of pairs ahead of which points are asked for from memory.
 const AHEAD: usize = 2;
+/// Digits that are one task, where windows have fewer.
+const TASK: usize = 1 << 16;
 /// With fewer points sharing does not pay.
 const FEW: usize = 64;
+
+/// G1 or G2.
+pub trait Curve: SWCurveConfig<BaseField: Coordinate, ScalarField = Fr> {}
+
+impl<P: SWCurveConfig<BaseField: Coordinate, ScalarField = Fr>> Curve for P {}
 
 /// Σ w_t · bases_t. The two have equal lengths; |w_t| < 2^63.
 pub fn msm_small<T: Copy + Sync + Into<i64>>(bases: &[G1Affine], w: &[T]) -> G1Projective {
     sum(bases, w, |value| Integer::from(Into::<i64>::into(*value)))
 }
 
-/// Σ s_t · bases_t with full scalars, over the shorter of the two.
-pub fn msm(bases: &[G1Affine], scalars: &[Fr]) -> G1Projective {
+/// Σ s_t · bases_t with scalars of any size, over the shorter of the two.
+pub fn msm<P: Curve>(bases: &[Affine<P>], scalars: &[Fr]) -> Projective<P> {
     let size = bases.len().min(scalars.len());
     let (bases, scalars) = (&bases[..size], &scalars[..size]);
     if size < FEW {
-        return G1Projective::msm_unchecked(bases, scalars);
+        return Projective::msm_unchecked(bases, scalars);
     }
-    let integers: Vec<BigInt<4>> = scalars.par_iter().map(|scalar| scalar.into_bigint()).collect();
-    sum(bases, &integers, |value| Integer(value.0))
+    let integers: Vec<Integer> = scalars.par_iter().map(Integer::from).collect();
+    sum(bases, &integers, |value| *value)
 }
 
 /// An integer of 256 bits in two's complement.
+#[derive(Clone, Copy)]
 struct Integer([u64; 4]);
+
+impl From<&Fr> for Integer {
+    /// The one nearest to 0.
+    fn from(value: &Fr) -> Self {
+        let mut integer = value.into_bigint();
+        if integer > Fr::MODULUS_MINUS_ONE_DIV_TWO {
+            integer.sub_with_borrow(&Fr::MODULUS); // wraps to two's complement
+        }
+        Self(integer.0)
+    }
+}
 
 impl From<i64> for Integer {
     #[inline(always)]
@@ -76,59 +95,98 @@ impl Integer {
 /// The low end of a pair's entry: which point. The top bit: its negative.
 const NEGATIVE: u32 = 1 << 31;
 
-fn sum<T: Sync>(bases: &[G1Affine], values: &[T], integer: impl Fn(&T) -> Integer + Sync) -> G1Projective {
-    let bits = values.par_iter().map(|value| integer(value).bits()).max().unwrap_or(1);
-    let additions = |width: u32| u64::from(bits.div_ceil(width)) * (values.len() as u64 + (1 << width));
+fn sum<P: Curve, T: Sync>(bases: &[Affine<P>], values: &[T], integer: impl Fn(&T) -> Integer + Sync) -> Projective<P> {
+    let sizes: Vec<u8> = values.par_iter().map(|value| integer(value).bits() as u8).collect();
+    let mut counts = [0u64; 256];
+    sizes.iter().for_each(|&bits| counts[usize::from(bits)] += 1);
+    let by_bits = || (0u32..).zip(counts);
+    let bits = by_bits().filter(|(_, count)| *count > 0).map(|(bits, _)| bits).max().unwrap_or(1);
+    let windows = |width: u32| bits.div_ceil(width);
+    let additions = |width: u32| {
+        let digits: u64 = by_bits().map(|(bits, count)| u64::from(bits.div_ceil(width)) * count).sum();
+        digits + (u64::from(windows(width)) << width)
+    };
     let width = (1..=MAX_DIGIT_BITS).min_by_key(|&width| additions(width)).unwrap_or(1);
-    let windows = bits.div_ceil(width);
-    // A point for each bit of each window.
-    let points: Vec<Vec<G1Affine>> = (0..windows)
-        .into_par_iter()
-        .map(|window| {
-            let digits = values.iter().map(|value| integer(value).digit(window * width, width));
-            window_sums(bases, &digits.collect::<Vec<i32>>(), width)
+    let all: Vec<u32> = (0..values.len() as u32).collect();
+    let large: Vec<u32> = all.iter().copied().filter(|&t| u32::from(sizes[t as usize]) > width).collect();
+    // Windows of few digits go together, to share inversions.
+    let together =
+        (TASK / large.len().max(1)).clamp(1, windows(width).div_ceil(rayon::current_num_threads() as u32) as usize);
+    let starts: Vec<u32> = (0..windows(width)).collect();
+    let points: Vec<Vec<Affine<P>>> = starts
+        .par_chunks(together)
+        .map(|windows| {
+            let mut digits = Vec::with_capacity(windows.len() * large.len());
+            for (at, window) in windows.iter().enumerate() {
+                let places = if *window == 0 { &all } else { &large };
+                let digit = |&t: &u32| Digit::of(t, integer(&values[t as usize]).digit(window * width, width));
+                digits.extend(places.iter().filter_map(digit).map(|digit| (at as u32, digit)));
+            }
+            window_sums(bases, &digits, width, windows.len())
         })
         .collect();
-    points.iter().flatten().rev().fold(G1Projective::zero(), |total, point| total.double() + point)
+    points.iter().flatten().rev().fold(Projective::zero(), |total, point| total.double() + point)
 }
 
-/// P_0 … P_(width − 1) with Σ_l 2^l P_l = Σ_t digit_t · bases_t.
-fn window_sums(bases: &[G1Affine], digits: &[i32], width: u32) -> Vec<G1Affine> {
-    let mut sizes = vec![0; (1 << (width - 1)) + 1];
-    digits.iter().for_each(|digit| sizes[digit.unsigned_abs() as usize] += 1);
-    sizes[0] = 0;
+/// A digit that is not 0, and the point whose number it multiplies.
+struct Digit {
+    entry: u32,
+    magnitude: u32,
+}
+
+impl Digit {
+    #[inline(always)]
+    fn of(t: u32, digit: i32) -> Option<Self> {
+        let entry = t | if digit < 0 { NEGATIVE } else { 0 };
+        (digit != 0).then_some(Self { entry, magnitude: digit.unsigned_abs() })
+    }
+}
+
+/// For each of some windows P_0 … P_(width − 1) with Σ_l 2^l P_l = Σ digit · point; digits come with the window's number.
+fn window_sums<P: Curve>(bases: &[Affine<P>], digits: &[(u32, Digit)], width: u32, windows: usize) -> Vec<Affine<P>> {
+    // Buckets by magnitude, those of one magnitude side by side.
+    let bucket = |(window, digit): &(u32, Digit)| digit.magnitude as usize * windows + *window as usize;
+    let mut sizes = vec![0; ((1 << (width - 1)) + 1) * windows];
+    digits.iter().for_each(|digit| sizes[bucket(digit)] += 1);
     let mut end = 0;
-    let mut next = vec![0; sizes.len()];
+    let mut next: Vec<u32> = vec![0; sizes.len()];
     for (start, size) in next.iter_mut().zip(&sizes) {
         (*start, end) = (end, end + size);
     }
-    let mut entries = vec![0; end as usize];
-    for (t, digit) in (0u32..).zip(digits) {
-        if *digit != 0 {
-            let place = &mut next[digit.unsigned_abs() as usize];
-            entries[*place as usize] = t | if *digit < 0 { NEGATIVE } else { 0 };
-            *place += 1;
-        }
+    let mut entries = vec![0; digits.len()];
+    for digit in digits {
+        let place = &mut next[bucket(digit)];
+        entries[*place as usize] = digit.1.entry;
+        *place += 1;
     }
     let mut buckets = group_sums(bases, entries, sizes);
     // Σ_b b·B_b = 2·Σ_b b·(B_2b + B_(2b+1)) + Σ_b B_(2b+1), and so on.
-    let (mut odd, mut sizes) = (vec![], vec![]);
-    while buckets.len() > 1 {
-        buckets.resize(buckets.len().next_multiple_of(2), G1Affine::identity());
-        odd.extend(buckets.iter().skip(1).step_by(2));
-        sizes.push(buckets.len() as u32 / 2);
-        let pairs: Vec<[u32; 2]> = (0..buckets.len() as u32).step_by(2).map(|i| [i, i + 1]).collect();
-        let mut halves = vec![G1Affine::identity(); pairs.len()];
-        add_pairs([&buckets, &[]], &pairs, &mut halves);
+    let (mut odd, mut groups) = (vec![], vec![vec![]; windows]);
+    while buckets.len() > windows {
+        buckets.resize(buckets.len().next_multiple_of(2 * windows), Affine::identity());
+        let pairs = buckets.len() / (2 * windows);
+        for (window, groups) in groups.iter_mut().enumerate() {
+            let first = odd.len() + window;
+            groups.push((first..first + pairs * windows).step_by(windows));
+        }
+        let (mut even, mut named) = (0u32, Vec::with_capacity(buckets.len() / 2));
+        for both in buckets.chunks(2 * windows) {
+            odd.extend(&both[windows..]);
+            named.extend((even..).take(windows).map(|at| [at, at + windows as u32]));
+            even += 2 * windows as u32;
+        }
+        let mut halves = vec![Affine::identity(); named.len()];
+        add_pairs([&buckets, &[]], &named, &mut halves);
         buckets = halves;
     }
-    let entries = (0..odd.len() as u32).collect();
-    group_sums(&odd, entries, sizes)
+    let sizes = groups.iter().flatten().map(|group| group.len() as u32).collect();
+    let entries = groups.into_iter().flatten().flatten().map(|place| place as u32);
+    group_sums(&odd, entries.collect(), sizes)
 }
 
 /// The sum of each group of points: entries name points, group after group. An empty group's is infinity.
-fn group_sums(bases: &[G1Affine], mut entries: Vec<u32>, mut sizes: Vec<u32>) -> Vec<G1Affine> {
-    let mut sums: Vec<G1Affine> = vec![]; // named by the numbers after those of the bases
+fn group_sums<P: Curve>(bases: &[Affine<P>], mut entries: Vec<u32>, mut sizes: Vec<u32>) -> Vec<Affine<P>> {
+    let mut sums: Vec<Affine<P>> = vec![]; // named by the numbers after those of the bases
     loop {
         let mut pairs: Vec<[u32; 2]> = Vec::with_capacity(entries.len() / 2);
         let (mut read, mut write) = (0, 0);
@@ -151,56 +209,64 @@ fn group_sums(bases: &[G1Affine], mut entries: Vec<u32>, mut sizes: Vec<u32>) ->
             break;
         }
         let before = sums.len();
-        sums.resize(before + pairs.len(), G1Affine::identity());
+        sums.resize(before + pairs.len(), Affine::identity());
         let (sums, new) = sums.split_at_mut(before);
         add_pairs([bases, sums], &pairs, new);
     }
     let mut left = entries.into_iter();
     let entries = sizes.into_iter().map(|size| if size == 0 { None } else { left.next() });
-    entries.map(|entry| entry.map_or(G1Affine::identity(), |entry| signed([bases, &sums], entry))).collect()
+    entries.map(|entry| entry.map_or(Affine::identity(), |entry| signed([bases, &sums], entry))).collect()
 }
 
-fn named(points: [&[G1Affine]; 2], entry: u32) -> &G1Affine {
+fn named<P: Curve>(points: [&[Affine<P>]; 2], entry: u32) -> &Affine<P> {
     let at = (entry & !NEGATIVE) as usize;
     if at < points[0].len() { &points[0][at] } else { &points[1][at - points[0].len()] }
 }
 
-fn signed(points: [&[G1Affine]; 2], entry: u32) -> G1Affine {
+fn signed<P: Curve>(points: [&[Affine<P>]; 2], entry: u32) -> Affine<P> {
     let point = *named(points, entry);
     if entry & NEGATIVE == 0 { point } else { -point }
 }
 
 /// out_i = the sum of the two points that pair i names.
-fn add_pairs(points: [&[G1Affine]; 2], pairs: &[[u32; 2]], out: &mut [G1Affine]) {
+fn add_pairs<P: Curve>(points: [&[Affine<P>]; 2], pairs: &[[u32; 2]], out: &mut [Affine<P>]) {
     pairs
         .par_chunks(SHARE)
         .zip(out.par_chunks_mut(SHARE))
         .for_each(|(pairs, out)| run(AddPairs { points, pairs, out }));
 }
 
-struct AddPairs<'a> {
-    points: [&'a [G1Affine]; 2],
+struct AddPairs<'a, P: Curve> {
+    points: [&'a [Affine<P>]; 2],
     pairs: &'a [[u32; 2]],
-    out: &'a mut [G1Affine],
+    out: &'a mut [Affine<P>],
 }
 
-impl Kernel<FqConfig> for AddPairs<'_> {
+impl<P: Curve> Kernel<FqConfig> for AddPairs<'_, P> {
     type Out = ();
 
     #[inline(always)]
     fn run<L: Lanes<FqConfig>>(self) {
+        self.add::<L, <P::BaseField as Coordinate>::In<L>>();
+    }
+}
+
+impl<P: Curve> AddPairs<'_, P> {
+    #[inline(always)]
+    fn add<L: Lanes<FqConfig>, C: Coordinates<P::BaseField>>(self) {
         let Self { points, pairs, out } = self;
+        let (zero, one) = (P::BaseField::ZERO, P::BaseField::ONE);
         let groups = pairs.len().div_ceil(WIDTH);
-        let mut before: Vec<(L, L)> = Vec::with_capacity(groups); // product of all differences before, and the difference
+        let mut before: Vec<(C, C)> = Vec::with_capacity(groups); // product of all differences before, and the difference
         let mut regular: Vec<u8> = Vec::with_capacity(groups);
-        let mut product = L::splat(&Fq::ONE);
+        let mut product = C::load([&one; WIDTH]);
         for (group, next) in
             pairs.chunks(WIDTH).zip(pairs.chunks(WIDTH).skip(AHEAD).chain(std::iter::repeat(&pairs[..0])))
         {
             for entry in next.iter().flatten() {
                 L::prefetch(named(points, *entry));
             }
-            let (mut x1, mut x2, mut lanes) = ([&Fq::ZERO; WIDTH], [&Fq::ONE; WIDTH], 0);
+            let (mut x1, mut x2, mut lanes) = ([&zero; WIDTH], [&one; WIDTH], 0);
             for (lane, [a, b]) in group.iter().enumerate() {
                 let (a, b) = (named(points, *a), named(points, *b));
                 if a.x != b.x && !a.is_zero() && !b.is_zero() {
@@ -208,15 +274,15 @@ impl Kernel<FqConfig> for AddPairs<'_> {
                     lanes |= 1 << lane;
                 }
             }
-            let difference = L::load(x2).sub(L::load(x1));
+            let difference = C::load(x2).sub(C::load(x1));
             before.push((product, difference));
             regular.push(lanes);
             product = product.mul(difference);
         }
         let mut inverses = product.stored();
         batch_inversion(&mut inverses);
-        let mut inverse = L::of(&inverses);
-        let zeros = ([&Fq::ZERO; WIDTH], [&Fq::ZERO; WIDTH], [&Fq::ZERO; WIDTH], [&Fq::ZERO; WIDTH]);
+        let mut inverse = C::load(inverses.each_ref());
+        let zeros = ([&zero; WIDTH], [&zero; WIDTH], [&zero; WIDTH], [&zero; WIDTH]);
         for (group, pairs) in pairs.chunks(WIDTH).enumerate().rev() {
             let (product, difference) = before[group];
             let (mut x1, mut y1, mut x2, mut y2) = zeros;
@@ -227,8 +293,8 @@ impl Kernel<FqConfig> for AddPairs<'_> {
                 negative[0] |= u8::from(a & NEGATIVE != 0) << lane;
                 negative[1] |= u8::from(b & NEGATIVE != 0) << lane;
             }
-            let (x1, x2) = (L::load(x1), L::load(x2));
-            let (y1, y2) = (L::load(y1).negated(negative[0]), L::load(y2).negated(negative[1]));
+            let (x1, x2) = (C::load(x1), C::load(x2));
+            let (y1, y2) = (C::load(y1).negated(negative[0]), C::load(y2).negated(negative[1]));
             let slope = y2.sub(y1).mul(inverse.mul(product));
             inverse = inverse.mul(difference);
             let x3 = slope.mul(slope).sub(x1).sub(x2);
@@ -236,7 +302,7 @@ impl Kernel<FqConfig> for AddPairs<'_> {
             let (x3, y3) = (x3.stored(), y3.stored());
             for (lane, [a, b]) in pairs.iter().enumerate() {
                 out[group * WIDTH + lane] = if regular[group] >> lane & 1 == 1 {
-                    G1Affine::new_unchecked(x3[lane], y3[lane])
+                    Affine::new_unchecked(x3[lane], y3[lane])
                 } else {
                     // One is infinity, or they are equal or opposite.
                     (signed(points, *a).into_group() + signed(points, *b)).into_affine()
@@ -246,79 +312,11 @@ impl Kernel<FqConfig> for AddPairs<'_> {
     }
 }
 
-/// out[t] += Σ_i coefficients[i] · rows[i][t], at most MAX_ROWS rows no longer than `out`.
-///
-/// A coefficient is taken apart into eight limbs of 32 bits; each limb's sum over the rows stays in an int64 and is
-/// reduced once an entry, in place of one field multiplication a row.
-pub fn add_combination(out: &mut [Fr], rows: &[&[i16]], coefficients: &[Fr]) {
-    debug_assert!(rows.len() <= MAX_ROWS && rows.len() == coefficients.len());
-    let limbs: Vec<[i32; LIMBS]> = coefficients.iter().map(limbs_of).collect();
-    out.par_chunks_mut(BLOCK).enumerate().for_each(|(block, out)| {
-        run(AddCombination { out, rows, limbs: &limbs, start: block * BLOCK });
-    });
-}
-
-const LIMBS: usize = 8;
-const BLOCK: usize = 1 << 8;
-
-/// Limbs in −2^31 … 2^31 − 1 of the Montgomery form.
-fn limbs_of(coefficient: &Fr) -> [i32; LIMBS] {
-    let mut carry = 0;
-    std::array::from_fn(|l| {
-        let value = (coefficient.0.0[l / 2] >> (32 * (l % 2)) & 0xffff_ffff) as i64 + carry;
-        carry = i64::from(value >= 1 << 31);
-        value as i32
-    })
-}
-
-struct AddCombination<'a> {
-    out: &'a mut [Fr],
-    rows: &'a [&'a [i16]],
-    limbs: &'a [[i32; LIMBS]],
-    start: usize,
-}
-
-impl Kernel<FrConfig> for AddCombination<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<L: Lanes<FrConfig>>(self) {
-        let mut sums = [[0i64; BLOCK]; LIMBS];
-        for (row, limbs) in self.rows.iter().zip(self.limbs) {
-            let entries = row.get(self.start..).unwrap_or(&[]);
-            for (sums, limb) in sums.iter_mut().zip(limbs) {
-                for (sum, entry) in sums.iter_mut().zip(entries) {
-                    *sum += i64::from(*limb) * i64::from(*entry);
-                }
-            }
-        }
-        // Σ_l sum_l · 2^(32 l) = low + high · 2^256. Times 2^256, and divided by it as a product is.
-        let one = L::splat(&Fr::ONE);
-        let square = L::splat(&Fr::new_unchecked(Fr::R2));
-        for (block, out) in self.out.chunks_mut(WIDTH).enumerate() {
-            let (mut low, mut high, mut negative) = ([Fr::ZERO; WIDTH], [Fr::ZERO; WIDTH], 0);
-            for lane in 0..out.len() {
-                let mut carry = 0i64;
-                for (l, sums) in sums.iter().enumerate() {
-                    let value = sums[block * WIDTH + lane] + carry;
-                    low[lane].0.0[l / 2] |= u64::from(value as u32) << (32 * (l % 2));
-                    carry = value >> 32;
-                }
-                high[lane].0.0[0] = carry.unsigned_abs();
-                negative |= u8::from(carry < 0) << lane;
-            }
-            let sum = one.mul(L::of(&low)).add(L::of(&high).negated(negative).mul(square)).stored();
-            out.iter_mut().zip(&sum).for_each(|(out, sum)| *out += sum);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::dispatch::by_both;
-    use ark_ec::{AffineRepr, CurveGroup};
-    use ark_ff::Field;
+    use ark_bn254::G2Affine;
 
     fn bases(n: u64) -> Vec<G1Affine> {
         (0..n).map(|i| (G1Affine::generator() * Fr::from(i * i + 3)).into_affine()).collect()
@@ -345,8 +343,41 @@ mod tests {
     /// More than one task's worth, and no multiple of the lanes.
     const MANY: usize = 2 * SHARE + 77;
 
-    fn naive(b: &[G1Affine], scalars: &[Fr]) -> G1Projective {
-        G1Projective::msm_unchecked(b, scalars)
+    fn naive<P: Curve>(b: &[Affine<P>], scalars: &[Fr]) -> Projective<P> {
+        Projective::msm_unchecked(b, scalars)
+    }
+
+    /// Mostly 0 and 1, as a circuit's values are, among them small, negative and full ones.
+    fn mixed(count: usize) -> Vec<Fr> {
+        let kinds = [Fr::ZERO, Fr::ONE, -Fr::ONE, Fr::from(1u64 << 59), -Fr::from(u64::MAX), Fr::from(u128::MAX)];
+        (0..count)
+            .map(|i| match i % 11 {
+                0..5 => Fr::ZERO,
+                5..8 => Fr::ONE,
+                8 => kinds[i / 11 % kinds.len()],
+                9 => -Fr::from(i as u64),
+                _ => Fr::from(i as u64 + 2).inverse().unwrap(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn sums_in_both_groups_of_scalars_of_all_sizes_equal_those_of_arkworks() {
+        let extremes = [Fr::MODULUS_MINUS_ONE_DIV_TWO.into(), Fr::from(Fr::MODULUS_MINUS_ONE_DIV_TWO) + Fr::ONE];
+        let scalars: Vec<Fr> = extremes.into_iter().chain(mixed(MANY)).collect();
+        let g1: Vec<_> = bases(300).into_iter().cycle().take(scalars.len()).collect();
+        let h = G2Affine::generator();
+        let g2: Vec<_> = (0..300u64).map(|i| (h * Fr::from(i * i + 3)).into_affine()).collect();
+        let g2: Vec<_> = g2.into_iter().chain([h, -h, h, G2Affine::identity()]).cycle().take(scalars.len()).collect();
+        by_both(|| {
+            for size in [FEW, 300, scalars.len()] {
+                let some = &scalars[..size];
+                assert_eq!(msm(&g1[..size], some), naive(&g1[..size], some), "{size}");
+                assert_eq!(msm(&g2[..size], some), naive(&g2[..size], some), "{size}");
+            }
+            let equal = vec![h; MANY];
+            assert_eq!(msm(&equal, &scalars), naive(&equal, &scalars[..MANY]));
+        });
     }
 
     #[test]
@@ -403,34 +434,8 @@ mod tests {
             assert_eq!(sum, i128::from(value), "{width}");
         }
         assert_eq!([0, 1, -1, 127, 128, -128, i64::MAX].map(|x| Integer::from(x).bits()), [1, 2, 1, 8, 9, 8, 64]);
-        assert_eq!(Integer((-Fr::ONE).into_bigint().0).bits(), 255);
-    }
-
-    #[test]
-    fn combinations_equal_field_arithmetic() {
-        by_both(|| {
-            let coefficients: Vec<Fr> = (1..40u64).map(|i| -Fr::from(i).inverse().unwrap()).collect();
-            let rows: Vec<Vec<i16>> = (0..39i64)
-                .map(|i| {
-                    (0..1500i64)
-                        .map(|t| {
-                            if t % 3 == 0 {
-                                [32767, -32767][(i % 2) as usize]
-                            } else {
-                                ((t * i * 31) % 65535 - 32767) as i16
-                            }
-                        })
-                        .collect()
-                })
-                .collect();
-            let views: Vec<&[i16]> = rows.iter().map(Vec::as_slice).collect();
-            let mut out = vec![Fr::from(5u64); 1600];
-            add_combination(&mut out, &views, &coefficients);
-            for (t, value) in out.iter().enumerate() {
-                let expected: Fr =
-                    rows.iter().zip(&coefficients).map(|(r, c)| r.get(t).map_or(Fr::ZERO, |&x| Fr::from(x) * c)).sum();
-                assert_eq!(*value, expected + Fr::from(5u64));
-            }
-        });
+        let half = Fr::from(Fr::MODULUS_MINUS_ONE_DIV_TWO);
+        assert_eq!([-Fr::ONE, half, half + Fr::ONE].map(|x| Integer::from(&x).bits()), [1, 254, 254]);
+        assert_eq!(Integer::from(&-Fr::from(5u64)).0, Integer::from(-5).0);
     }
 }

@@ -6,7 +6,7 @@ use crate::lanes::{Element, Kernel, WIDTH};
 
 /// Runs a kernel by the fastest lanes that this processor has.
 pub fn run<C: MontConfig<4>, K: Kernel<C>>(kernel: K) -> K::Out {
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     if ONE_BY_ONE.get() {
         return kernel.run::<[Element<C>; WIDTH]>();
     }
@@ -18,13 +18,13 @@ pub fn run<C: MontConfig<4>, K: Kernel<C>>(kernel: K) -> K::Out {
     kernel.run::<[Element<C>; WIDTH]>()
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 thread_local! {
     static ONE_BY_ONE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
 /// For tests: what follows by this processor's lanes, then again one element after the other.
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 pub fn by_both(test: impl Fn() + Sync) {
     test();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();

@@ -1,6 +1,6 @@
 /** Small parts that every page is made of. */
 import type { ComponentChildren } from "preact";
-import { useId, useRef, useState } from "preact/hooks";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
 import type { ApiError, JobSummary } from "../live/api";
 import { useNow } from "../live/clock";
 import type { Resource } from "../live/resource";
@@ -74,7 +74,7 @@ export function Hex({ value, what, name }: { value: string; what: string; name?:
     }
   };
   return (
-    <button type="button" class={name ? "hex named" : "hex"} title={`${value}: click to copy`} onClick={copy}>
+    <button type="button" class="hex" title={`${value}: click to copy`} onClick={copy}>
       <span class="visually-hidden">Copy {what} </span>
       {copied ? "copied" : (name ?? shortHex(value))}
     </button>
@@ -222,7 +222,7 @@ export function Empty({ title, children }: { title: string; children?: Component
   );
 }
 
-/** A table that scrolls by itself on narrow screens, reachable by keyboard. */
+/** A table that scrolls by itself where it is too wide, reachable by keyboard; on phones each row is a list of its own. */
 export function Table({
   label,
   head,
@@ -235,10 +235,19 @@ export function Table({
   right?: number[];
   children: ComponentChildren;
 }) {
+  const table = useRef<HTMLTableElement>(null);
+  // A phone shows a cell's column beside it, from this attribute.
+  useEffect(() => {
+    const names = [...(table.current?.querySelectorAll("thead th") ?? [])].map((cell) => cell.textContent ?? "");
+    for (const row of table.current?.querySelectorAll("tbody tr") ?? [])
+      [...row.children].forEach((cell, at) => {
+        cell.setAttribute("data-column", names[at] ?? "");
+      });
+  });
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
     <section class="scroll" aria-label={label} tabIndex={0}>
-      <table>
+      <table ref={table}>
         <thead>
           <tr>
             {head.map((cell, at) => (

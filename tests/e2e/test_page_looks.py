@@ -7,6 +7,7 @@ from statistics import median
 
 import pytest
 import yaml
+from eth_utils.address import to_checksum_address
 from playwright.sync_api import Browser, Page, Response, expect
 
 from tests.e2e.page_kit import (
@@ -191,7 +192,7 @@ def test_what_happened_is_told_newest_first_page_by_page_with_who_did_it(
     expect(feed.get_by_text("Round 1 was settled: 1 of 1 update selected.")).to_have_count(1)
     first.get_by_role("link", name="transaction").click()
     expect(page.get_by_role("heading", name="Create a job and escrow its rewards", exact=True)).to_be_visible()
-    expect(page.locator("dl.facts")).to_contain_text("1.26 ether")
+    expect(page.locator("dl.facts")).to_contain_text("1.32 ether")
     page.goto(market.origin)
     expect(page.get_by_role("list", name="What happened, newest first").get_by_role("listitem")).to_have_count(10)
 
@@ -199,7 +200,7 @@ def test_what_happened_is_told_newest_first_page_by_page_with_who_did_it(
 def test_a_name_for_an_address_is_shown_wherever_it_stands_and_stays_in_this_browser(
     visit: Visit, market: Up, finished: int
 ) -> None:
-    stranger = account(5)
+    stranger = to_checksum_address(account(5))
     page = visit(market, path=f"/pay/{stranger}")
     field = page.get_by_label("Your name for this address")
     field.fill("0xAnn")

@@ -203,16 +203,42 @@ def test_a_paused_trainer_is_warned_and_goes_on_and_cannot_leave_a_round_that_it
     expect(page.get_by_role("heading", name="Your trainer", exact=True)).to_be_visible()
 
 
-def test_a_trainer_who_leaves_before_the_start_has_its_stake_credited_and_may_join_again(
+NOTIFICATIONS = """
+window.__told = [];
+window.Notification = class {
+  static permission = sessionStorage.getItem("allowed") ?? "default";
+  static async requestPermission() {
+    sessionStorage.setItem("allowed", (Notification.permission = "granted"));
+    return "granted";
+  }
+  constructor(title, { body }) { window.__told.push(`${title}. ${body}`); }
+  close() {}
+};
+"""
+
+
+def told(page: Page, words: str) -> bool:
+    """Whether the browser was asked to notify its reader of this, on the page that is shown."""
+    return any(words in each for each in page.evaluate("window.__told"))
+
+
+def test_a_trainer_who_leaves_before_the_start_has_its_stake_credited_is_notified_and_may_join_again(
     visit: Visit, market: Up, wallet: Wallet
 ) -> None:
     page = visit(market, wallet)
+    page.add_init_script(NOTIFICATIONS)
+    page.goto(f"{market.origin}/work")
+    assert page.evaluate("Notification.permission") == "default"
+    button(page, "Notify me").click()
+    expect(page.get_by_text("This browser tells you of deadlines")).to_be_visible()
     job = create_job(page, **TWO)
     me = market.ask("/api/node")["acts_as"]["address"]
     seen = Market(Connection(market.rpc), market.market)
     before = seen.credit(me, ZERO_ADDRESS)
     join_by_node(page, market, job)
     until(lambda: market.ask(f"/api/jobs/{job}/trainers"), "the seat is taken", SLOW_MS)
+    button(page, "Pause").click()
+    until(lambda: told(page, "Your trainer is paused"), "the pause is told")
     button(page, "Leave the job").click()
     button(page, "Stay").click()
     expect(button(page, "Stay")).to_have_count(0)
@@ -221,6 +247,7 @@ def test_a_trainer_who_leaves_before_the_start_has_its_stake_credited_and_may_jo
     expect(page.get_by_text("You have left; the stake was credited")).to_be_visible()
     expect(page.get_by_role("heading", name="Join as a trainer", exact=True)).to_be_visible()
     assert seen.credit(me, ZERO_ADDRESS) - before == 3 * ETHER // 10
+    until(lambda: told(page, f"Credited: 0.3 ether. Job {job}: stake back."), "the credit is told")
     expect(button(page, "Check the data")).to_be_visible()
 
 

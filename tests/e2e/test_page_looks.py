@@ -8,6 +8,7 @@ from statistics import median
 
 import pytest
 import yaml
+from eth_utils.address import to_checksum_address
 from playwright.sync_api import Browser, Locator, Page, Response, expect
 
 from tests.e2e.page_kit import (
@@ -116,8 +117,8 @@ def loaded(page: Page, address: str) -> None:
     [
         ("/", True, "There is no job in this market yet."),
         ("/create", False, "This page may only look on."),
-        ("/trainers", True, "This node does not take part in any job."),
-        ("/trainers", False, "This page may only look on."),
+        ("/work", True, "You do not take part in any job."),
+        ("/work", False, "This page may only look on."),
         ("/node", True, "None: this node can work on all jobs"),
         ("/node", False, "This page may only look on."),
         ("/pay", True, "Nothing was credited to this address yet."),
@@ -182,13 +183,19 @@ def test_pages_of_a_job_that_has_run_have_no_serious_findings_and_fit_a_phone(
     fits(page, "Judgement and gain")
     page.locator(".proof a").click()
     expect(page.get_by_text("It went through.")).to_be_visible()
+    expect(page.get_by_role("heading", name="Settle a round", exact=True)).to_be_visible()
+    expect(page.locator(".feed")).to_contain_text("was settled: 1 of 1 update selected.")
+    expect(page.locator("dl.facts").get_by_role("link", name=f"job {finished}")).to_be_visible()
     look(page, "transaction")
     loaded(page, f"{market.origin}/job/{finished}/join")
     expect(state(page)).to_have_text("finished")
     expect(page.get_by_role("region", name="What each round brought").get_by_role("row")).to_have_count(3)
     look(page, "own trainer")
     loaded(page, f"{market.origin}/trainers")
-    look(page, "trainers")
+    expect(page.get_by_role("heading", name="My work", exact=True)).to_be_visible()
+    expect(page.get_by_role("region", name="My jobs").get_by_role("row")).to_have_count(2)
+    expect(page.get_by_role("region", name="My trainers").get_by_role("row").nth(1)).to_contain_text("claimed")
+    look(page, "my work")
     loaded(page, f"{market.origin}/pay")
     page.get_by_role("button", name="Why this pay?", exact=True).first.click()
     expect(page.get_by_role("article", name="Why this pay").locator(".why")).to_be_visible()
@@ -200,6 +207,68 @@ def test_pages_of_a_job_that_has_run_have_no_serious_findings_and_fit_a_phone(
     button(page, "Read the chain").click()
     expect(page.locator(".check-name").filter(has_text="payouts are what was claimed")).to_be_visible()
     look(page, "audit")
+
+
+def test_what_happened_is_told_newest_first_page_by_page_with_who_did_it(
+    visit: Visit, market: Up, finished: int
+) -> None:
+    page = visit(market, path=f"/job/{finished}")
+    feed = page.get_by_role("list", name="What happened, newest first")
+    expect(feed.get_by_role("listitem")).to_have_count(10)
+    older = button(page, "Show what was before")
+    while older.count():
+        shown = feed.get_by_role("listitem").count()
+        older.click()
+        expect(feed.get_by_role("listitem").nth(shown)).to_be_visible()
+    first = feed.get_by_role("listitem").last
+    expect(first).to_contain_text("The job was created, and its rewards escrowed.")
+    expect(first).to_contain_text("you, by this node")
+    expect(feed.get_by_text("Round 1 was settled: 1 of 1 update selected.")).to_have_count(1)
+    first.get_by_role("link", name="transaction").click()
+    expect(page.get_by_role("heading", name="Create a job and escrow its rewards", exact=True)).to_be_visible()
+    expect(page.locator("dl.facts")).to_contain_text("1.32 ether")
+    page.goto(market.origin)
+    expect(page.get_by_role("list", name="What happened, newest first").get_by_role("listitem")).to_have_count(10)
+
+
+def test_a_name_for_an_address_is_shown_wherever_it_stands_and_stays_in_this_browser(
+    visit: Visit, market: Up, finished: int
+) -> None:
+    stranger = to_checksum_address(account(5))
+    page = visit(market, path=f"/pay/{stranger}")
+    field = page.get_by_label("Your name for this address")
+    field.fill("0xAnn")
+    button(page, "Name it").click()
+    expect(page.get_by_text("A name must not look like an address.")).to_be_visible()
+    check_axe(page)
+    field.fill("Ann's lab")
+    button(page, "Name it").click()
+    named = page.get_by_role("button", name="Copy payee Ann's lab")
+    expect(named).to_have_attribute("title", f"{stranger}: click to copy")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url + (request.post_data or "")))
+    page.reload()
+    expect(named).to_be_visible()
+    page.goto(f"{market.origin}/work")
+    names = page.get_by_role("list", name="Names")
+    expect(names.get_by_role("link", name="Ann's lab")).to_be_visible()
+    look(page, "names")
+    assert [url for url in asked if "Ann" in url] == []
+    names.get_by_role("button", name="Forget").click()
+    expect(names).to_have_count(0)
+
+
+def test_pay_that_waits_is_taken_where_one_s_own_work_is_shown(visit: Visit, market: Up, finished: int) -> None:
+    page = visit(market, path="/work")
+    needs = page.get_by_role("list", name="What needs you now")
+    expect(needs).to_contain_text("What you were credited can be withdrawn.")
+    needs.get_by_role("link", name="My pay").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="My pay", exact=True)).to_be_visible()
+    page.go_back()
+    button(page, "Withdraw with the node's key").click()
+    expect(page.get_by_text("Withdrawn.")).to_be_visible()
+    expect(page.get_by_text("What you were credited can be withdrawn.")).to_have_count(0)
 
 
 def test_a_stranger_without_a_token_sees_that_nobody_can_join_a_job_that_is_over(

@@ -37,7 +37,7 @@ function keep(wanted: boolean): void {
 
 /** Called by a click only: browsers ask their reader then. */
 export async function turnOn(): Promise<void> {
-  if (notifying.get() === "impossible") return;
+  if (typeof Notification === "undefined") return;
   const allowed = await Notification.requestPermission();
   keep(allowed === "granted");
   notifying.set(allowed === "granted" ? "on" : allowed === "denied" ? "blocked" : "off");

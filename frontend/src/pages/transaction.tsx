@@ -177,12 +177,20 @@ function Value({ argument: { name, type, value }, jobId, unit }: ShapedProps) {
   if (name === "round" && jobId !== null && value !== 0)
     return <Link to={`/job/${jobId}?round=${value}`}>{String(value)}</Link>;
   if (type === "address")
-    return value === ZERO_ADDRESS ? <>none</> : <Address value={String(value)} what={labelOf(name)} />;
+    return value === ZERO_ADDRESS ? (
+      name === "token" ? (
+        "the chain's coin"
+      ) : (
+        "none"
+      )
+    ) : (
+      <Address value={String(value)} what={labelOf(name)} />
+    );
   if (SEATS.includes(name)) return <>{seatsOf(Number(value)).join(", ") || "none"}</>;
   if (type === "uint128" || name === "amount") return <Amount value={String(value)} unit={unit} exact />;
   if (name === "rule") return <>{value === 1 ? "krum-cosine" : "reference"}</>;
   if (/By$/.test(name)) return <When unix={Number(value)} />;
-  if (/(Window|Delay)$/.test(name)) return <>{plainDuration(Number(value))}</>;
+  if (/(Window|Delay)$/.test(name)) return <>{Number(value) === 0 ? "none" : plainDuration(Number(value))}</>;
   if (Array.isArray(value))
     return (
       <span class="number wrap">

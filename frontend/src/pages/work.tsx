@@ -172,7 +172,7 @@ function Seats({ work: { seats, trainers } }: { work: Work }) {
                 <Link to={`/job/${trainer.job_id}/join`}>Job {trainer.job_id}</Link>
               </td>
               <td>—</td>
-              <td>
+              <td class="wraps">
                 <Doing trainer={trainer} />
               </td>
               <td>—</td>
@@ -203,7 +203,9 @@ function SeatRow({ seat: { job, seat }, trainer }: { seat: Seat; trainer: LocalT
         </Link>
       </td>
       <td class="number">{seat.slot}</td>
-      <td>{trainer && !over ? <Doing trainer={trainer} /> : <Standing job={job} seat={seat} here={!!trainer} />}</td>
+      <td class="wraps">
+        {trainer && !over ? <Doing trainer={trainer} /> : <Standing job={job} seat={seat} here={!!trainer} />}
+      </td>
       <td class="number">
         {job.round} of {job.rounds}
       </td>

@@ -58,7 +58,16 @@ const LABELS: Record<string, string> = {
   fee: "Fee of each round",
   reward: "Reward of each round",
   gate: "Who invites",
+  enrolBy: "Enrolment ends",
+  rule: "Pay rule",
+  minRounds: "Minimum rounds",
+  minTrainers: "Trainers to start",
+  maxTrainers: "Seats",
   maxFaulty: "Faulty trainers",
+  maxMissed: "Missed rounds that cost the seat",
+  maxStrikes: "Strikes that cost a part of the stake",
+  maxEmptyRounds: "Rounds without updates that end it",
+  maxVoids: "Voids that it allows",
   slashBps: "Part of the stake that is slashed, in 1/10,000",
 };
 

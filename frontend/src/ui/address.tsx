@@ -17,7 +17,7 @@ export function Address({ value, what }: { value: string; what: string }) {
 export function Payee({ value }: { value: string }) {
   const known = useNameOf()(value);
   return (
-    <Link to={`/pay/${value}`} class={known ? "hexlink named" : "hexlink"}>
+    <Link to={`/pay/${value}`} class="hexlink">
       <span title={value}>{known?.name ?? shortHex(value)}</span>
     </Link>
   );

@@ -74,7 +74,7 @@ export function Hex({ value, what, name }: { value: string; what: string; name?:
     }
   };
   return (
-    <button type="button" class={name ? "hex named" : "hex"} title={`${value}: click to copy`} onClick={copy}>
+    <button type="button" class="hex" title={`${value}: click to copy`} onClick={copy}>
       <span class="visually-hidden">Copy {what} </span>
       {copied ? "copied" : (name ?? shortHex(value))}
     </button>

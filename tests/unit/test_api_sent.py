@@ -46,7 +46,9 @@ def test_a_creation_is_told_with_its_job_and_an_unknown_hash_as_unknown(api: Api
     assert (found["sender"], found["to"], found["value"]) == (OWNER.address, chain.market.address, str(2 * 1_070_000))
     assert len(found["input"]) > 10
     assert {log["address"] for log in found["logs"]} == {chain.market.address}
-    assert found["timestamp"] == chain.connection.block(receipt.block).timestamp
+    mined = chain.connection.block(receipt.block)
+    assert mined is not None
+    assert found["timestamp"] == mined.timestamp
     assert of_chain(api, HASH)["state"] == "unknown"
     assert api.bare.get("/api/transactions/0x12").status_code == 422
 

@@ -66,11 +66,12 @@ def measure(case: str, bits: int, keep: float, seed: int, rounds: int) -> dict[s
     played = play(learner, Rule.REFERENCE, MAX_FAULTY, rounds, updates)
     d = len(learner.base())
     c = chunks(d, CHUNK)
+    opening = bytes(BLINDER_BYTES * c), bytes(POINT_BYTES * c)
     for entry in played.rounds:
         rows = [update for update in entry.updates if update is not None]
-        up += [len(pack_update(row, bytes(BLINDER_BYTES * c), bytes(POINT_BYTES * c), c)) for row in rows]
+        up += [len(pack_update(row, *opening, c)) for row in rows]
         if any(entry.decision.selected):
-            down.append(len(pack_sum(weighted_sum(rows, entry.decision.coefficients), bytes(BLINDER_BYTES * c), c)))
+            down.append(len(pack_sum(weighted_sum(rows, entry.decision.coefficients), *opening, c)))
     return {"parameters": d, "accuracy": played.accuracy, "up_bytes": median(up), "down_bytes": median(down)}
 
 

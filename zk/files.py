@@ -3,7 +3,7 @@
 file    tensors
 update  "update" packed[d], "blinders" uint8[64·c], "commitment" uint8[64·c]  sealed with a key that the aggregator gets
 rows    "first" packed[d], "second" packed[d], "blinders" uint8[128·c]        the reference rows, sealed to the owner
-sum     "sum" packed[d], "blinders" uint8[64·c]                               sealed to the job key
+sum     "sum" packed[d], "blinders" uint8[64·c], "commitment" uint8[64·c]     sealed to the job key
 model   "model" float32[d]                                                    round 1's base, public
 
 d is the number of a model's parameters, c that of the chunks they are committed in (zk.encoding.chunks). packed[d] are
@@ -55,7 +55,11 @@ def _rows_layout(d: int, c: int) -> Layout:
 
 
 def _sum_layout(d: int, c: int, bound: int = _MAX_SELECTED * ONE * LIMIT) -> Layout:
-    return {"sum": Packed(d, bound), "blinders": ("U8", BLINDER_BYTES * c)}
+    return {
+        "sum": Packed(d, bound),
+        "blinders": ("U8", BLINDER_BYTES * c),
+        "commitment": ("U8", POINT_BYTES * c),
+    }
 
 
 def _model_layout(d: int) -> Layout:
@@ -160,17 +164,24 @@ def max_sum_file_bytes(d: int, c: int) -> int:
     return _max_bytes(_sum_layout(d, c))
 
 
-def pack_sum(total: Int64s, blinders: bytes, c: int) -> bytes:
-    """The sum file of int64[d], every entry within ±2^62, and the sum of its terms' blinders."""
+def pack_sum(total: Int64s, blinders: bytes, commitment: bytes, c: int) -> bytes:
+    """The sum file of int64[d], every entry within ±2^62, the sum of its terms' blinders, and the points that commit to
+    it: with these at hand one check of size N is enough for all chunks (zk.kzg.sum_opens)."""
     if total.dtype != np.int64 or total.ndim != 1:
         raise ValueError(f"a sum is a vector of int64, this is {total.dtype}{list(total.shape)}")
-    return _pack({"sum": _packed(total), "blinders": _bytes(blinders, BLINDER_BYTES * c, "blinders")})
+    return _pack(
+        {
+            "sum": _packed(total),
+            "blinders": _bytes(blinders, BLINDER_BYTES * c, "blinders"),
+            "commitment": _bytes(commitment, POINT_BYTES * c, "points"),
+        }
+    )
 
 
-def unpack_sum(data: bytes, d: int, c: int, bound: int) -> tuple[Int64s, bytes]:
-    """(int64[d], blinders) from a sum file, every entry within ±bound (Σ coefficients · LIMIT of the round)."""
+def unpack_sum(data: bytes, d: int, c: int, bound: int) -> tuple[Int64s, bytes, bytes]:
+    """(int64[d], blinders, points) from a sum file, every entry within ±bound (Σ coefficients · LIMIT of the round)."""
     arrays = _unpack(data, _sum_layout(d, c, bound))
-    return arrays["sum"].astype(np.int64, copy=False), arrays["blinders"].tobytes()
+    return arrays["sum"].astype(np.int64, copy=False), arrays["blinders"].tobytes(), arrays["commitment"].tobytes()
 
 
 def max_model_file_bytes(d: int) -> int:

@@ -64,7 +64,7 @@ class SumPublication(AbstractContextManager["SumPublication"]):
     def _publish(self, choice: Choice) -> str:
         if choice.total is None:
             return ""
-        content = pack_sum(choice.total, self.opening.blinders, self._setup.chunks)
+        content = pack_sum(choice.total, self.opening.blinders, self.opening.sums, self._setup.chunks)
         cid = publish(self._node, self._work / "sum", seal_bytes_with_key(self._job_key, content, self._context))
         if self._announce is not None:
             selected = [slot for slot, inside in enumerate(choice.selected) if inside]

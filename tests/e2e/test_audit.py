@@ -183,9 +183,7 @@ def test_a_sum_that_does_not_open_its_commitment_is_named(world: World, monkeypa
     """The published file is whole and well formed, but not the sum that the contract checked."""
     honest = files.pack_sum
     off = np.eye(1, D, dtype=np.int64)[0]
-    monkeypatch.setattr(
-        "marketplace.services.settlements.pack_sum", lambda total, blinders, c: honest(total + off, blinders, c)
-    )
+    monkeypatch.setattr("marketplace.services.settlements.pack_sum", lambda total, *rest: honest(total + off, *rest))
     play = new_play(world, rounds=1)
     play.finish()
     key = job_key(play.owner, play.history())

@@ -104,9 +104,9 @@ def _rows_file(data: bytes) -> None:
 
 
 def _sum_file(data: bytes) -> None:
-    total, blinders = files.unpack_sum(data, D, C, 3 * LIMIT)
-    again = files.unpack_sum(files.pack_sum(total, blinders, C), D, C, 3 * LIMIT)
-    hold(np.array_equal(again[0], total) and again[1] == blinders, "a sum file changes on its way")
+    total, *opening = files.unpack_sum(data, D, C, 3 * LIMIT)
+    again = files.unpack_sum(files.pack_sum(total, *opening, C), D, C, 3 * LIMIT)
+    hold(np.array_equal(again[0], total) and [*again[1:]] == opening, "a sum file changes on its way")
     hold(int(total.max()) <= 3 * LIMIT and int(total.min()) >= -3 * LIMIT, "a sum is out of bounds")
 
 
@@ -124,7 +124,7 @@ def array_files() -> list[bytes]:
     return [
         files.pack_update(w, words, words, C),
         files.pack_rows(w, w[::-1].copy(), words * 2, C),
-        files.pack_sum(w.astype(np.int64), words, C),
+        files.pack_sum(w.astype(np.int64), words, words, C),
         files.pack_model(np.linspace(-1, 1, D, dtype=np.float32)),
         safetensors.numpy.save(plain, metadata={"a": "b"}),
         safetensors.numpy.save({}),

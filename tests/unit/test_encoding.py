@@ -57,8 +57,8 @@ def test_rows_sum_and_model_files_give_back_what_went_in():
     first, second, blinders = files.unpack_rows(files.pack_rows(W, -W, BLINDERS * 2, C), 5, C)
     assert (first.tolist(), second.tolist(), blinders) == (W.tolist(), (-W).tolist(), BLINDERS * 2)
     total = np.array([2**40, -(2**40), 0], dtype=np.int64)
-    read, blinders = files.unpack_sum(files.pack_sum(total, BLINDERS, C), 3, C, 2**40)
-    assert (read.tolist(), blinders) == (total.tolist(), BLINDERS)
+    read, blinders, points = files.unpack_sum(files.pack_sum(total, BLINDERS, POINTS, C), 3, C, 2**40)
+    assert (read.tolist(), blinders, points) == (total.tolist(), BLINDERS, POINTS)
     model = np.array([1.5, -0.0, 3e38], dtype=np.float32)
     assert files.unpack_model(files.pack_model(model), 3).tobytes() == model.tobytes()
 
@@ -136,7 +136,9 @@ def test_the_size_is_judged_before_anything_is_read():
 def test_a_sum_beyond_what_updates_can_add_up_to_is_refused():
     for extreme in (101, -101, -(2**63)):
         with pytest.raises(ValueError, match="±100"):
-            files.unpack_sum(files.pack_sum(np.array([0, extreme], dtype=np.int64), BLINDERS, C), 2, C, bound=100)
+            files.unpack_sum(
+                files.pack_sum(np.array([0, extreme], dtype=np.int64), BLINDERS, POINTS, C), 2, C, bound=100
+            )
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -162,4 +164,4 @@ def test_what_is_wrong_is_not_packed():
     with pytest.raises(ValueError, match="blinders"):
         files.pack_rows(W, W, BLINDERS, C)
     with pytest.raises(ValueError, match="int64"):
-        files.pack_sum(W, BLINDERS, C)
+        files.pack_sum(W, BLINDERS, POINTS, C)

@@ -147,8 +147,10 @@ def test_files_of_arrays_are_read_as_they_were_written(w: list[int], c: int, fil
     rows = files.pack_rows(row, -row, blinders * 2, c)
     assert np.array_equal(files.unpack_rows(rows, d, c)[1], -row)
     total = row.astype(np.int64) * 4096
-    sums = files.pack_sum(total, blinders, c)
-    assert np.array_equal(files.unpack_sum(sums, d, c, 4096 * LIMIT)[0], total)
+    sums = files.pack_sum(total, blinders, blinders, c)
+    read, *opening = files.unpack_sum(sums, d, c, 4096 * LIMIT)
+    assert np.array_equal(read, total)
+    assert opening == [blinders, blinders]
     model = files.pack_model(row.astype(np.float32))
     assert np.array_equal(files.unpack_model(model, d), row.astype(np.float32))
     unpack = (

@@ -104,9 +104,9 @@ def _rows_file(data: bytes) -> None:
 
 
 def _sum_file(data: bytes) -> None:
-    total, *opening = files.unpack_sum(data, D, C, 3 * LIMIT)
-    again = files.unpack_sum(files.pack_sum(total, *opening, C), D, C, 3 * LIMIT)
-    hold(np.array_equal(again[0], total) and [*again[1:]] == opening, "a sum file changes on its way")
+    total, blinders, points = files.unpack_sum(data, D, C, 3 * LIMIT)
+    again = files.unpack_sum(files.pack_sum(total, blinders, points, C), D, C, 3 * LIMIT)
+    hold(np.array_equal(again[0], total) and again[1:] == (blinders, points), "a sum file changes on its way")
     hold(int(total.max()) <= 3 * LIMIT and int(total.min()) >= -3 * LIMIT, "a sum is out of bounds")
 
 

@@ -184,7 +184,7 @@ $(UV):
 	$(PYTHON) -m venv build/uv
 	build/uv/bin/python -m pip install -q --disable-pip-version-check uv==0.13.8
 
-PAGE := $(shell find frontend/src frontend/scripts frontend/public frontend/index.html frontend/vite.config.ts -path '*/generated' -prune -o -type f -print)
+PAGE := $(shell find frontend/src frontend/scripts frontend/public frontend/viewer frontend/index.html frontend/vite.config.ts -path '*/generated' -prune -o -type f -print)
 CORE := $(shell find zk/core \( -name target -o -name fuzz \) -prune -o -type f -print)
 
 $(VENV)/.ready: requirements.lock pyproject.toml $(CORE) | $(UV)

@@ -93,12 +93,14 @@ def answers(api: Api) -> dict[str, Any]:
         "Holdings": got(f"/api/holdings/{owner}"),
         "TokenText": got(f"/api/tokens/{ZERO_ADDRESS}"),
         "TransactionFacts": got(f"/api/transactions/{job['transaction']}"),
+        "Seat": got(f"/api/seats/{got('/api/jobs/1/trainers')[0]['operator']}")[0],
+        "Activity": got("/api/activity"),
         "PayeeCredits": got(f"/api/credits/{owner}"),
         "DataEntry": patients,
         "DataCheck": got("/api/data/check", {"job_id": 1, "data": patients["source"]}),
         "TableFacts": got("/api/data/columns", {"data": patients["source"]}),
         "JobPreview": yaml,
-        "SetupEntry": got("/api/setups")[0],
+        "SetupEntry": next(entry for entry in got("/api/setups") if entry["what"] == "key"),
         "OwnPart": got("/api/jobs/1/own"),
         "JobScores": got("/api/jobs/1/scores"),
     }
@@ -130,7 +132,7 @@ def preview_of(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def shape(value: Any) -> Any:
-    """The names in an answer and the kinds of their values: of a list its first entry's, of null and numbers nothing."""
+    """The names in an answer and what is text: of a list its first entry, of null and numbers nothing."""
     if isinstance(value, dict):
         return {name: shape(entry) for name, entry in value.items()}
     if isinstance(value, list):

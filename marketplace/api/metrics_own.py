@@ -53,6 +53,7 @@ class OwnMetrics:
         self._generation = index.generation
         self._seq = index.last_seq
         self._begun: dict[int, tuple[int, int]] = {}  # by job: when its round opened, and when it was submitted to last
+        registry.register(self)  # before its counters: they are read after it has counted
         self._rounds = Total(
             "merit_rounds", "Rounds of this node's jobs by what became of them.", ("outcome",), registry=registry
         )
@@ -73,7 +74,6 @@ class OwnMetrics:
             self._missed.labels(role)
         for phase in ("submitting", "settling"):
             self._phases.labels(phase)
-        registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
         accounts = set(self._accounts())

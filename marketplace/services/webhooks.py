@@ -84,7 +84,9 @@ class Webhook(BaseModel):
         return secret
 
 
-class _File(BaseModel):
+class WebhookFile(BaseModel):
+    """What `webhooks.yaml` holds."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     webhooks: Annotated[tuple[Webhook, ...], Field(max_length=MOST_HOOKS)]
@@ -104,7 +106,7 @@ def read_webhooks(path: Path) -> tuple[Webhook, ...]:
         raise InputError(f"{path} holds secrets and can be read by others: `chmod 600` it.")
     try:
         text = read_within(path, MAX_FILE_BYTES).decode()
-        hooks = _File.model_validate(parse_yaml(text, where=str(path))).webhooks
+        hooks = WebhookFile.model_validate(parse_yaml(text, where=str(path))).webhooks
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8.") from error
     except ValidationError as error:

@@ -75,7 +75,7 @@ class Metrics:
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge("merit_jobs", "Jobs by state.", "state", self._index.counts())
-        statuses = Counter(trainer.status for trainer in self._trainers.all())
+        statuses: Counter[str] = Counter(trainer.status for trainer in self._trainers.all())
         yield _gauge("merit_trainers", "This node's trainers by status.", "status", statuses)
         troubled = dict.fromkeys(("aggregator", "trainer", "node"), 0)
         troubled |= Counter(role for role, _ in self._troubles())

@@ -141,11 +141,12 @@ def tellers(services: NodeServices, stop: threading.Event) -> list[Teller]:
     market = services.node.market
     chain_id, head = market.connection.chain_id, market.connection.head()
     folder = services.node.home / "webhooks" / f"{chain_id}-{market.address}"
-    services.metrics.tellers = [
+    found = [
         Teller(
             hook, services.index, Sender(hook, stop, log.warning), folder / f"{hook.name}.json", chain_id=chain_id,
             market=market.address, head=head, accounts=services.accounts(),
         )
         for hook in services.webhooks
     ]  # fmt: skip
-    return services.metrics.tellers
+    services.metrics.tellers = found
+    return found

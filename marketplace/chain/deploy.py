@@ -45,7 +45,7 @@ class Deployment(BaseModel):
 
     market: _Address
     block: int = Field(ge=0)
-    transaction: _Word | None = None
+    transaction: _Word | None
     chain: _Word | None = None
 
 

@@ -7,7 +7,7 @@ ARGS ?=
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
 .PHONY: help setup demo examples page up docs test test-page test-rust test-unit test-contracts test-e2e test-flower check bench bench-bytes bench-round bench-proofs bench-pay bench-theft bench-rows bench-load bench-train gpu-check
-.PHONY: wheel try-wheel docs-site screenshots test-faults test-hostile test-invariants test-invariants-nightly test-symbolic fuzz fuzz-rust slither sbom advisories format lock artifacts clean
+.PHONY: clients wheel try-wheel docs-site screenshots test-faults test-hostile test-invariants test-invariants-nightly test-symbolic fuzz fuzz-rust slither sbom advisories format lock artifacts clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -147,6 +147,11 @@ gpu-check: setup ## what only a CUDA device shows, in less than 8 minutes; ARGS=
 	timeout 180 $(BIN)/pytest -q tests/gpu
 	timeout 300 $(BIN)/python -m benches.train --full $(ARGS)
 
+clients: setup ## programs of others against a real market: a generated TypeScript client, an index by Ponder
+	cd examples/clients/typescript && npm install --no-save --no-fund --no-audit --ignore-scripts --loglevel=error
+	cd contrib/ponder && npm install --no-save --no-fund --no-audit --ignore-scripts --loglevel=error
+	$(BIN)/pytest -q tests/e2e/test_clients.py
+
 format: setup ## rewrite the sources in the house style
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
@@ -184,7 +189,7 @@ $(UV):
 	$(PYTHON) -m venv build/uv
 	build/uv/bin/python -m pip install -q --disable-pip-version-check uv==0.13.8
 
-PAGE := $(shell find frontend/src frontend/scripts frontend/public frontend/index.html frontend/vite.config.ts -path '*/generated' -prune -o -type f -print)
+PAGE := $(shell find frontend/src frontend/scripts frontend/public frontend/viewer frontend/index.html frontend/vite.config.ts -path '*/generated' -prune -o -type f -print)
 CORE := $(shell find zk/core \( -name target -o -name fuzz \) -prune -o -type f -print)
 
 $(VENV)/.ready: requirements.lock pyproject.toml $(CORE) | $(UV)

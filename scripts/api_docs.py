@@ -10,7 +10,8 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "api.md"
 INTRODUCTION = """# The API of a node
 
 What `merit up` serves beside its page, as HTTP with JSON. The document that this page is made from, by
-`scripts/api_docs.py`, is served under `/api/openapi.json` (OpenAPI 3.1) and printed by `python -m scripts.openapi`.
+`scripts/api_docs.py`, is served under `/api/openapi.json` (OpenAPI 3.1, with an example of each answer) and printed by
+`python -m scripts.openapi`. A node shows it under `/viewer/`, from where calls can be tried.
 
 - Amounts are decimal texts in the token's smallest unit, times Unix seconds by the chain's clock, addresses with
   their checksum, bytes 0x-hex.

@@ -35,7 +35,13 @@ PYTHON = {
     "requirements-slither.lock": "build/slither/venv",
     "requirements-symbolic.lock": "build/symbolic/venv",
 }
-NODE = {"node": ".", "page": "frontend", "circuit bench": "benches/circuit"}
+NODE = {
+    "node": ".",
+    "page": "frontend",
+    "circuit bench": "benches/circuit",
+    "client": "examples/clients/typescript",
+    "indexer": "contrib/ponder",
+}
 RUST = {"rust": "zk/core", "rust fuzzing": "zk/core/fuzz"}
 
 KNOWN = {

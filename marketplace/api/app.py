@@ -1,9 +1,12 @@
 """The application: routes, and what stands before them."""
 
+from typing import Any
+
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from marketplace.api import problems
+from marketplace.api.examples import add_examples
 from marketplace.api.guard import Guard
 from marketplace.api.metrics import Metered
 from marketplace.api.node import NodeServices
@@ -22,6 +25,12 @@ class NodeApp(FastAPI):
         services: NodeServices = self.state.services
         return Metered(Guard(super().build_middleware_stack(), services.hosts), services.metrics)
 
+    def openapi(self) -> dict[str, Any]:
+        """The document, with an example of each answer."""
+        if self.openapi_schema is None:
+            self.openapi_schema = add_examples(super().openapi())
+        return self.openapi_schema
+
 
 def create_app(services: NodeServices | None) -> FastAPI:
     """The app of a node; without services only its OpenAPI document can be asked for."""
@@ -30,7 +39,7 @@ def create_app(services: NodeServices | None) -> FastAPI:
         version=services.version if services is not None else "0",
         description=DESCRIPTION,
         openapi_url="/api/openapi.json",
-        docs_url=None,  # its scripts would come from elsewhere
+        docs_url=None,  # its scripts would come from elsewhere: the page brings a viewer, /viewer/
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
         responses=documented(403, 413, 422, 500),

@@ -27,6 +27,7 @@ from marketplace.services.crew import Crew
 from marketplace.services.index import Description, Index
 from marketplace.services.node import Node, fetch_spec
 from marketplace.services.trouble import Trouble, Troubles
+from marketplace.services.webhooks import Webhook
 from marketplace.spec import Spec
 
 if TYPE_CHECKING:
@@ -53,6 +54,12 @@ class Slots:
         self._each = each
         self._lock = threading.Lock()
         self._held: Counter[str] = Counter()
+
+    @property
+    def count(self) -> int:
+        """How many are taken."""
+        with self._lock:
+            return sum(self._held.values())
 
     @contextmanager
     def taken(self, by: str = "") -> Iterator[None]:
@@ -101,6 +108,7 @@ class NodeServices:
     streams: Slots = field(default_factory=lambda: Slots("event streams", 64))
     transfers: Slots = field(default_factory=lambda: Slots("transfers of participants' content", 8, each=4))
     openly: Slots = field(default_factory=lambda: Slots("transfers of descriptions", 8, each=4))
+    webhooks: tuple[Webhook, ...] = ()
     admitted: frozenset[str] = frozenset()  # accounts that may use the storage without taking part in a job
 
     samples: tuple[Sample, ...] = ()  # on a local chain only
@@ -110,7 +118,15 @@ class NodeServices:
 
     def __post_init__(self) -> None:
         market = self.node.market
-        self.metrics = Metrics(self.index, self.trainers, self.troubles)
+        self.metrics = Metrics(
+            self.index,
+            self.trainers,
+            self.troubles,
+            accounts=self.accounts,
+            now=self.now,
+            requests=self._decisions,
+            slots=self._taken,
+        )
         self.own_troubles = Troubles(lambda notice: log.warning(notice.text))  # of what the node does for its owner
         self.content = ContentDesk(self.index, market.connection.chain_id, market.address, self.admitted)
         self._specs: OrderedDict[str, Spec] = OrderedDict()
@@ -119,6 +135,20 @@ class NodeServices:
     def now(self) -> int:
         """The chain's time as last seen, carried on by this machine's clock: also while the chain is out of reach."""
         return int(time.time() + self.offset)
+
+    def _decisions(self) -> list[str]:
+        return [request.decision for request in self.dispatcher.requests()] if self.dispatcher is not None else []
+
+    def _taken(self) -> dict[str, int]:
+        kinds = {"audits": self.audits, "heavy": self.heavy, "streams": self.streams}
+        kinds |= {"transfers": self.transfers, "openly": self.openly}
+        return {name: slots.count for name, slots in kinds.items()}
+
+    def accounts(self) -> set[str]:
+        """Those that act from this node: its own, its aggregator's, its samples'."""
+        found = {sample.address for sample in self.samples}
+        found |= {identity.address for identity in (self.node.identity, self.aggregator) if identity is not None}
+        return found
 
     def troubles(self) -> list[tuple[Role, Trouble]]:
         """The jobs that this node cannot work on at the moment, by what it is in them."""
@@ -174,6 +204,7 @@ class Follower:
         services.metrics.head = head
         changed = services.index.update(self._node.events, connection)
         services.problem = ""
+        services.metrics.followed = time.monotonic()
         if changed:
             services.hub.stir()
         return Step.WORKED if changed else Step.WAITING

@@ -6,6 +6,7 @@ from typing import Any, Literal, cast
 
 from aggregator.points import LOSS_BITS
 from marketplace.api.models import (
+    ChainNews,
     CreditFacts,
     JobSummary,
     Judged,
@@ -309,3 +310,15 @@ def _plain(name: str, value: Any) -> Any:
     if isinstance(value, State | Rule | Reason):
         return value.name.lower().replace("_", "-")
     return str(value) if name in _AMOUNTS else value
+
+
+def chain_news(item: News) -> ChainNews:
+    event = item.event
+    return ChainNews(
+        kind=type(event).__name__,
+        job_id=event.job_id,
+        block=event.block,
+        timestamp=event.timestamp,
+        transaction=event.transaction,
+        values=event_values(event),
+    )

@@ -15,6 +15,7 @@ from marketplace.api.app import create_app
 from marketplace.api.hub import Hub
 from marketplace.api.node import Describer, Follower, NodeServices, Reporting, keep_running
 from marketplace.api.provider import Provider
+from marketplace.api.webhooks import tellers
 from marketplace.errors import InputError
 from marketplace.services.node import Node
 
@@ -91,6 +92,7 @@ def running(services: NodeServices, open_node: Callable[[], Node], *, poll: floa
     stop = threading.Event()
     pools = [services.trainers, *(sample.trainers for sample in services.samples)]
     agents: list[Reporting] = [kind(services, open_node()) for kind in (Follower, Describer, Provider)]
+    agents += tellers(services, stop)
     threads = [
         threading.Thread(
             target=keep_running, args=(agent, services, poll, stop), name=type(agent).__name__, daemon=True

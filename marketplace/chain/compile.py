@@ -4,7 +4,9 @@
     python -m marketplace.chain.compile --check    exits 1 when a committed artifact is not what the sources compile to
 
 The compiler is npm's solcjs, driven by py-solc-x through scripts/solc. The output depends on nothing but the sources,
-the compiler's version and the settings below: metadata hashes are left out of the bytecode.
+the compiler's version and the settings below. The bytecode ends with the hash of its metadata, which names every source
+by its own hash: who has the input that is kept beside the artifacts (INPUT) can show that a deployed contract is
+exactly that (Sourcify's full match).
 """
 
 import argparse
@@ -30,7 +32,7 @@ SETTINGS: Mapping[str, object] = {
     "evmVersion": "shanghai",
     "optimizer": {"enabled": True, "runs": 200},
     "viaIR": True,
-    "metadata": {"bytecodeHash": "none"},
+    "metadata": {"bytecodeHash": "ipfs"},
 }
 PRODUCTS = (
     "contracts/JobMarket.sol",
@@ -45,6 +47,8 @@ PRODUCTS = (
     "contracts/verifiers/DecisionVerifier.sol",
 )
 """Sources whose contract, named like the file, gets an artifact."""
+INPUT = "standard-input.json"
+"""The compiler's input, with all sources in it, in the folder of the artifacts."""
 
 
 def compile_sources(paths: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -58,6 +62,11 @@ def compile_sources(paths: Sequence[str]) -> dict[str, dict[str, Any]]:
 
     Raises InputError where the compiler is not installed, a source is missing, or a source does not compile.
     """
+    return _compiled(paths)[0]
+
+
+def _compiled(paths: Sequence[str]) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """As `compile_sources`, and the whole input: standard JSON that compiles to the same where no other file is."""
     if shutil.which("node") is None or not (ROOT / "node_modules" / "solc").is_dir():
         raise InputError(f"The Solidity compiler is missing: install Node.js and run npm install in {ROOT}.")
     missing = [path for path in paths if not (ROOT / path).is_file()]
@@ -77,7 +86,19 @@ def compile_sources(paths: Sequence[str]) -> dict[str, dict[str, Any]]:
     except SolcError as error:
         raise InputError(f"The contracts do not compile: {error.message}") from error
     variables = _variables([source["ast"] for source in compiled["sources"].values()])
-    return {Path(path).stem: _artifact(compiled["contracts"][path][Path(path).stem], variables) for path in paths}
+    contracts = {path: compiled["contracts"][path][Path(path).stem] for path in paths}
+    used = sorted({name for one in contracts.values() for name in json.loads(one["metadata"])["sources"]})
+    whole = {
+        "language": "Solidity",
+        "sources": {name: {"content": _source(name).read_text()} for name in used},
+        "settings": {**SETTINGS, "outputSelection": selection},
+    }
+    return {Path(path).stem: _artifact(one, variables) for path, one in contracts.items()}, whole
+
+
+def _source(name: str) -> Path:
+    """Where scripts/solc finds it."""
+    return ROOT / name if (ROOT / name).is_file() else ROOT / "node_modules" / name
 
 
 def _variables(trees: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -122,10 +143,11 @@ def main(arguments: Sequence[str] | None = None) -> str | None:
     parser.add_argument("--check", action="store_true", help="only compare; exit 1 on a difference")
     check: bool = parser.parse_args(arguments).check
     try:
-        artifacts = compile_sources(PRODUCTS)
+        artifacts, whole = _compiled(PRODUCTS)
     except InputError as error:
         return str(error)
     expected = {f"{name}.json": json.dumps(a, indent=1, sort_keys=True) + "\n" for name, a in artifacts.items()}
+    expected[INPUT] = json.dumps(whole, indent=1, sort_keys=True) + "\n"
     if not check:
         ARTIFACTS.mkdir(exist_ok=True)
         for name, text in expected.items():

@@ -1,21 +1,33 @@
 """Putting contracts on a chain, and remembering where they are."""
 
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
 from eth_account.signers.local import LocalAccount
+from eth_utils.address import to_canonical_address, to_checksum_address
+from eth_utils.crypto import keccak
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from marketplace.addresses import parse_address
+from marketplace.chain.abi import artifact
 from marketplace.chain.answers import Mined
-from marketplace.chain.connection import Connection
-from marketplace.chain.linking import creation_code, libraries
+from marketplace.chain.connection import Connection, Refused
+from marketplace.chain.linking import creation_code, is_genuine, libraries
 from marketplace.chain.market import RECEIPT_WITHIN
 from marketplace.chain.transactions import transact
 from marketplace.errors import ChainError, InputError
 from marketplace.files import read_within, write_atomically
 
 MAX_BOOK = 2**20  # bytes
+FACTORY = "0x4e59b44847b379578588920cA78FbF26c0B4956C"
+"""Creates by CREATE2 whatever it is sent, on nearly all chains and Anvil; nobody owns it (the deterministic deployment
+proxy)."""
+_FACTORY_CODE = bytes.fromhex(
+    "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe03601600081602082378035828234f580151560395781"
+    "82fd5b8082525050506014600cf3"
+)
+SALT = bytes(32)
 
 
 _Address = Annotated[str, AfterValidator(parse_address)]
@@ -23,7 +35,8 @@ _Word = Annotated[str, Field(pattern="^0x[0-9a-f]{64}$")]
 
 
 class Deployment(BaseModel):
-    """Where a market is: its address (EIP-55), the block that brought it, and the transaction (0x…).
+    """Where a market is: its address (EIP-55), the block that brought it, and the transaction (0x…),
+    None where it was there already.
 
     chain: the hash of the chain's first block, which tells a chain that was started afresh; None where it is not known.
     """
@@ -32,7 +45,7 @@ class Deployment(BaseModel):
 
     market: _Address
     block: int = Field(ge=0)
-    transaction: _Word
+    transaction: _Word | None
     chain: _Word | None = None
 
 
@@ -68,6 +81,83 @@ def deploy(connection: Connection, signer: LocalAccount, *, receipt_within: floa
     address, mined = create(connection, signer, "JobMarket", receipt_within=receipt_within)
     chain = connection.identity or None
     return Deployment(market=address, block=mined.block, transaction=mined.transaction, chain=chain)
+
+
+class Everywhere(BaseModel):
+    """A market that has the same address on every chain, as deployments/CHAIN.json keeps it.
+
+    block: that brought it, or one before. transaction: None where it was there already. libraries: by name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    chain_id: int
+    market: _Address
+    block: int = Field(ge=0)
+    transaction: _Word | None
+    libraries: dict[str, _Address]
+    factory: _Address
+    salt: _Word
+    compiler: str
+
+
+def standard_input() -> bytes:
+    """The compiler's input for all of Merit's contracts (standard JSON): it compiles to exactly what is deployed."""
+    return files("marketplace.chain").joinpath("artifacts", "standard-input.json").read_bytes()
+
+
+def address_everywhere(code: bytes) -> str:
+    """Where the factory puts what this code creates: it depends on nothing else."""
+    seed = b"\xff" + to_canonical_address(FACTORY) + SALT + keccak(code)
+    return to_checksum_address(keccak(seed)[12:])
+
+
+def deploy_everywhere(
+    connection: Connection, signer: LocalAccount, *, receipt_within: float = RECEIPT_WITHIN
+) -> Everywhere:
+    """Deploys a JobMarket through FACTORY, so that it has the same address on every chain; what is there stays.
+
+    Raises InputError for a chain without the factory, ChainError.
+    """
+    if connection.code(FACTORY) != _FACTORY_CODE:
+        raise InputError(
+            f"Chain {connection.chain_id} has no CREATE2 factory at {FACTORY}: deploy without --same-address."
+        )
+
+    def placed(contract: str, linked: dict[str, str]) -> tuple[str, Mined | None]:
+        code = creation_code(contract, linked)
+        address = address_everywhere(code)
+        if connection.code(address):
+            return address, None
+        return address, transact(connection, signer, FACTORY, SALT + code, wait=receipt_within)
+
+    linked = {name: placed(name, {})[0] for name in libraries("JobMarket")}
+    market, mined = placed("JobMarket", linked)
+    if not is_genuine(connection, market, "JobMarket"):
+        raise ChainError(f"The contract at {market} is not what was sent there: do not use it.")
+    return Everywhere(
+        chain_id=connection.chain_id,
+        market=market,
+        block=_first_block(connection, market) if mined is None else mined.block,
+        transaction=None if mined is None else mined.transaction,
+        libraries=linked,
+        factory=FACTORY,
+        salt=_hex(SALT),
+        compiler=artifact("JobMarket")["compiler"],
+    )
+
+
+def _first_block(connection: Connection, address: str) -> int:
+    """The first block with the contract; 0 where the chain's node keeps no state of before."""
+    low, high = 0, connection.head()
+    try:
+        while low < high:
+            middle = (low + high) // 2
+            there = connection.request("eth_getCode", address, hex(middle)) not in ("0x", "0x0", None)
+            low, high = (low, middle) if there else (middle + 1, high)
+    except (Refused, ChainError):
+        return 0
+    return low
 
 
 class _Known(BaseModel):

@@ -12,15 +12,46 @@ from marketplace.cli.session import session, stop_on_signals
 from marketplace.errors import InputError
 
 
-def deploy(context: typer.Context) -> None:
+def deploy(
+    context: typer.Context,
+    same_address: Annotated[
+        bool, typer.Option("--same-address", help="Through the CREATE2 factory: the same address on every chain.")
+    ] = False,
+    record: Annotated[
+        Path | None, typer.Option(help="With --same-address: a folder to write CHAIN.json into, such as deployments.")
+    ] = None,
+    verify_input: Annotated[
+        Path | None,
+        typer.Option(help="Deploy nothing, but write the compiler's input, from which others verify the contracts."),
+    ] = None,
+) -> None:
     """Deploy the market contract and note it in the address book."""
+    from marketplace.chain.deploy import Deployment, deploy_everywhere, standard_input
     from marketplace.chain.deploy import deploy as deploy_market
+    from marketplace.files import write_atomically
 
     here = session(context)
+    if record is not None and not same_address:
+        raise InputError("--record needs --same-address: only such a market is worth telling others of.")
+    if verify_input is not None:
+        write_atomically(verify_input, standard_input(), mode=0o644)
+        said = (
+            f"{verify_input} is the compiler's input (standard JSON), by which Sourcify and explorers verify contracts."
+        )
+        here.show({"file": str(verify_input)}, said)
+        return
     connection = here.connection()
     account = here.identity().account
     with here.patience("waiting for the transaction that deploys the market to be mined"):
-        entry = deploy_market(connection, account, receipt_within=here.settings.receipt_timeout)
+        if same_address:
+            found = deploy_everywhere(connection, account, receipt_within=here.settings.receipt_timeout)
+            place = {"market": found.market, "block": found.block, "transaction": found.transaction}
+            entry = Deployment.model_validate(place | {"chain": connection.identity or None})
+            if record is not None:
+                document = found.model_dump_json(indent=1).encode() + b"\n"
+                write_atomically(record / f"{connection.chain_id}.json", document, mode=0o644)
+        else:
+            entry = deploy_market(connection, account, receipt_within=here.settings.receipt_timeout)
     here.address_book().put(connection.chain_id, entry)
     here.show(
         {"chain_id": connection.chain_id, "address": entry.market, "block": entry.block},

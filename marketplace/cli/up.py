@@ -76,6 +76,7 @@ def up(
     from marketplace.api.serve import running, server_of
     from marketplace.api.trainers import TrainerPool
     from marketplace.services.index import Index
+    from marketplace.services.webhooks import FILE_NAME, read_webhooks
 
     here = session(context)
     alone = _alone(here)
@@ -93,6 +94,7 @@ def up(
             node = place.open_node()
         market, home = node.market, node.home
         token = token_of(home)
+        webhooks = read_webhooks(home / FILE_NAME)
         chosen = f"{market.connection.chain_id}-{market.address}"
         (home / "index").mkdir(parents=True, exist_ok=True)
         index_url = index or f"sqlite:///{home / 'index' / f'{chosen}-{place.first_block}.sqlite'}"
@@ -120,6 +122,7 @@ def up(
             dispatcher=place.dispatcher,
             local_rpc=place.rpc,
             hosts=tuple(name or ()),
+            webhooks=webhooks,
             admitted=admitted,
             dist=DIST,
             docs=DOCS,

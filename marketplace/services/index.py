@@ -279,6 +279,18 @@ class Index:
         with self._open() as db:
             return db.scalar(select(func.max(EventRow.seq))) or 0
 
+    def jobs_of(self, accounts: Collection[str]) -> set[int]:
+        """The jobs that these accounts created, aggregate or have or had a seat in."""
+        kinds = [kind.__name__ for kind in (JobCreated, *TAKING_PART)]
+        wanted = select(EventRow.job_id).where(EventRow.party.in_(accounts), EventRow.kind.in_(kinds))
+        with self._open() as db:
+            return set(db.scalars(wanted.distinct()))
+
+    def seq_at(self, block: int) -> int:
+        """The last event's place up to and in this block; 0 before the first."""
+        with self._open() as db:
+            return db.scalar(select(func.max(EventRow.seq)).where(EventRow.block <= block)) or 0
+
     def counts(self) -> dict[str, int]:
         """Jobs by state."""
         with self._open() as db:

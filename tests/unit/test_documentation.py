@@ -17,6 +17,7 @@ from marketplace.cli.main import app
 from marketplace.documents import parse_yaml
 from marketplace.errors import MeritError
 from marketplace.services.policy import Policy
+from marketplace.services.webhooks import WebhookFile
 from marketplace.spec import JobFile
 from scripts import docs_site
 from tests.pages import ROOT, Snippet, anchors, pages, snippets, tokens
@@ -114,9 +115,11 @@ def test_what_make_is_asked_for_is_there() -> None:
 
 
 def read(document: dict[str, Any]) -> None:
-    """Raises what the reader of job files, or of policies, raises. A part of a job file is read as that part."""
+    """Raises what the reader of job files, policies or webhooks raises. A part of a job file is read as that part."""
     if {"owners", "tokens"} & document.keys():
         Policy.model_validate(document)
+    elif "webhooks" in document:
+        WebhookFile.model_validate(document)
     elif {"name", "data", "market"} <= document.keys():
         market = {"aggregator": "anyone"} | document["market"]
         JobFile.model_validate(document | {"market": market})

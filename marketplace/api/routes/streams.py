@@ -16,7 +16,6 @@ from marketplace.api.problems import problem_of
 from marketplace.api.routes.common import JobId, Services, problems
 from marketplace.errors import MeritError
 from marketplace.services.audit import AuditReport, Check, OnCheck, audit_job, report_document
-from marketplace.services.index import News
 
 router = APIRouter(prefix="/api", tags=["live"])
 BATCH = 500  # events that are read at once
@@ -83,7 +82,7 @@ async def stream_events(
             news = await asyncio.to_thread(services.index.events, job_id=job_id, after=seq, limit=BATCH)
             for item in news:
                 seq = item.seq
-                yield ServerSentEvent(event="chain", data=_news(item), id=f"{generation}.{seq}.{number}")
+                yield ServerSentEvent(event="chain", data=present.chain_news(item), id=f"{generation}.{seq}.{number}")
             for said in services.hub.since(number) if local else ():
                 number = said.number
                 if job_id in (None, said.job_id):
@@ -98,18 +97,6 @@ async def stream_events(
                     yield ServerSentEvent(event="training", data=told, id=f"{generation}.{seq}.{number}")
             if len(news) < BATCH:
                 await listener.wait(LOOK)
-
-
-def _news(item: News) -> ChainNews:
-    event = item.event
-    return ChainNews(
-        kind=type(event).__name__,
-        job_id=event.job_id,
-        block=event.block,
-        timestamp=event.timestamp,
-        transaction=event.transaction,
-        values=present.event_values(event),
-    )
 
 
 _AUDIT: dict[int | str, dict[str, Any]] = {

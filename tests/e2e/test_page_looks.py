@@ -70,7 +70,7 @@ def finished(market: Up) -> int:
 
 def look(page: Page, where: str) -> None:
     """axe has nothing to say in light and dark, and a phone needs no sideways scrolling."""
-    for width, height in (DESKTOP, PHONE):
+    for width, height in (PHONE, DESKTOP):
         page.set_viewport_size({"width": width, "height": height})
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme)

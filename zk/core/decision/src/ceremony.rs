@@ -33,11 +33,9 @@ impl Key {
     /// The key that follows from the powers alone: everybody knows its δ = 1, so it is only there to be contributed to.
     pub fn initial(shape: Shape, powers: &Powers) -> Result<Self> {
         let circuit = Circuit::new(shape)?;
-        let Sizes { inputs, quotient, .. } = Sizes::of(&circuit)?;
-        let (m, given) = (quotient + 1, powers.size());
-        if given != m {
-            return Err(Error::new(format!("circuit {shape} needs {m} powers, {given} were given")));
-        }
+        let sizes = Sizes::of(&circuit)?;
+        check_size(shape, &sizes, powers)?;
+        let (Sizes { inputs, quotient, .. }, m) = (sizes, powers.size());
         let domain = Radix2EvaluationDomain::<Fr>::new(m).ok_or_else(|| Error::new("the circuit is too large"))?;
         let plain = lagrange::<G1Projective>(&domain, &powers.tau_g1[..m]);
         let plain_g2 = lagrange::<G2Projective>(&domain, &powers.tau_g2);
@@ -107,33 +105,28 @@ impl Key {
         if self.development() {
             return Err(Error::new("the key has no contribution: whoever made it can forge proofs"));
         }
-        let (key, shape) = (self.proving_key(), self.circuit().shape());
+        let key = self.proving_key();
         let sizes = Sizes::of(self.circuit())?;
-        let (given, required) = (powers.size(), sizes.quotient + 1);
-        if given != required {
-            return Err(Error::new(format!("circuit {shape} needs {required} powers, {given} were given")));
-        }
+        check_size(self.circuit().shape(), &sizes, powers)?;
         let fixed = (key.vk.alpha_g1, key.beta_g1, key.vk.beta_g2, key.vk.gamma_g2);
         if fixed != (powers.alpha_g1[0], powers.beta_g1[0], powers.beta_g2, G2Affine::generator()) {
             return Err(Error::new("α, β or γ of the key is not that of the powers"));
         }
         self.check_delta()?;
         self.check_points()?;
-        let Expected { a, b_g1, b_g2, inputs, over } = Expected::of(self.circuit(), &sizes, powers)?;
-        let sum = |points: &[G1Affine], weights: &[Fr]| G1Projective::msm_unchecked(points, weights);
-        if sum(&key.vk.gamma_abc_g1, &inputs.weights) != inputs.sum {
+        let all = weights(Fr::rand(&mut system_rng()?), sizes.values + sizes.quotient);
+        let expected = Expected::of(self.circuit(), &sizes, powers, &all)?;
+        let sum = |points: &[G1Affine]| G1Projective::msm_unchecked(points, &all[..points.len()]);
+        if sum(&key.vk.gamma_abc_g1) != expected.inputs {
             return Err(Error::new("the key's points for the public inputs are not those of its circuit"));
         }
-        let b_found = G2Projective::msm_unchecked(&key.b_g2_query, &b_g2.weights);
-        if sum(&key.a_query, &a.weights) != a.sum
-            || sum(&key.b_g1_query, &b_g1.weights) != b_g1.sum
-            || b_found != b_g2.sum
-        {
+        let b_g2 = G2Projective::msm_unchecked(&key.b_g2_query, &all[..sizes.values]);
+        if (sum(&key.a_query), sum(&key.b_g1_query), b_g2) != (expected.a, expected.b_g1, expected.b_g2) {
             return Err(Error::new("the key's A or B is not that of its circuit"));
         }
         // δ·(L ‖ H of the key) = L ‖ H of the initial one.
-        let found = sum(&[key.l_query.as_slice(), &key.h_query].concat(), &over.weights).into_affine();
-        if !same_ratio((found, over.sum.into_affine()), (G2Affine::generator(), key.vk.delta_g2)) {
+        let found = sum(&[key.l_query.as_slice(), &key.h_query].concat()).into_affine();
+        if !same_ratio((found, expected.over.into_affine()), (G2Affine::generator(), key.vk.delta_g2)) {
             return Err(Error::new("the key's L or H was not divided by its δ"));
         }
         Ok(())
@@ -172,31 +165,32 @@ impl Key {
     }
 }
 
-/// Points of a key times their weights, added up as they follow from the powers.
-struct Sum<G> {
-    weights: Vec<Fr>,
-    sum: G,
+fn check_size(shape: Shape, sizes: &Sizes, powers: &Powers) -> Result<()> {
+    let (required, given) = (sizes.quotient + 1, powers.size());
+    if given != required {
+        return Err(Error::new(format!("circuit {shape} needs {required} powers, {given} were given")));
+    }
+    Ok(())
 }
 
-/// What the points of the initial key add up to. `over`: L ‖ H.
+/// What the initial key's points add up to, each times its weight. `over`: L ‖ H.
 struct Expected {
-    a: Sum<G1Projective>,
-    b_g1: Sum<G1Projective>,
-    b_g2: Sum<G2Projective>,
-    inputs: Sum<G1Projective>,
-    over: Sum<G1Projective>,
+    a: G1Projective,
+    b_g1: G1Projective,
+    b_g2: G2Projective,
+    inputs: G1Projective,
+    over: G1Projective,
 }
 
 impl Expected {
     /// Σ_j w_j Σ_t k_tj L_t(τ) is a polynomial of τ whose values on the domain are Σ_j w_j k_tj: a transform of those in the
     /// field and one sum of powers give it.
-    fn of(circuit: &Circuit, sizes: &Sizes, powers: &Powers) -> Result<Self> {
+    fn of(circuit: &Circuit, sizes: &Sizes, powers: &Powers, weights: &[Fr]) -> Result<Self> {
         let m = powers.size();
         let domain = Radix2EvaluationDomain::<Fr>::new(m).ok_or_else(|| Error::new("the circuit is too large"))?;
         let [mut a, b, c] = columns(circuit)?;
         consistent(&mut a, circuit, sizes.inputs);
-        let rho = Fr::rand(&mut system_rng()?);
-        let coefficients = |columns: &[Column], weights: &[Fr]| {
+        let coefficients = |columns: &[Column]| {
             let mut values = vec![Fr::zero(); m];
             for (column, weight) in columns.iter().zip(weights) {
                 for &(k, row) in column {
@@ -208,24 +202,21 @@ impl Expected {
         };
         let sum = |points: &[G1Affine], scalars: &[Fr]| G1Projective::msm_unchecked(&points[..scalars.len()], scalars);
         // β·a + α·b + c of the columns in a range.
-        let mixed = |range: std::ops::Range<usize>, weights: &[Fr]| {
-            let of = |columns: &[Column]| coefficients(&columns[range.clone()], weights);
+        let mixed = |range: std::ops::Range<usize>| {
+            let of = |columns: &[Column]| coefficients(&columns[range.clone()]);
             sum(&powers.beta_g1, &of(&a)) + sum(&powers.alpha_g1, &of(&b)) + sum(&powers.tau_g1, &of(&c))
         };
-        let all = weights(rho, sizes.values + sizes.quotient);
-        let every = &all[..sizes.values];
-        let (of_a, of_b) = (coefficients(&a, every), coefficients(&b, every));
-        let of_inputs = every[..sizes.inputs].to_vec();
-        let over = all[..sizes.values - sizes.inputs + sizes.quotient].to_vec();
-        let (of_l, of_h) = over.split_at(sizes.values - sizes.inputs);
+        let (of_a, of_b) = (coefficients(&a), coefficients(&b));
+        let outputs = sizes.values - sizes.inputs;
+        let of_h = &weights[outputs..][..sizes.quotient];
         // H has τ^(m+i) − τ^i.
         let h = sum(&powers.tau_g1[m..], of_h) - sum(&powers.tau_g1, of_h);
         Ok(Self {
-            a: Sum { weights: every.to_vec(), sum: sum(&powers.tau_g1, &of_a) },
-            b_g1: Sum { weights: every.to_vec(), sum: sum(&powers.tau_g1, &of_b) },
-            b_g2: Sum { weights: every.to_vec(), sum: G2Projective::msm_unchecked(&powers.tau_g2, &of_b) },
-            inputs: Sum { sum: mixed(0..sizes.inputs, &of_inputs), weights: of_inputs },
-            over: Sum { sum: mixed(sizes.inputs..sizes.values, of_l) + h, weights: over },
+            a: sum(&powers.tau_g1, &of_a),
+            b_g1: sum(&powers.tau_g1, &of_b),
+            b_g2: G2Projective::msm_unchecked(&powers.tau_g2, &of_b),
+            inputs: mixed(0..sizes.inputs),
+            over: mixed(sizes.inputs..sizes.values) + h,
         })
     }
 }

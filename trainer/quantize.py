@@ -74,6 +74,8 @@ def carry_over(update: Int16s, left: Int16s, scale: float, clip: float | None = 
 def lighten(update: Int16s, bits: int, keep: float) -> Lightened:
     """The largest ⌈keep · d⌉ entries, of equals the first, as multiples of the least power of two with which `bits`
     bits, sign included, hold them, rounded to nearest even. update: int16[d], which stays as it is."""
+    if bits == 16 and keep == 1:
+        return Lightened(update, np.zeros_like(update))
     sent = update.astype(np.int32)
     count = ceil(keep * len(sent))
     if count < len(sent):

@@ -52,12 +52,7 @@ def _happened(item: News, row: JobRow | None, parts: Sequence[News]) -> Happened
     event = item.event
     created = row.creation if row is not None else None
     return Happened(
-        kind=type(event).__name__,
-        job_id=event.job_id,
-        block=event.block,
-        timestamp=event.timestamp,
-        transaction=event.transaction,
-        values=present.event_values(event),
+        **dict(present.chain_news(item)),
         seq=item.seq,
         name=row.name if row is not None else None,
         token=created.terms.token if created is not None else getattr(event, "token", ZERO_ADDRESS),

@@ -426,7 +426,7 @@ class AggregatorAgent:
                     key=self._key,
                     rows=rows,
                     judgement=judgement,
-                    sum=publication,
+                    publication=publication,
                     unopened=mask_of(unopened),
                     work=work,
                 )

@@ -93,13 +93,13 @@ def prove_settlement(
     key: DecisionKey,
     rows: Sequence[CommittedRow | None],
     judgement: Judgement,
-    sum: SumPublication,
+    publication: SumPublication,
     unopened: int,
     work: Path,
 ) -> tuple[Settlement, RoundProof]:
     """Proves a judgement; meanwhile writes its reference rows, sealed, to the folder `work` and to storage.
 
-    rows: by slot, at least one that opened. sum: of this judgement, begun. unopened: mask.
+    rows: by slot, at least one that opened. publication: of this judgement's sum, begun. unopened: mask.
     """
     terms = history.terms
     context = proof_context(
@@ -133,7 +133,7 @@ def prove_settlement(
             rows=rows,
             references=references,
             judged=decision,
-            sums=sum.opening.sums,
+            sums=publication.opening.sums,
         )
     reference_commitment = commitment_hash(b"".join(row.commitment for row in references)) if references else bytes(32)
     clipped = terms.rule is Rule.REFERENCE
@@ -144,8 +144,8 @@ def prove_settlement(
         scores=tuple(decision.scores[slot] for slot in selected),
         row_exponent=judgement.row_exponent,
         coefficients=tuple(decision.coefficients[slot] for slot in selected) if clipped else (),
-        sum_cid=sum.cid,
-        sum_commitment=commitment_hash(sum.opening.sums),
+        sum_cid=publication.cid,
+        sum_commitment=commitment_hash(publication.opening.sums),
         reference_cid=reference_cid.result(),
         reference_commitment=reference_commitment,
     )

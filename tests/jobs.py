@@ -162,9 +162,9 @@ def blobs(count: int, seed: int) -> Dataset:
     return Dataset({"x": x.astype(np.float32)}, y.astype(np.int64))
 
 
-def job_document(aggregator: str, encryption_key: str, **market: Any) -> dict[str, Any]:
-    """A job of two rounds for three trainers, as its file has it. encryption_key: the aggregator's, 0x-hex."""
-    return {
+def job_file(aggregator: Node, *, parts: Mapping[str, Any] = MappingProxyType({}), **market: Any) -> JobFile:
+    """A job of two rounds for three trainers. parts: of its document, in place of these."""
+    document: dict[str, Any] = {
         "name": "Two clouds",
         "model": {"architecture": "mlp", "parameters": {"inputs": 2, "hidden": [4], "classes": 2}, "seed": 1},
         "data": {
@@ -183,15 +183,13 @@ def job_document(aggregator: str, encryption_key: str, **market: Any) -> dict[st
             "max_trainers": 3,
             "max_faulty": 0,
             "start_delay": "0 s",
-            "aggregator": {"address": aggregator, "encryption_key": encryption_key},
+            "aggregator": {
+                "address": aggregator.me.address,
+                "encryption_key": "0x" + aggregator.me.encryption_key.hex(),
+            },
             **market,
         },
     }
-
-
-def job_file(aggregator: Node, *, parts: Mapping[str, Any] = MappingProxyType({}), **market: Any) -> JobFile:
-    """The same, read. parts: of its document, in place of these."""
-    document = job_document(aggregator.me.address, "0x" + aggregator.me.encryption_key.hex(), **market)
     return JobFile.model_validate(yaml.safe_load(yaml.safe_dump(document | dict(parts))))
 
 

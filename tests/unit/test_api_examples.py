@@ -16,7 +16,7 @@ from marketplace.api.app import create_app
 from marketplace.api.examples import FILE, examples
 from marketplace.domain import ZERO_ADDRESS, State
 from tests.api_node import Api, api_of
-from tests.jobs import World, job_document, new_play
+from tests.jobs import World, new_play
 
 pytest_plugins = ["tests.chain_fixtures", "tests.jobs"]
 
@@ -77,7 +77,7 @@ def answers(api: Api) -> dict[str, Any]:
 
     job = got("/api/jobs/1")
     owner, table = job["summary"]["owner"], got("/api/data")
-    yaml = got("/api/jobs/preview", {"document": job_document(job["summary"]["aggregator"], "0x" + "11" * 32)})
+    yaml = got("/api/jobs/preview", {"document": preview_of(job)})
     patients = next(entry for entry in table if entry["name"] == "patients.csv")
     return {
         "Health": got("/api/health"),
@@ -103,6 +103,31 @@ def answers(api: Api) -> dict[str, Any]:
         "SetupEntry": next(entry for entry in got("/api/setups") if entry["what"] == "key"),
         "OwnPart": got("/api/jobs/1/own"),
         "JobScores": got("/api/jobs/1/scores"),
+    }
+
+
+def preview_of(job: dict[str, Any]) -> dict[str, Any]:
+    """A small job of the same aggregator."""
+    return {
+        "name": "Two clouds",
+        "model": {"architecture": "mlp", "parameters": {"inputs": 2, "hidden": [4], "classes": 2}},
+        "data": {
+            "features": {"x": {"kind": "tensor", "shape": [2]}},
+            "target": {"kind": "category", "classes": 2},
+        },
+        "training": {"learning_rate": 0.1},
+        "update": {"clip": 8.0},
+        "market": {
+            "reward": "0.3 ether",
+            "fee": "0.01 ether",
+            "stake": "0.1 ether",
+            "bond": "0.2 ether",
+            "rounds": 2,
+            "min_trainers": 2,
+            "max_trainers": 3,
+            "max_faulty": 0,
+            "aggregator": {"address": job["summary"]["aggregator"], "encryption_key": "0x" + "11" * 32},
+        },
     }
 
 

@@ -64,7 +64,7 @@ function Shown({ node, facts }: { node: NodeFacts; facts: TransactionFacts }) {
   const ofMarket = same(facts.to, node.market);
   const call = facts.input === null ? null : decodedCall(facts.input as Hex, ofMarket);
   const jobId = call?.jobId ?? facts.job_id;
-  const token = useToken(call, jobId);
+  const token = useTokenOf(call, jobId);
   // A token's own amounts are in that token, which is the one that is called.
   const unit = useUnit(ofMarket ? token : (facts.to ?? undefined));
   return (
@@ -130,7 +130,7 @@ function titleOf({ to, input }: TransactionFacts, call: Decoded | null): string 
 }
 
 /** The token of the job that a call is about; that of the terms where it creates one. */
-function useToken(call: Decoded | null, jobId: number | null): string | undefined {
+function useTokenOf(call: Decoded | null, jobId: number | null): string | undefined {
   const given = (name: string) => call?.args.find((argument) => argument.name === name);
   const terms = given("t")?.parts.find((part) => part.name === "token")?.value;
   const own = terms ?? given("token")?.value;

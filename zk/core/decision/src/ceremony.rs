@@ -9,6 +9,7 @@ use ark_ec::{AffineRepr, CurveGroup, VariableBaseMSM};
 use ark_ff::{Field, One, PrimeField, UniformRand, Zero};
 use ark_groth16::{ProvingKey, VerifyingKey};
 use ark_poly::{EvaluationDomain, Radix2EvaluationDomain};
+use merit_arithmetic::msm::msm;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use rayon::prelude::*;
@@ -16,7 +17,7 @@ use rayon::prelude::*;
 use crate::circuit::Circuit;
 use crate::contributions::{Chain, MAX_CONTRIBUTIONS};
 use crate::error::{Error, Result};
-use crate::groth16::{Key, Sizes};
+use crate::groth16::{Key, Sizes, domain};
 use crate::powers::{Powers, same_ratio, weights};
 use crate::primitives::system_rng;
 use crate::shape::Shape;
@@ -36,7 +37,7 @@ impl Key {
         let sizes = Sizes::of(&circuit)?;
         check_size(shape, &sizes, powers)?;
         let (Sizes { inputs, quotient, .. }, m) = (sizes, powers.size());
-        let domain = Radix2EvaluationDomain::<Fr>::new(m).ok_or_else(|| Error::new("the circuit is too large"))?;
+        let domain = domain(&circuit)?;
         let plain = lagrange::<G1Projective>(&domain, &powers.tau_g1[..m]);
         let plain_g2 = lagrange::<G2Projective>(&domain, &powers.tau_g2);
         let [mut a, b, c] = columns(&circuit)?;
@@ -116,11 +117,11 @@ impl Key {
         self.check_points()?;
         let all = weights(Fr::rand(&mut system_rng()?), sizes.values + sizes.quotient);
         let expected = Expected::of(self.circuit(), &sizes, powers, &all)?;
-        let sum = |points: &[G1Affine]| G1Projective::msm_unchecked(points, &all[..points.len()]);
+        let sum = |points: &[G1Affine]| msm(points, &all);
         if sum(&key.vk.gamma_abc_g1) != expected.inputs {
             return Err(Error::new("the key's points for the public inputs are not those of its circuit"));
         }
-        let b_g2 = G2Projective::msm_unchecked(&key.b_g2_query, &all[..sizes.values]);
+        let b_g2 = msm(&key.b_g2_query, &all);
         if (sum(&key.a_query), sum(&key.b_g1_query), b_g2) != (expected.a, expected.b_g1, expected.b_g2) {
             return Err(Error::new("the key's A or B is not that of its circuit"));
         }
@@ -187,7 +188,7 @@ impl Expected {
     /// field and one sum of powers give it.
     fn of(circuit: &Circuit, sizes: &Sizes, powers: &Powers, weights: &[Fr]) -> Result<Self> {
         let m = powers.size();
-        let domain = Radix2EvaluationDomain::<Fr>::new(m).ok_or_else(|| Error::new("the circuit is too large"))?;
+        let domain = domain(circuit)?;
         let [mut a, b, c] = columns(circuit)?;
         consistent(&mut a, circuit, sizes.inputs);
         let coefficients = |columns: &[Column]| {
@@ -200,21 +201,20 @@ impl Expected {
             domain.ifft_in_place(&mut values);
             values
         };
-        let sum = |points: &[G1Affine], scalars: &[Fr]| G1Projective::msm_unchecked(&points[..scalars.len()], scalars);
         // β·a + α·b + c of the columns in a range.
         let mixed = |range: std::ops::Range<usize>| {
             let of = |columns: &[Column]| coefficients(&columns[range.clone()]);
-            sum(&powers.beta_g1, &of(&a)) + sum(&powers.alpha_g1, &of(&b)) + sum(&powers.tau_g1, &of(&c))
+            msm(&powers.beta_g1, &of(&a)) + msm(&powers.alpha_g1, &of(&b)) + msm(&powers.tau_g1, &of(&c))
         };
         let (of_a, of_b) = (coefficients(&a), coefficients(&b));
         let outputs = sizes.values - sizes.inputs;
         let of_h = &weights[outputs..][..sizes.quotient];
         // H has τ^(m+i) − τ^i.
-        let h = sum(&powers.tau_g1[m..], of_h) - sum(&powers.tau_g1, of_h);
+        let h = msm(&powers.tau_g1[m..], of_h) - msm(&powers.tau_g1, of_h);
         Ok(Self {
-            a: sum(&powers.tau_g1, &of_a),
-            b_g1: sum(&powers.tau_g1, &of_b),
-            b_g2: G2Projective::msm_unchecked(&powers.tau_g2, &of_b),
+            a: msm(&powers.tau_g1, &of_a),
+            b_g1: msm(&powers.tau_g1, &of_b),
+            b_g2: msm(&powers.tau_g2, &of_b),
             inputs: mixed(0..sizes.inputs),
             over: mixed(sizes.inputs..sizes.values) + h,
         })

@@ -109,6 +109,7 @@ def create(owner: Node, judge: Node, plan: Plan, validation: Path, confirm: str 
             "max_trainers": plan.trainers,
             "max_faulty": faulty,
             "enrol_for": "10 min",
+            "start_delay": "2 s",  # there is such a phase, and nobody waits for long
             "submit_window": "10 min",
             "settle_window": "10 min",
             "takeover_window": "10 min" if plan.gone else "0 s",

@@ -33,7 +33,7 @@ STRANGERS = tuple(f"0x{'bb' * 19}{number:02x}" for number in range(1, 9))
 JOINERS = 2  # trainers of ours that are told to join hostile jobs, at a time
 START_SECONDS = 300.0
 RESTARTS = 2
-CONFIRM = "15 s"  # in which the last sum of a good job can be disputed: nobody moves the clock for it
+CONFIRM = "5 s"  # in which the last sum of a good job can be disputed: nobody moves the clock for it
 RULES = ("krum-cosine", "reference")
 
 

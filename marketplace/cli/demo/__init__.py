@@ -23,6 +23,9 @@ def demo(
     seed: Annotated[int, typer.Option(help="Seed of data split and training.")] = 1,
 ) -> None:
     """Run a whole job on real data: escrow, training, judging, paying, audit."""
+    from marketplace.cli import forked
+
+    forked.load()
     from marketplace.cli.demo.play import Play, Script
 
     here = session(context)

@@ -34,7 +34,16 @@ def _silent(round: int, update: Int16s) -> Int16s | None:
 TAMPER: dict[str, Tamper] = {"poisoner": _flipped, "free-rider": _zeros, "silent": _silent}
 
 
-def main(kind: str, job: str, data: str) -> None:
+def main() -> None:
+    """Runs the trainer that sys.argv names, and exits."""
+    try:
+        _trainer(*sys.argv[1:])
+    except MeritError as problem:
+        sys.stderr.write(f"error: {problem}\n")
+        sys.exit(problem.exit_code)
+
+
+def _trainer(kind: str, job: str, data: str) -> None:
     here = Session(Settings(), True, Console(), Console(stderr=True))
     node = here.node()
     if not Path(data).exists():
@@ -47,8 +56,4 @@ def main(kind: str, job: str, data: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(*sys.argv[1:])
-    except MeritError as problem:
-        sys.stderr.write(f"error: {problem}\n")
-        sys.exit(problem.exit_code)
+    main()

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
@@ -38,6 +38,7 @@ from marketplace.cli.demo.cast import (
     write_job,
 )
 from marketplace.cli.demo.outcome import Outcome, board, outcome_document, outcome_tables, picture
+from marketplace.cli.forked import Forked
 from marketplace.domain import State, slots
 from marketplace.errors import ChainError, MeritError
 from marketplace.files import write_atomically
@@ -51,6 +52,7 @@ from trainer.data import Dataset
 from trainer.models import load_flat
 from trainer.train import Evaluation, evaluate
 
+MERIT = "marketplace.cli.main"
 STALL_SECONDS = 300.0  # without any news from any process, which a busy machine starts slowly, the demo has failed
 STOP_SECONDS = 20.0
 CALL_SECONDS = 900.0  # that one command may take: an audit has minutes of work where others use the processor too
@@ -92,7 +94,7 @@ class Stage:
 class Process:
     player: Player
     name: str
-    popen: subprocess.Popen[bytes]
+    popen: Forked | subprocess.Popen[bytes]
     last: list[str] = field(default_factory=list)
 
 
@@ -216,53 +218,50 @@ class Play:
         self, player: Player, environment: dict[str, str], *arguments: str, may_fail: bool = False
     ) -> dict[str, Any]:
         """Runs a command to its end and returns the JSON it printed."""
+        process = Forked(MERIT, ["--json", *arguments], environment | {"MERIT_HOME": str(player.home)})
         try:
-            done = subprocess.run(
-                [sys.executable, "-m", "marketplace.cli.main", "--json", *arguments],
-                env=environment | {"MERIT_HOME": str(player.home)},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=CALL_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
+            said, errors = process.communicate(CALL_SECONDS)
+        except TimeoutError as error:
             raise DemoFailed(f"`merit {' '.join(arguments)}` takes longer than {CALL_SECONDS:.0f} s.") from error
         try:
-            if done.returncode == 0 or may_fail:
-                return cast(dict[str, Any], json.loads(done.stdout))
+            if process.poll() == 0 or may_fail:
+                return cast(dict[str, Any], json.loads(said))
         except ValueError:
             pass
-        raise DemoFailed(f"`merit {' '.join(arguments)}` failed: {done.stderr.decode(errors='replace').strip()}")
+        raise DemoFailed(f"`merit {' '.join(arguments)}` failed: {errors.decode(errors='replace').strip()}")
 
     def start(self, stage: Stage) -> None:
         """Starts the aggregator and the trainers."""
-        cli = ["-m", "marketplace.cli.main", "--json"]
         job_id, environment = str(stage.job_id), stage.environment
-        self._start(stage.players.aggregator, environment, [*cli, "aggregator", "run", "--job", job_id])
+        self._start(stage.players.aggregator, environment, MERIT, ["--json", "aggregator", "run", "--job", job_id])
         for player in stage.players.trainers:
             if player.role == "honest":
-                command = [*cli, "trainer", "join", job_id, "--data", str(player.data), *player.options]
+                command = ["--json", "trainer", "join", job_id, "--data", str(player.data), *player.options]
+                self._start(player, environment, MERIT, command)
             else:
-                module = "marketplace.cli.demo.misbehave"
-                command = ["-m", module, player.role, job_id, str(player.data)]
-            self._start(player, environment, command)
+                command = [player.role, job_id, str(player.data)]
+                self._start(player, environment, "marketplace.cli.demo.misbehave", command)
 
     def _watch(self, stage: Stage) -> None:
         """Starts the owner's watch."""
-        watch = ["-m", "marketplace.cli.main", "--json", "job", "watch", str(stage.job_id)]
+        watch = ["--json", "job", "watch", str(stage.job_id)]
         if self._script.rule != "reference":
             watch += ["--validation", str(stage.players.validation)]
-        self._start(stage.players.owner, stage.environment, watch)
+        self._start(stage.players.owner, stage.environment, MERIT, watch)
 
-    def _start(self, player: Player, environment: dict[str, str], command: list[str]) -> None:
-        path = {"PYTHONPATH": os.pathsep.join(map(str, player.path))} if player.path else {}
-        popen = subprocess.Popen(
-            [str(player.python), *command],
-            env=environment | path | {"MERIT_HOME": str(player.home)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+    def _start(self, player: Player, environment: dict[str, str], module: str, command: list[str]) -> None:
+        environment = environment | {"MERIT_HOME": str(player.home)}
+        popen: Forked | subprocess.Popen[bytes]
+        if player.python == Path(sys.executable) and not player.path:
+            popen = Forked(module, command, environment)
+        else:
+            popen = subprocess.Popen(
+                [str(player.python), "-m", module, *command],
+                env=environment | {"PYTHONPATH": os.pathsep.join(map(str, player.path))},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
         process = Process(player, player.name, popen)
         self._processes.append(process)
         self._status[player.name] = "starts"
@@ -283,9 +282,9 @@ class Play:
             if process.popen.poll() is None:
                 process.popen.terminate()
         for process in self._processes:
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.popen.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
+            if process.popen.poll() is None:
                 process.popen.kill()
                 process.popen.wait()
 

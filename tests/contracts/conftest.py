@@ -1,5 +1,6 @@
 """Brownie's fixtures around a market on an Anvil of its own, whose clock stands still unless a test moves it."""
 
+import gc
 import random
 import socket
 from contextlib import suppress
@@ -54,9 +55,14 @@ class WithReceipt(Web3Middleware):
 
 @pytest.fixture(scope="session", autouse=True)
 def requests():
-    """Without web3's validation, which asks for the chain id before each request and takes a quarter of all time."""
+    """Without what takes half of all time: web3's validation, which asks for the chain id before each request, a look at
+    the environment for proxies, and Brownie's collection of garbage after each test among all that was ever loaded."""
     web3.middleware_onion.remove("validation")
     web3.middleware_onion.add(WithReceipt)
+    sessions = web3.provider._request_session_manager
+    sessions.cache_and_return_session(web3.provider.endpoint_uri).trust_env = False
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ def commit_sum(srs: Srs, total: Int64s, blinders: bytes) -> bytes:
 def open_together(srs: Srs, rows: Sequence[Int16s], blinders: Sequence[bytes], commitments: Sequence[bytes]) -> bool:
     """Whether every rows[i], int16[d], with blinders[i] opens commitments[i]: one sum of size N for all of them.
 
-    A wrong opening passes with probability below 2^−250. Raises ValueError for inputs that are no rows of one length,
+    A wrong opening passes with probability 2^−128. Raises ValueError for inputs that are no rows of one length,
     scalars or points; `which_open` tells which one it is.
     """
     return srs.check_openings(rows, blinders, commitments, secrets.token_bytes(32))
@@ -46,7 +46,7 @@ def open_together(srs: Srs, rows: Sequence[Int16s], blinders: Sequence[bytes], c
 def sum_opens(srs: Srs, total: Int64s, blinders: bytes, commitment: bytes) -> bool:
     """Whether total, int64[d], with its blinders opens a commitment to a sum: one sum of size N for all chunks.
 
-    A wrong opening passes with probability below 2^−250. Raises ValueError for what is no vector, scalars or points.
+    A wrong opening passes with probability 2^−128. Raises ValueError for what is no vector, scalars or points.
     """
     return srs.check_sum(total, blinders, commitment, secrets.token_bytes(32))
 

@@ -11,10 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from multiprocessing import forkserver, get_context
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import IO
 
-_SERVER = get_context("forkserver")
-_SERVER.set_forkserver_preload(
+SERVER = get_context("forkserver")
+SERVER.set_forkserver_preload(
     [  # but for the module that began this process, which multiprocessing runs anew in each
         "marketplace.api.serve",
         "marketplace.services.aggregator",
@@ -38,16 +39,27 @@ class Forked:
     stdout, stderr: what it writes. Its methods are those of `subprocess.Popen`.
     """
 
-    def __init__(self, module: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-        """arguments: sys.argv from 1 on. environment: all of it. Standard input is empty."""
-        ours, output = _SERVER.Pipe(duplex=False)
-        heard, errors = _SERVER.Pipe(duplex=False)
-        what = (module, list(arguments), dict(environment), output, errors)
-        self._process = _SERVER.Process(target=_play, args=what)
+    def __init__(
+        self, module: str, arguments: Sequence[str], environment: Mapping[str, str], log: Path | None = None
+    ) -> None:
+        """arguments: sys.argv from 1 on. environment: all of it. log: a file to which standard error is added in place
+        of `stderr`. Standard input is empty."""
+        ours, output = SERVER.Pipe(duplex=False)
+        heard, errors = SERVER.Pipe(duplex=False)
+        what = (module, list(arguments), dict(environment), output, errors, log)
+        self._process = SERVER.Process(target=_play, args=what)
         self._process.start()
         self.stdout, self.stderr = _file(ours), _file(heard)
         for end in (ours, output, heard, errors):
             end.close()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid or 0
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
 
     def poll(self) -> int | None:
         """The exit code, below zero by the signal that ended it; None while it runs."""
@@ -58,7 +70,7 @@ class Forked:
         self._process.join(timeout)
         return self._process.exitcode
 
-    def communicate(self, timeout: float) -> tuple[bytes, bytes]:
+    def communicate(self, timeout: float | None = None) -> tuple[bytes, bytes]:
         """All that it writes to its end. Raises TimeoutError where it takes longer, and ends it."""
         with ThreadPoolExecutor(2) as readers:
             parts = [readers.submit(stream.read) for stream in (self.stdout, self.stderr)]
@@ -66,6 +78,9 @@ class Forked:
                 self.kill()
                 raise TimeoutError(f"it takes longer than {timeout:.0f} s")
             return parts[0].result(), parts[1].result()
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
 
     def terminate(self) -> None:
         self._process.terminate()
@@ -79,7 +94,12 @@ def _file(end: Connection) -> IO[bytes]:
 
 
 def _play(
-    module: str, arguments: list[str], environment: dict[str, str], output: Connection, errors: Connection
+    module: str,
+    arguments: list[str],
+    environment: dict[str, str],
+    output: Connection,
+    errors: Connection,
+    log: Path | None,
 ) -> None:
     import torch
 
@@ -90,7 +110,10 @@ def _play(
     for number, end in ((1, output), (2, errors)):
         os.dup2(end.fileno(), number)
         end.close()
+    if log is not None:
+        with log.open("ab") as file:
+            os.dup2(file.fileno(), 2)
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
     sys.argv = ["merit", *arguments]
     import_module(module).main()

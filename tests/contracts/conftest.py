@@ -55,8 +55,8 @@ class WithReceipt(Web3Middleware):
 
 @pytest.fixture(scope="session", autouse=True)
 def requests():
-    """Without what takes half of all time: web3's validation, which asks for the chain id before each request, a look at
-    the environment for proxies, and Brownie's collection of garbage after each test among all that was ever loaded."""
+    """Without what takes most of the time: web3's validation, which asks for the chain id before each request, a look
+    for proxies in the environment, and Brownie's search for garbage after each test in all that was ever loaded."""
     web3.middleware_onion.remove("validation")
     web3.middleware_onion.add(WithReceipt)
     sessions = web3.provider._request_session_manager

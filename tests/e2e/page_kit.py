@@ -8,7 +8,6 @@ PYTEST_DONT_REWRITE: test modules import from here before pytest registers the p
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from zlib import crc32
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
+from marketplace.cli.forked import Forked
 from tests.e2e.page_wallet import ETHER, SCRIPT, Wallet, account
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,7 +87,7 @@ class Up:
 @contextmanager
 def up(home: Path, *options: str, port: int = 0, password: str = "", data: Path | None = None) -> Iterator[Up]:
     """Starts a node; options stand before `up`. It is stopped as Ctrl-C would."""
-    command = [*MERIT, "--home", str(home), "--poll", "0.2", "--json", *options, "up", "--port", str(port)]
+    command = ["--home", str(home), "--poll", "0.2", "--json", *options, "up", "--port", str(port)]
     rpc = options[options.index("--rpc") + 1] if "--rpc" in options else ""
     command += [] if rpc else ["--chain-port", "0"]
     command += ["--data", str(data)] if data else []
@@ -95,31 +95,28 @@ def up(home: Path, *options: str, port: int = 0, password: str = "", data: Path 
     if password:
         env["MERIT_PASSWORD"] = password
     home.mkdir(parents=True, exist_ok=True)
-    with (home / "log").open("w") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=env, text=True)
-        output = process.stdout
-        assert output is not None
-        lines: list[str] = []
-        reader = Thread(target=lambda: lines.append(output.readline()), daemon=True)
-        reader.start()
-        reader.join(START_MS / 1000)
-        try:
-            assert "".join(lines), (home / "log").read_text()[-3000:]
-            facts = json.loads(lines[0])
-            yield Up(facts["url"], facts["market"], facts["rpc"] or rpc, Path(facts["home"]))
-        finally:
-            process.terminate()
-            try:
-                process.wait(120)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(10)
-            output.close()
+    process = Forked("marketplace.cli.main", command, env, home / "log")
+    lines: list[bytes] = []
+    reader = Thread(target=lambda: lines.append(process.stdout.readline()), daemon=True)
+    reader.start()
+    reader.join(START_MS / 1000)
+    try:
+        assert b"".join(lines), (home / "log").read_text()[-3000:]
+        facts = json.loads(lines[0])
+        yield Up(facts["url"], facts["market"], facts["rpc"] or rpc, Path(facts["home"]))
+    finally:
+        process.terminate()
+        if process.wait(120) is None:
+            process.kill()
+            process.wait(10)
+        process.stdout.close()
 
 
 def new_key(home: Path) -> None:
     env = os.environ | {"MERIT_PASSWORD": "test"}
-    subprocess.run([*MERIT, "--home", str(home), "key", "new"], check=True, capture_output=True, env=env, timeout=120)
+    process = Forked("marketplace.cli.main", ["--home", str(home), "key", "new"], env)
+    _, problem = process.communicate(120)
+    assert process.poll() == 0, problem
 
 
 def trainer_node(home: Path, market: Up, data: Path | None = None) -> AbstractContextManager[Up]:

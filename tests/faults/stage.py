@@ -11,17 +11,15 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from marketplace.cli.forked import SERVER
 from tests.faults import child
 from tests.faults.child import Order, Trouble
 from tests.ipfs_node import MISSING, _await_api, kubo
 
-SERVER = get_context("forkserver")
-SERVER.set_forkserver_preload(["tests.faults.child"])
 PASSWORD = "test"
 MAX_STARTS = 30  # of one party in one run: whoever needs more makes no progress
 

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from marketplace.chain import anvil as anvils
 from marketplace.chain.anvil import Anvil
 from marketplace.chain.connection import Connection
 from marketplace.chain.deploy import Deployment, deploy, is_lost
+from marketplace.cli.forked import Forked
 from marketplace.cli.session import Session
 from marketplace.errors import ChainError, InputError
 from marketplace.settings import Settings
@@ -28,7 +28,7 @@ from tests.unit.test_secrets import family, needs_proc
 START = 120.0  # seconds for a process to start on a busy machine
 
 
-def lose_power(process: "subprocess.Popen[str]") -> None:
+def lose_power(process: Forked) -> None:
     """SIGKILL for a process and all that it has started, with no moment for any to see another's end."""
     members = family(process.pid)
     assert len(members) >= 3, "itself, the chain's guard, the chain"
@@ -47,11 +47,10 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def running(folder: Path, *command: str) -> Iterator["tuple[subprocess.Popen[str], dict[str, Any], Path]"]:
+def running(folder: Path, *command: str) -> Iterator[tuple[Forked, dict[str, Any], Path]]:
     """A command that says one line when it is there; killed at the end."""
     process, log = merit(folder, *command)
     try:
-        assert process.stdout is not None
         line = process.stdout.readline()
         assert line, log.read_text()
         yield process, json.loads(line), log

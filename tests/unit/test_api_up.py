@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from marketplace.chain.connection import Connection
+from marketplace.cli.forked import Forked
 from marketplace.domain import ZERO_ADDRESS, State
 from marketplace.errors import StorageError
 from marketplace.keys.keystore import Keystore
@@ -35,7 +36,7 @@ PASSWORD = "up"
 
 @dataclass
 class Up:
-    process: "subprocess.Popen[str]"
+    process: Forked
     facts: dict[str, Any]
     log: Path
 
@@ -67,21 +68,19 @@ class Up:
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
 
 
-def merit(folder: Path, *command: str) -> "tuple[subprocess.Popen[str], Path]":
+def merit(folder: Path, *command: str) -> tuple[Forked, Path]:
     """Starts the command line with a home below `folder`; what it says on standard error goes to the file."""
     keep = {name: value for name, value in os.environ.items() if not name.startswith("MERIT_")}
     environment = keep | {"MERIT_HOME": str(folder / "home"), "MERIT_POLL": "0.1", "MERIT_PASSWORD": PASSWORD}
-    full = [sys.executable, "-m", "marketplace.cli.main", "--json", *command]
     log = folder / "log"
-    with log.open("a") as errors:
-        return subprocess.Popen(full, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True), log
+    log.touch()
+    return Forked("marketplace.cli.main", ["--json", *command], environment, log), log
 
 
 @contextmanager
 def merit_up(folder: Path, *options: str, before: tuple[str, ...] = (), stop: int = signal.SIGTERM) -> Iterator[Up]:
     """Runs it until the block ends, and checks that it then ends by itself."""
     process, log = merit(folder, *before, "up", "--port", "0", *options)
-    assert process.stdout is not None
     try:
         line = process.stdout.readline()  # the server's address, or nothing when it has ended
         assert line, log.read_text()

@@ -2,7 +2,7 @@
 
 use ark_bn254::{Fr, G1Affine, G1Projective};
 use ark_ec::{AffineRepr, CurveGroup};
-use ark_ff::{AdditiveGroup, Zero};
+use ark_ff::{AdditiveGroup, Field, Zero};
 use rayon::prelude::*;
 
 use crate::encoding::{POINT, point, point_or_infinity, point_words, scalar_mod, scalars};
@@ -67,9 +67,17 @@ pub fn commit<T: Copy + Sync + Into<i64>>(
     Ok(G1Projective::normalize_batch(&points))
 }
 
+/// 128 bits that follow from the seed, for chunk k of row i.
+fn weight(seed: &[u8; 32], i: usize, k: usize) -> Fr {
+    let mut word = keccak(&[seed, &(i as u64).to_be_bytes(), &(k as u64).to_be_bytes()]);
+    word[..16].fill(0);
+    scalar_mod(&word)
+}
+
 /// Whether every row i with its blinders opens commitments[i]: one random combination, one sum of size N.
 ///
-/// `seed`: 32 bytes that nobody who chose the inputs could know. A wrong opening passes with probability below 2^−250.
+/// `seed`: 32 bytes that nobody who chose the inputs could know. A wrong opening passes with probability 2^−128 (small
+/// exponents: Bellare, Garay, Rabin 1998, https://eprint.iacr.org/1998/007), and the sum has scalars of 150 bits, not 254.
 pub fn check_openings(
     srs: &Srs,
     rows: &[&[i16]],
@@ -95,7 +103,7 @@ pub fn check_openings(
     for (i, (blinders, commitment)) in blinders.iter().zip(commitments).enumerate() {
         let pairs = scalars(blinders, 2 * c, "the blinders")?;
         for (k, words) in point_words(commitment, c, "a commitment")?.iter().enumerate() {
-            let weight = scalar_mod(&keccak(&[seed, &(i as u64).to_be_bytes(), &(k as u64).to_be_bytes()]));
+            let weight = weight(seed, i, k);
             points.push(point(words)?);
             beta[0] += weight * pairs[2 * k];
             beta[1] += weight * pairs[2 * k + 1];
@@ -128,7 +136,8 @@ pub fn check_sum(
     let pairs = scalars(blinders, 2 * c, "the blinders")?;
     let points: Vec<G1Affine> =
         point_words(commitment, c, "a commitment")?.iter().map(point_or_infinity).collect::<Result<_>>()?;
-    let weights: Vec<Fr> = (0..c as u64).map(|k| scalar_mod(&keccak(&[seed, &k.to_be_bytes()]))).collect();
+    // With one of them 1 the others are as good, and a sum of one chunk has no scalars longer than its entries.
+    let weights: Vec<Fr> = (0..c).map(|k| if k == 0 { Fr::ONE } else { weight(seed, 0, k) }).collect();
     let beta = [0, 1].map(|i| weights.iter().zip(pairs.chunks(2)).map(|(weight, pair)| *weight * pair[i]).sum::<Fr>());
     let mut values = zeros(srs.size());
     for (k, (w, weight)) in w.chunks(srs.size()).zip(&weights).enumerate() {

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_six_seeded_runs_lose_nothing_double_nothing_and_leave_nobody() -> None:
-    out = printed("tests.faults.campaign", "--runs", "6", "--seed", "8", "--workers", "2")
+    out = printed("tests.faults.campaign", "--runs", "6", "--seed", "8", "--workers", "3")
     assert out.count("\nrun ") + out.startswith("run ") == 6
     for line in ("runs: 6 of 6", "units lost: 0", "submissions doubled: 0", "parties stuck: 0"):
         assert line in out
